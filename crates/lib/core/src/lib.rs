@@ -1,0 +1,20 @@
+//! Runnerless: vocabulary and decisions.
+//!
+//! Every decision is a pure, synchronous function. It takes the rows it needs and `now`, and returns a plan made of
+//! data (conditional writes and the effects to have), each with its reason. Binaries load, plan, act and report; they
+//! decide nothing. This crate knows no runtime, no SDK, no HTTP, no clock, no randomness and no environment.
+
+pub mod chain;
+pub mod change;
+pub mod event;
+pub mod id;
+pub mod job;
+pub mod lane;
+pub mod launch;
+pub mod limits;
+pub mod live;
+pub mod moves;
+pub mod need;
+pub mod route;
+pub mod status;
+pub mod time;

@@ -1,0 +1,75 @@
+//! The numbers that the promises rest on. Each says what it is bound to; changing one means reading what it names.
+
+use crate::time::Millis;
+
+/// How long a Lambda invocation may sit in AWS's queue before it is dropped as `EventAgeExceeded`. The template sets
+/// the same number on every executor (`MaximumEventAgeInSeconds`); AWS allows 60 s to 6 h.
+pub const EVENT_AGE: Millis = Millis::secs(120);
+
+/// From the charge until the runner must have begun: the event's age, and half a minute for a cold start and the
+/// begin itself. Shorter than the event's age would let the sweep start a second launch beside one still queued.
+pub const START_LEASE: Millis = Millis(EVENT_AGE.0 + 30_000);
+
+/// How long a runner asks GitLab for a job. The last ask of the schedule (0, 1, 3, 7, 15 s) falls inside it.
+pub const WAIT: Millis = Millis::secs(20);
+
+/// The limit of one request to GitLab while asking.
+pub const ASK_TIMEOUT: Millis = Millis::secs(10);
+
+/// A bind happens within this of the 201, by the runner's monotonic clock; later the runner gives the job back.
+pub const BIND_LIMIT: Millis = Millis::secs(30);
+
+/// An acceptance happens within this of the 201. GitLab takes an unaccepted job back after two minutes.
+pub const ACCEPT_LIMIT: Millis = Millis::secs(60);
+
+/// Later than this after a 201 that was not accepted, nothing is sent about the job: it may be another runner's.
+pub const SILENCE_LIMIT: Millis = Millis::secs(90);
+
+/// From the begin until an unbound launch may be closed: its wait, its last request, the bind's limit, and ten
+/// seconds for clocks that differ. This sum is what makes closing safe; `moves.rs` explores what happens without it.
+pub const POLL_LEASE: Millis = Millis(WAIT.0 + ASK_TIMEOUT.0 + BIND_LIMIT.0 + 10_000);
+
+/// How often a bound launch renews its lease.
+pub const RENEW_EVERY: Millis = Millis::secs(60);
+
+/// A bound launch that was silent for this long is lost: two missed renewals and a minute. With the sweep's minute
+/// this keeps the promise to report a lost executor within four minutes.
+pub const HEARTBEAT_LEASE: Millis = Millis::secs(180);
+
+/// A Lambda launch's hard end after its charge: the queue, and Lambda's longest invocation of 900 s.
+pub const LAMBDA_DEADLINE: Millis = Millis(START_LEASE.0 + 900_000);
+
+/// After this many launches that found nothing, a job is unserved.
+pub const FRUITLESS_LIMIT: u32 = 3;
+
+/// An unserved job costs one attempt in this time.
+pub const UNSERVED_RETRY: Millis = Millis::minutes(60);
+
+/// The wait before the second and the third attempt: 10 s, 30 s. Later ones are the unserved job's.
+pub const RETRY_BACKOFF: [Millis; 2] = [Millis::secs(10), Millis::secs(30)];
+
+/// How long an announced job may wait for its charge before the sweep charges it. The bus and the workflow take well
+/// under a second; a smaller number only makes the sweep and the router race, which costs a conflict and no launch.
+pub const CHARGE_GRACE: Millis = Millis::secs(20);
+
+/// How long the sweep waits before it looks whether an ended job's launch is gone.
+pub const SETTLE_CHECK: Millis = Millis::secs(60);
+
+/// A job name that a foreign runner took is launched for only when it still waits after this.
+pub const LEARNED_DELAY: Millis = Millis::minutes(2);
+
+/// How long the ledger remembers that a foreign runner takes a job name.
+pub const LEARNED_KEEP: Millis = Millis::days(30);
+
+/// How long a job held back by a cap waits for the next look.
+pub const CAP_RETRY: Millis = Millis::secs(30);
+
+/// How long rows with nothing left to do are kept. GitLab drops a pending job after a day, so a `pending` of a job
+/// that was created longer ago than this is an old message that was sent again.
+pub const KEEP_CLOSED_ROWS: Millis = Millis::days(14);
+
+/// Default cap on the live launches of one lane.
+pub const LANE_CAP: u32 = 100;
+
+/// Default cap on the live launches of one stack.
+pub const STACK_CAP: u32 = 400;

@@ -1,0 +1,208 @@
+//! Close and conclude: a launch that nobody needs, or that is over.
+
+use crate::change::{Change, Plan, put};
+use crate::job::{JobRow, JobState};
+use crate::launch::{LaunchRow, LaunchState};
+use crate::limits;
+use crate::status::JobStatus;
+use crate::time::{Millis, Timestamp};
+
+/// What the closer knows beyond the row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// Only the row.
+    RowOnly,
+    /// AWS said that the compute is over (a failed invocation, a terminated instance): its runner asks no more.
+    HostGone,
+}
+
+/// Why a launch is not closed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CloseRefused {
+    /// It runs a job. Only that job's end stops it.
+    #[error("the launch is bound")]
+    Bound,
+    /// Its runner may still ask GitLab, or hold an answer that it has not bound yet.
+    #[error("its runner may still ask until {}", .0.0)]
+    MayStillAsk(Timestamp),
+    /// It is over.
+    #[error("the launch is closed")]
+    Closed,
+}
+
+/// Writes `closing`: from then on its runner can bind nothing, so that its compute can be stopped safely. Allowed
+/// before the runner began, and after it cannot ask any more; never while it is bound.
+///
+/// # Errors
+/// Why not (now).
+pub fn close(launch: &LaunchRow, evidence: Evidence, why: &str, now: Timestamp) -> Result<Plan, CloseRefused> {
+    match launch.state {
+        LaunchState::Bound => return Err(CloseRefused::Bound),
+        LaunchState::Closed => return Err(CloseRefused::Closed),
+        LaunchState::Polling if evidence == Evidence::RowOnly && now < launch.lease_until => {
+            return Err(CloseRefused::MayStillAsk(launch.lease_until));
+        }
+        LaunchState::Charged | LaunchState::Starting | LaunchState::Polling | LaunchState::Closing => {}
+    }
+    let mut after = launch.clone();
+    if launch.state != LaunchState::Closing {
+        after.enter(LaunchState::Closing, now);
+        after.end_reason = Some(why.to_owned());
+        // The sweep finishes what a closer that dies here leaves.
+        after.lease(now + limits::SETTLE_CHECK);
+    }
+    Ok(Plan::because(why).with_some(put(Some(launch), after)))
+}
+
+/// How a launch ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Its runner asked and no job came, or its compute ended before it got one: an attempt of the charged job.
+    Fruitless(String),
+    /// AWS never started it (throttled, no capacity, too old): back-pressure, which burns no attempt.
+    NeverStarted {
+        /// What AWS said.
+        reason: String,
+        /// How long the job waits before the next attempt.
+        retry_in: Millis,
+    },
+    /// Its job is done.
+    JobDone(String),
+}
+
+/// Closes a launch for good and frees the job that was charged to it.
+///
+/// Called by the runner itself when it leaves, or by whoever closed the launch once its compute is gone.
+/// `job` is the row of the bound job if there is one, else of the charged job. `None` when the launch is closed.
+#[must_use]
+pub fn conclude(launch: &LaunchRow, job: Option<&JobRow>, end: &End, now: Timestamp) -> Option<Plan> {
+    if launch.state == LaunchState::Closed {
+        return None;
+    }
+    let reason = match end {
+        End::Fruitless(reason) | End::NeverStarted { reason, .. } | End::JobDone(reason) => reason,
+    };
+    let mut after = launch.clone();
+    after.retire(now, reason.clone());
+    let plan = Plan::because(reason.clone()).with_some(put(Some(launch), after));
+    let freed = job
+        .and_then(|job| if launch.bound_job.is_some() { done(launch, job, now) } else { free(launch, job, end, now) });
+    Some(plan.with_some(freed))
+}
+
+/// The bound job's row: settled when GitLab has told us its end, else due for a look whether that hook was lost.
+fn done(launch: &LaunchRow, job: &JobRow, now: Timestamp) -> Option<Change> {
+    if job.launch.as_ref() != Some(&launch.launch) {
+        return None;
+    }
+    let mut after = job.clone();
+    if job.state == JobState::Ended {
+        after.retire(now);
+    } else {
+        after.due_at(now + limits::SETTLE_CHECK);
+    }
+    put(Some(job), after)
+}
+
+/// The charged job's row: it waits for its next attempt, at a price that depends on why this one ended.
+pub(super) fn free(launch: &LaunchRow, job: &JobRow, end: &End, now: Timestamp) -> Option<Change> {
+    if job.state != JobState::Charged || job.charge.as_ref() != Some(&launch.launch) {
+        return None;
+    }
+    let mut after = job.clone();
+    after.charge = None;
+    match end {
+        End::NeverStarted { reason, retry_in } => {
+            after.enter(JobState::Waiting, now, reason.clone());
+            after.due_at(now + *retry_in);
+        }
+        End::Fruitless(reason) | End::JobDone(reason) => count_fruitless(&mut after, reason, now),
+    }
+    if job.gitlab_status != JobStatus::Pending {
+        after.retire(now);
+    }
+    put(Some(job), after)
+}
+
+fn count_fruitless(after: &mut JobRow, reason: &str, now: Timestamp) {
+    after.fruitless += 1;
+    let wait = usize::try_from(after.fruitless).ok().and_then(|n| limits::RETRY_BACKOFF.get(n - 1));
+    match wait {
+        Some(wait) if after.fruitless < limits::FRUITLESS_LIMIT => {
+            after.enter(JobState::Waiting, now, reason);
+            after.due_at(now + *wait);
+        }
+        _ => {
+            after.enter(
+                JobState::Unserved,
+                now,
+                format!("{} launches found nothing; the last: {reason}", after.fruitless),
+            );
+            after.due_at(now + limits::UNSERVED_RETRY);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::moves::testing::{T0, charged_pair, job_of, launch_of, polling, secs};
+
+    #[test]
+    fn a_launch_is_closed_before_it_begins_or_when_it_asks_no_more() {
+        let (_, launch) = charged_pair(1, "l-1");
+        assert!(close(&launch, Evidence::RowOnly, "served", T0).is_ok());
+        let polling = polling(&launch);
+        let until = polling.lease_until;
+        assert_eq!(close(&polling, Evidence::RowOnly, "x", until - Millis(1)), Err(CloseRefused::MayStillAsk(until)));
+        assert!(close(&polling, Evidence::RowOnly, "x", until).is_ok());
+        assert!(close(&polling, Evidence::HostGone, "x", T0).is_ok());
+    }
+
+    #[test]
+    fn three_fruitless_launches_make_a_job_unserved_and_then_it_costs_one_an_hour() {
+        let (mut job, launch) = charged_pair(1, "l-1");
+        let mut waits = Vec::new();
+        for _ in 0..4 {
+            job.state = JobState::Charged;
+            job.charge = Some(launch.launch.clone());
+            job = job_of(&conclude(&launch, Some(&job), &End::Fruitless("no job came".into()), T0).unwrap());
+            waits.push((job.state, job.due.next_check_at.unwrap() - T0));
+        }
+        let hour = limits::UNSERVED_RETRY;
+        assert_eq!(
+            waits,
+            [
+                (JobState::Waiting, Millis::secs(10)),
+                (JobState::Waiting, Millis::secs(30)),
+                (JobState::Unserved, hour),
+                (JobState::Unserved, hour)
+            ]
+        );
+    }
+
+    #[test]
+    fn back_pressure_burns_no_attempt() {
+        let (job, launch) = charged_pair(1, "l-1");
+        let end = End::NeverStarted { reason: "throttled".into(), retry_in: Millis::secs(7) };
+        let after = job_of(&conclude(&launch, Some(&job), &end, T0).unwrap());
+        assert_eq!((after.fruitless, after.state), (0, JobState::Waiting));
+        assert_eq!(after.due.next_check_at, Some(secs(7)));
+    }
+
+    #[test]
+    fn a_job_that_another_launch_took_is_not_freed_by_the_one_it_lost() {
+        let (job, launch) = charged_pair(1, "l-1");
+        let moved = JobRow { charge: Some(crate::id::LaunchId::new("l-2")), ..job };
+        let plan = conclude(&launch, Some(&moved), &End::Fruitless("x".into()), T0).unwrap();
+        assert_eq!(plan.changes.len(), 1);
+        assert_eq!(launch_of(&plan).state, LaunchState::Closed);
+    }
+
+    #[test]
+    fn a_closed_launch_is_not_concluded_twice() {
+        let (job, launch) = charged_pair(1, "l-1");
+        let closed = launch_of(&conclude(&launch, Some(&job), &End::Fruitless("x".into()), T0).unwrap());
+        assert_eq!(conclude(&closed, Some(&job), &End::Fruitless("x".into()), T0), None);
+    }
+}

@@ -1,0 +1,114 @@
+//! Lost: a bound launch that went silent.
+
+use crate::change::{Plan, put};
+use crate::id::JobKey;
+use crate::job::{JobRow, JobState};
+use crate::launch::{LaunchRow, LaunchState};
+use crate::limits;
+use crate::moves::Evidence;
+use crate::status::JobStatus;
+use crate::time::Timestamp;
+
+/// What a silent launch asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Loss {
+    /// It is not bound, or its lease is not over.
+    NotLost(String),
+    /// It is lost. GitLab is told that `report` failed (by the stored job token) only while that job's row still
+    /// names this launch; the plan is committed first, so that of two reporters one reports.
+    Lost {
+        /// The job to report as failed; `None` when it is over, waits again, or is another launch's.
+        report: Option<JobKey>,
+        /// The writes.
+        plan: Plan,
+    },
+}
+
+/// Decides about a bound launch and the row of its job.
+///
+/// A report is safe while GitLab cannot have handed the job to another runner: after our runner accepted it, or
+/// within [`limits::SILENCE_LIMIT`] of the binding, when an offer that was not accepted is still ours (GitLab refuses
+/// the report of a job that is only offered). Between the two, a job that was bound, never known to be accepted and
+/// silent for longer may be a foreign runner's by now: it is left to GitLab.
+#[must_use]
+pub fn lost(launch: &LaunchRow, job: Option<&JobRow>, evidence: Evidence, now: Timestamp) -> Loss {
+    if launch.state != LaunchState::Bound {
+        return Loss::NotLost(format!("the launch is {:?}", launch.state));
+    }
+    if evidence == Evidence::RowOnly && now < launch.lease_until {
+        return Loss::NotLost(format!("its lease runs until {}", launch.lease_until.0));
+    }
+    let mut after = launch.clone();
+    after.retire(now, "lost: no heartbeat");
+    let plan = Plan::because("no heartbeat").with_some(put(Some(launch), after));
+    let own = job.filter(|job| job.launch.as_ref() == Some(&launch.launch) && Some(job.key()) == launch.bound_job);
+    match own {
+        Some(job) => with_its_job(job, may_report(launch, now), plan, now),
+        None => Loss::Lost { report: None, plan },
+    }
+}
+
+fn may_report(launch: &LaunchRow, now: Timestamp) -> bool {
+    launch.accepted || launch.times.bound_at.is_some_and(|bound| now < bound + limits::SILENCE_LIMIT)
+}
+
+fn with_its_job(job: &JobRow, may_report: bool, plan: Plan, now: Timestamp) -> Loss {
+    let mut after = job.clone();
+    if job.state == JobState::Ended {
+        after.retire(now);
+        return Loss::Lost { report: None, plan: plan.with_some(put(Some(job), after)) };
+    }
+    if job.gitlab_status == JobStatus::Pending {
+        // The last that GitLab told us is `pending`: if the job was only offered, it is handed out again.
+        after.launch = None;
+        after.enter(JobState::Waiting, now, "its launch was lost");
+        after.due_at(now + limits::CHARGE_GRACE);
+    } else if may_report {
+        "its launch was lost".clone_into(&mut after.reason);
+        after.due_at(now + limits::SETTLE_CHECK);
+    } else {
+        after.launch = None;
+        after.enter(JobState::Foreign, now, "its launch was lost before it is known to have accepted the job");
+        after.retire(now);
+    }
+    Loss::Lost { report: may_report.then_some(job.key()), plan: plan.with_some(put(Some(job), after)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::moves::testing::{T0, bound_pair, job_of, key};
+    use crate::time::Millis;
+
+    #[test]
+    fn a_silent_launch_is_reported_once_its_lease_is_over_and_only_while_the_job_names_it() {
+        let (job, launch) = bound_pair(1, "l-1");
+        let job = JobRow { gitlab_status: JobStatus::Running, ..job };
+        let launch = LaunchRow { accepted: true, ..launch };
+        let end = launch.lease_until;
+        assert!(matches!(lost(&launch, Some(&job), Evidence::RowOnly, end - Millis(1)), Loss::NotLost(_)));
+        let Loss::Lost { report, .. } = lost(&launch, Some(&job), Evidence::RowOnly, end) else { panic!("not lost") };
+        assert_eq!(report, Some(key(1)));
+        let rebound = JobRow { launch: Some(crate::id::LaunchId::new("l-2")), ..job };
+        let Loss::Lost { report, plan } = lost(&launch, Some(&rebound), Evidence::RowOnly, end) else {
+            panic!("not lost")
+        };
+        assert_eq!((report, plan.changes.len()), (None, 1), "another launch runs it: nothing is reported");
+    }
+
+    #[test]
+    fn what_was_not_accepted_waits_again_and_is_reported_only_while_nobody_else_can_have_it() {
+        let (job, launch) = bound_pair(1, "l-1");
+        let at = |now, status| {
+            let job = JobRow { gitlab_status: status, ..job.clone() };
+            let Loss::Lost { report, plan } = lost(&launch, Some(&job), Evidence::HostGone, now) else {
+                panic!("not lost")
+            };
+            (report, job_of(&plan).state)
+        };
+        let late = T0 + limits::SILENCE_LIMIT;
+        assert_eq!(at(T0, JobStatus::Pending), (Some(key(1)), JobState::Waiting));
+        assert_eq!(at(late, JobStatus::Pending), (None, JobState::Waiting));
+        assert_eq!(at(late, JobStatus::Running), (None, JobState::Foreign));
+    }
+}

@@ -1,0 +1,32 @@
+//! The moves: every way in which a job row or a launch row changes.
+//!
+//! GitLab cannot hand out a named job, so a launch that was started for job A may come back with job B. The moves keep
+//! the books straight whatever comes back: [`record`] what GitLab said, [`charge`] a launch to a waiting job,
+//! [`begin`] asking, [`bind`] what the runner really got, [`give_back`] what it may not keep, [`close`] and
+//! [`conclude`] what is not needed, [`settle`] what has ended, and [`lost`] for what went silent. [`due_job`] and
+//! [`due_launch`] are the sweep's view of a row whose time has come.
+//!
+//! `tests/explore.rs` drives these very functions through every interleaving of two jobs and three launches.
+
+mod begin;
+mod bind;
+mod charge;
+mod close;
+mod give_back;
+mod lost;
+mod overdue;
+mod record;
+mod settle;
+
+pub use begin::{BeginRefused, RenewRefused, begin, renew};
+pub use bind::{BindRefused, BindRows, assign, bind};
+pub use charge::{NotCharged, Start, charge, hold, may_charge, not_ours, started};
+pub use close::{CloseRefused, End, Evidence, close, conclude};
+pub use give_back::{GiveBackRows, give_back};
+pub use lost::{Loss, lost};
+pub use overdue::{DueJob, DueLaunch, due_job, due_launch};
+pub use record::{Announce, Recorded, record};
+pub use settle::{Settlement, settle};
+
+#[cfg(test)]
+pub(crate) mod testing;
