@@ -1,0 +1,31 @@
+//! The runner protocol: what a runner and GitLab say to each other about one job.
+//!
+//! The client here speaks; it does not decide. Every call is one HTTP request and one typed answer, and who calls
+//! says what follows from it. The two calls that are made outside a job ([`Client::verify`] and
+//! [`Client::delete_manager`]) repeat themselves a few times; `jobs/request` never does, because an answer that was
+//! lost may have carried a job.
+
+mod body;
+mod client;
+mod error;
+mod info;
+mod lenient;
+mod manager;
+mod request;
+mod secret;
+mod trace;
+mod update;
+
+pub use body::{
+    ArtifactsFile, CacheEntry, Dependency, GitInfo, Hook, Image, Input, JobBody, JobFeatures, JobInfo,
+    NO_TIMEOUT_SENT_SECS, RunnerInfo, Service, Step, Variable,
+};
+pub(crate) use client::Answer;
+pub use client::{Client, ClientConfig, ConfigError, Proxy};
+pub use error::{JobStatus, Refusal, TransportError};
+pub use info::{Features, Info};
+pub use manager::ManagerError;
+pub use request::{Assignment, RequestError, Requested};
+pub use secret::Secret;
+pub use trace::{PatchError, Patched};
+pub use update::{TraceSum, Update, UpdateError, UpdateState, Updated};

@@ -1,0 +1,292 @@
+//! One HTTP client for one GitLab: where it is, how to get there, and how an answer is read.
+
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::{Certificate, NoProxy, RequestBuilder, StatusCode, Url, redirect, retry};
+use serde::Serialize;
+
+use super::error::{JobStatus, Refusal, TransportError};
+use super::info::Info;
+
+/// Longest answer that is not a job: GitLab's error bodies are a sentence.
+const SMALL_ANSWER: usize = 64 * 1024;
+/// Longest job: variables alone may be megabytes; what is larger than this is not a job that a shell could run.
+const JOB_ANSWER: usize = 32 * 1024 * 1024;
+/// Longest sentence of GitLab that is passed on.
+const MESSAGE_CHARS: usize = 300;
+
+/// How to reach GitLab.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// The instance's URL, with a relative root if it has one (`https://gitlab.example.com/git`).
+    pub url: String,
+    /// The proxy for `https` URLs; `None` connects directly. The process environment is never consulted.
+    pub proxy: Option<Proxy>,
+    /// PEM certificates to trust instead of the system's.
+    pub ca_pem: Option<Vec<u8>>,
+    /// Name, version and features, sent with the calls.
+    pub info: Info,
+    /// Limit for the connection, TLS included.
+    pub connect_timeout: Duration,
+    /// Limit for one request as a whole.
+    pub request_timeout: Duration,
+}
+
+impl ClientConfig {
+    /// The usual limits: ten seconds to connect, thirty for a request. GitLab answers within a second; a parked
+    /// `jobs/request` does not occur, because no `last_update` is sent.
+    #[must_use]
+    pub fn new(url: impl Into<String>, info: Info) -> Self {
+        Self {
+            url: url.into(),
+            proxy: None,
+            ca_pem: None,
+            info,
+            connect_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A proxy and the hosts that are reached without it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// `HTTPS_PROXY`: may hold user and password.
+    pub url: String,
+    /// `NO_PROXY`: comma-separated hosts, domains and networks.
+    pub bypass: String,
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The URL may hold a password.
+        f.debug_struct("Proxy").field("bypass", &self.bypass).finish_non_exhaustive()
+    }
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Not an absolute `http` or `https` URL.
+    #[error("{0:?} is not the URL of a GitLab instance: it must start with http:// or https:// and name a host")]
+    Url(String),
+    /// The proxy's URL cannot be used.
+    #[error("the proxy's URL cannot be used")]
+    Proxy(#[source] reqwest::Error),
+    /// The certificate file holds no certificate, or a broken one.
+    #[error("the CA file holds no usable PEM certificate")]
+    Ca(#[source] Option<reqwest::Error>),
+    /// TLS could not be set up.
+    #[error("the HTTP client could not be set up")]
+    Client(#[source] reqwest::Error),
+}
+
+/// Speaks to one GitLab.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    /// `https://host/root/api/v4/`.
+    base: Url,
+    info: Info,
+}
+
+impl Client {
+    /// Builds the client. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the URL, the proxy or the certificates cannot be used.
+    pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
+        let base = api_base(&config.url)?;
+        let mut builder = reqwest::Client::builder()
+            .no_proxy()
+            .user_agent(format!("{}/{}", config.info.name, config.info.version))
+            // A redirected POST would become a GET; the right URL is the operator's to set, and the answer names it.
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .connect_timeout(config.connect_timeout)
+            .timeout(config.request_timeout)
+            // One connection is all that a single job needs.
+            .pool_max_idle_per_host(1);
+        if let Some(proxy) = &config.proxy {
+            let bypass = NoProxy::from_string(&proxy.bypass);
+            builder = builder.proxy(reqwest::Proxy::https(&proxy.url).map_err(ConfigError::Proxy)?.no_proxy(bypass));
+        }
+        if base.scheme() == "http" {
+            // Reading the system's certificates costs milliseconds and memory, and without TLS nothing uses them.
+            builder = builder.tls_certs_only(Vec::new());
+        } else if let Some(pem) = &config.ca_pem {
+            builder = builder.tls_certs_only(certificates(pem)?);
+        }
+        let http = builder.build().map_err(ConfigError::Client)?;
+        Ok(Self { http, base, info: config.info })
+    }
+
+    /// What this client says about itself.
+    #[must_use]
+    pub fn info(&self) -> &Info {
+        &self.info
+    }
+
+    /// The instance's URL without `/api/v4/`.
+    #[must_use]
+    pub fn instance_url(&self) -> String {
+        self.base.as_str().trim_end_matches("/api/v4/").to_owned()
+    }
+
+    /// A request below `/api/v4/`. `path` is made of fixed words and numbers only.
+    pub(crate) fn request(&self, method: reqwest::Method, path: &str, query: Option<&str>) -> RequestBuilder {
+        let mut url = self.base.clone();
+        url.set_query(query);
+        url.set_path(&format!("{}{path}", self.base.path()));
+        self.http.request(method, url).header(ACCEPT, "application/json")
+    }
+
+    /// The same with a JSON body.
+    pub(super) fn json(&self, method: reqwest::Method, path: &str, body: &impl Serialize) -> RequestBuilder {
+        self.request(method, path, None).header(CONTENT_TYPE, "application/json").json(body)
+    }
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    operation: &'static str,
+    pub(crate) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    /// Sends a request whose answer is short.
+    pub(super) async fn of(operation: &'static str, request: RequestBuilder) -> Result<Self, TransportError> {
+        Self::limited(operation, request, SMALL_ANSWER).await
+    }
+
+    /// Sends a request whose answer may be a job.
+    pub(crate) async fn with_job(operation: &'static str, request: RequestBuilder) -> Result<Self, TransportError> {
+        Self::limited(operation, request, JOB_ANSWER).await
+    }
+
+    async fn limited(operation: &'static str, request: RequestBuilder, limit: usize) -> Result<Self, TransportError> {
+        let no_answer = |source: reqwest::Error| TransportError::NoAnswer { operation, source: source.without_url() };
+        let mut response = request.send().await.map_err(no_answer)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
+            if body.len() + chunk.len() > limit {
+                return Err(TransportError::TooLarge { operation, limit });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let headers = std::mem::take(response.headers_mut());
+        Ok(Self { operation, status: response.status(), headers, body })
+    }
+
+    /// A header as text, if it is there and readable.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+    }
+
+    /// The job's state on the server.
+    pub(super) fn job_status(&self) -> Option<JobStatus> {
+        self.header("job-status").map(JobStatus::from_wire)
+    }
+
+    /// How often GitLab wants the log: `X-GitLab-Trace-Update-Interval`, in seconds.
+    pub(super) fn trace_interval(&self) -> Option<Duration> {
+        let secs: u64 = self.header("x-gitlab-trace-update-interval")?.parse().ok()?;
+        (secs > 0).then(|| Duration::from_secs(secs))
+    }
+
+    /// How many bytes of the log GitLab has: the end of `Range: 0-<n>`.
+    pub(super) fn stored_bytes(&self) -> Option<u64> {
+        let range = self.header("range")?;
+        range.rsplit('-').next()?.parse().ok()
+    }
+
+    /// This answer as a refusal.
+    pub(crate) fn refusal(&self) -> Refusal {
+        Refusal {
+            operation: self.operation,
+            status: self.status.as_u16(),
+            message: self.message(),
+            retry_after: self.header(RETRY_AFTER.as_str()).and_then(|text| text.parse().ok()).map(Duration::from_secs),
+            job_status: self.job_status(),
+        }
+    }
+
+    /// GitLab's sentence: `message` (a text, or an object of lists) or `error`; for a redirect its target.
+    fn message(&self) -> String {
+        if let Some(target) = self.header(LOCATION.as_str()).filter(|_| self.status.is_redirection()) {
+            return cut(&format!("redirected to {target}: use that URL"));
+        }
+        let Ok(serde_json::Value::Object(fields)) = serde_json::from_slice(&self.body) else {
+            return String::new();
+        };
+        match fields.get("message").or_else(|| fields.get("error")) {
+            Some(serde_json::Value::String(text)) => cut(text),
+            Some(other) => cut(&other.to_string()),
+            None => String::new(),
+        }
+    }
+}
+
+/// At most [`MESSAGE_CHARS`] characters.
+fn cut(text: &str) -> String {
+    text.chars().take(MESSAGE_CHARS).collect()
+}
+
+/// `https://host/root/api/v4/` of what the operator typed: trailing slashes and a trailing `/ci` (an old habit that the
+/// official runner tolerates too) are dropped.
+fn api_base(url: &str) -> Result<Url, ConfigError> {
+    let bad = || ConfigError::Url(url.chars().take(200).collect());
+    let mut base = Url::parse(url.trim()).map_err(|_| bad())?;
+    if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
+        return Err(bad());
+    }
+    let root = base.path().trim_end_matches('/');
+    let path = format!("{}/api/v4/", root.strip_suffix("/ci").unwrap_or(root));
+    base.set_path(&path);
+    base.set_query(None);
+    base.set_fragment(None);
+    Ok(base)
+}
+
+/// The certificates of a PEM file; none is an error, because it would trust nothing.
+fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, ConfigError> {
+    let found = Certificate::from_pem_bundle(pem).map_err(|error| ConfigError::Ca(Some(error)))?;
+    if found.is_empty() { Err(ConfigError::Ca(None)) } else { Ok(found) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_api_is_below_what_the_operator_typed() {
+        for (typed, base) in [
+            ("https://gitlab.example.com", "https://gitlab.example.com/api/v4/"),
+            ("https://gitlab.example.com/", "https://gitlab.example.com/api/v4/"),
+            ("https://gitlab.example.com/ci", "https://gitlab.example.com/api/v4/"),
+            ("http://127.0.0.1:8080/git/", "http://127.0.0.1:8080/git/api/v4/"),
+        ] {
+            assert_eq!(api_base(typed).unwrap().as_str(), base, "{typed}");
+        }
+        for bad in ["gitlab.example.com", "ftp://x", "", "https://"] {
+            assert!(api_base(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_ca_file_without_certificate_is_refused() {
+        let mut config = ClientConfig::new("https://gitlab.example.com", Info::new("t", "0", ""));
+        config.ca_pem = Some(b"nothing here".to_vec());
+        assert!(matches!(Client::new(config), Err(ConfigError::Ca(_))));
+    }
+
+    #[test]
+    fn proxy_credentials_do_not_reach_debug_output() {
+        let proxy = Proxy { url: "http://user:pw@proxy:3128".to_owned(), bypass: "localhost".to_owned() };
+        assert!(!format!("{proxy:?}").contains("pw"));
+    }
+}
