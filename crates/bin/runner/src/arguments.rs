@@ -1,0 +1,142 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lexopt::prelude::*;
+
+/// What `--help` prints.
+pub(crate) const HELP: &str = "\
+Usage: runnerless-runner once --url URL --token-file FILE --work DIR [options]
+
+Asks GitLab for one job, runs it in bash below DIR, reports its end, and ends.
+
+  --url URL          the GitLab instance
+  --token-file FILE  holds the runner's authentication token; read once
+  --work DIR         everything that the job writes is below it; made if missing
+  --system-id ID     which of the runner's managers this is (default: made up once and kept in DIR)
+  --wait SECONDS     how long to ask for a job (default 20)
+  --ca-file FILE     PEM certificates to trust instead of the system's
+
+HTTPS_PROXY and NO_PROXY are honoured, no other variable.
+
+Exit codes: 0 a job ran and its end was reported, whatever its result; 2 usage; 3 the token was refused; 4 GitLab could
+not be reached; 5 no job came in time; 6 the end could not be reported; 143 ended by SIGTERM.";
+
+/// Unless `--wait` says otherwise: the engine's schedule of asks, the last at 15 s, and some room.
+const DEFAULT_WAIT: Duration = Duration::from_secs(20);
+/// GitLab keeps at most 64 characters of a system id.
+const LONGEST_SYSTEM_ID: usize = 64;
+
+/// A `once`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arguments {
+    /// `--url`.
+    pub url: String,
+    /// `--token-file`.
+    pub token_file: PathBuf,
+    /// `--work`.
+    pub work: PathBuf,
+    /// `--system-id`.
+    pub system_id: Option<String>,
+    /// `--wait`.
+    pub wait: Duration,
+    /// `--ca-file`.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The command line cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// An unknown option, a missing value.
+    #[error("{0}")]
+    Syntax(#[from] lexopt::Error),
+    /// Not `once`.
+    #[error("the only command is: once")]
+    Command,
+    /// An option that must be there is not.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// GitLab would not take such a system id.
+    #[error("--system-id: at most 64 letters, digits, `_` and `-`")]
+    SystemId,
+}
+
+impl Arguments {
+    /// Reads the command line; `None` when it asks for help.
+    ///
+    /// # Errors
+    /// See [`UsageError`].
+    pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Self>, UsageError> {
+        let mut parser = lexopt::Parser::from_args(args);
+        let (mut url, mut token_file, mut work, mut system_id, mut ca_file) = (None, None, None, None, None);
+        let mut wait = DEFAULT_WAIT;
+        let mut command = false;
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("url") => url = Some(parser.value()?.string()?),
+                Long("token-file") => token_file = Some(PathBuf::from(parser.value()?)),
+                Long("work") => work = Some(PathBuf::from(parser.value()?)),
+                Long("system-id") => system_id = Some(checked_id(parser.value()?.string()?)?),
+                Long("wait") => wait = Duration::from_secs(parser.value()?.parse()?),
+                Long("ca-file") => ca_file = Some(PathBuf::from(parser.value()?)),
+                Long("help") | Short('h') => return Ok(None),
+                Value(word) if !command && word == "once" => command = true,
+                Value(_) => return Err(UsageError::Command),
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        if !command {
+            return Err(UsageError::Command);
+        }
+        Ok(Some(Self {
+            url: url.ok_or(UsageError::Missing("--url"))?,
+            token_file: token_file.ok_or(UsageError::Missing("--token-file"))?,
+            work: work.ok_or(UsageError::Missing("--work"))?,
+            system_id,
+            wait,
+            ca_file,
+        }))
+    }
+}
+
+fn checked_id(id: String) -> Result<String, UsageError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let fits = !id.is_empty() && id.len() <= LONGEST_SYSTEM_ID && id.chars().all(plain);
+    if fits { Ok(id) } else { Err(UsageError::SystemId) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Option<Arguments>, UsageError> {
+        Arguments::parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn the_whole_command_line() {
+        let line = "once --url http://h --token-file t --work w --system-id r_0 --wait 3 --ca-file c";
+        let arguments = parse(line).unwrap().unwrap();
+        assert_eq!(arguments.url, "http://h");
+        assert_eq!(arguments.wait, Duration::from_secs(3));
+        assert_eq!((arguments.system_id.as_deref(), arguments.ca_file), (Some("r_0"), Some(PathBuf::from("c"))));
+    }
+
+    #[test]
+    fn what_is_missing_or_unknown_is_named() {
+        for (line, word) in [
+            ("", "once"),
+            ("twice --url u", "once"),
+            ("once --url u --token-file t", "--work"),
+            ("once --bogus", "bogus"),
+            ("once --wait soon", "soon"),
+            ("once --system-id a/b", "--system-id"),
+        ] {
+            let error = parse(line).unwrap_err().to_string();
+            assert!(error.contains(word), "{line}: {error}");
+        }
+        assert!(parse("--help").unwrap().is_none());
+    }
+}

@@ -1,0 +1,17 @@
+//! `runnerless-runner`: runs one GitLab job without AWS.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use runnerless_runner::{Surroundings, run};
+
+fn main() -> ExitCode {
+    run(std::env::args_os().skip(1), &surroundings())
+}
+
+/// The two variables that this command honours, read once.
+#[expect(clippy::disallowed_methods, reason = "this command runs outside Lambda and reads its environment only here")]
+fn surroundings() -> Surroundings {
+    let read = |name: &str| std::env::var_os(name).map(OsString::into_string).and_then(Result::ok).unwrap_or_default();
+    Surroundings { https_proxy: read("HTTPS_PROXY"), no_proxy: read("NO_PROXY") }
+}

@@ -1,0 +1,29 @@
+//! Runs one GitLab job as the shell executor of GitLab Runner does: ask, bind, accept, stages in bash, log, report.
+//!
+//! The engine knows neither Lambda nor EC2. What surrounds it is a [`Host`], which records who runs what; what it is
+//! told is a [`RunConfig`]; what it did is an [`Outcome`]. `docs/fidelity.md` lists where it differs from the official
+//! runner, and why.
+
+mod accept;
+mod ask;
+mod config;
+pub mod duration;
+mod job;
+pub mod log;
+mod places;
+mod process;
+mod report;
+mod run;
+mod script;
+mod stop;
+pub mod variables;
+mod verdict;
+
+pub use accept::{ACCEPT_LIMIT, BIND_LIMIT, SILENCE_LIMIT};
+pub use config::{BindRefused, Deadline, Environment, Host, ImagePolicy, JobIds, NoRecords, RunConfig};
+pub use places::{PlaceError, WorkRoot};
+pub use process::{GuardError, protect_process};
+pub use report::Reported;
+pub use run::{JobReport, Outcome, run_one};
+pub use stop::{Stop, StopHandle, stop_channel};
+pub use verdict::Verdict;

@@ -1,0 +1,62 @@
+//! What keeps the runner and the job apart, and the job's processes within reach.
+//!
+//! The only place with unsafe code: a hook between fork and exec has no safe form, nor has the watching of a descriptor.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use rustix::process::{
+    DumpableBehavior, Signal, set_child_subreaper, set_dumpable_behavior, set_parent_process_death_signal,
+};
+use tokio::io::unix::AsyncFd;
+
+/// The process could not be protected; nothing of a job may start then.
+#[derive(Debug, thiserror::Error)]
+pub enum GuardError {
+    /// `PR_SET_DUMPABLE` failed.
+    #[error("this process cannot be closed to others (PR_SET_DUMPABLE)")]
+    Dumpable(#[source] io::Error),
+    /// `PR_SET_CHILD_SUBREAPER` failed.
+    #[error("this process cannot become the parent of orphans (PR_SET_CHILD_SUBREAPER)")]
+    Subreaper(#[source] io::Error),
+}
+
+/// Closes this process to others of the same user, who could else read its memory and its environment through
+/// `/proc`, and makes it the parent of whatever the job's processes leave behind, so that it can be ended.
+///
+/// To be called before the process holds a secret; calling it again does nothing more.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn protect_process() -> Result<(), GuardError> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|errno| GuardError::Dumpable(errno.into()))?;
+    // Any process id switches it on; the call's own is the one that cannot be wrong.
+    set_child_subreaper(Some(rustix::process::getpid())).map_err(|errno| GuardError::Subreaper(errno.into()))
+}
+
+/// Lets the kernel kill the command's process when the thread that starts it dies, and gives it a process group of its
+/// own.
+pub(super) fn bind_to_parent(command: &mut Command) {
+    let parent = rustix::process::getpid();
+    let hook = move || {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // The parent may have died before the line above: then nobody would ever send the signal.
+        if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
+    };
+    command.process_group(0);
+    #[expect(unsafe_code, reason = "the hook makes two system calls and allocates nothing, which fork allows")]
+    // SAFETY: between fork and exec only async-signal-safe work is allowed; prctl and getppid are.
+    unsafe {
+        command.pre_exec(hook);
+    }
+}
+
+/// Lets the runtime tell when the descriptor is readable.
+pub(super) fn watch_handle(handle: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    #[expect(unsafe_code, reason = "the runtime needs the promise that the descriptor stays the same and open")]
+    // SAFETY: an OwnedFd names one open descriptor for its whole life, and the AsyncFd owns it from here on.
+    let registered = unsafe { AsyncFd::register(handle) };
+    registered.map_err(io::Error::from)
+}

@@ -1,0 +1,9 @@
+//! Processes of the job: one shell per stage, and the end of everything that it started.
+
+mod family;
+mod guard;
+mod shell;
+
+pub(crate) use family::Family;
+pub use guard::{GuardError, protect_process};
+pub(crate) use shell::{Ended, Grace, Shell, ShellSpec, code_of};
