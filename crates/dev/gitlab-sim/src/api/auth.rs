@@ -1,0 +1,61 @@
+//! Who may call what.
+
+use serde_json::{Map, Value};
+
+use crate::server::answer::Answer;
+use crate::server::request::{Request, text};
+use crate::sim::Sim;
+use crate::world::World;
+use crate::world::runner::RunnerType;
+
+/// Lets the admin in, by `PRIVATE-TOKEN` or as a bearer.
+///
+/// # Errors
+/// The 401.
+pub(crate) fn admin(sim: &Sim, request: &Request) -> Result<(), Answer> {
+    let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+    let given = request.header("private-token").or(bearer).map(str::to_owned);
+    let given = given.or_else(|| request.query("private_token"));
+    if given.as_deref() == Some(sim.place().admin_token.as_str()) {
+        return Ok(());
+    }
+    Err(Answer::message(401, "401 Unauthorized"))
+}
+
+/// Lets the admin in and finds the project, by id or by path.
+///
+/// # Errors
+/// The 401 or 404.
+pub(super) fn project(sim: &Sim, request: &Request, name: &str) -> Result<u64, Answer> {
+    admin(sim, request)?;
+    let found = sim.look(|world| world.project(name).map(|project| project.id));
+    found.ok_or_else(|| Answer::message(404, "404 Project Not Found"))
+}
+
+/// The runner of a body's `token`.
+///
+/// # Errors
+/// 400 without a token, 403 for a wrong one, 422 for a project runner without a project.
+pub(super) fn runner(world: &mut World, request: &Request, params: &Map<String, Value>) -> Result<u64, Answer> {
+    let Some(token) = text(params, "token").filter(|token| !token.is_empty()) else {
+        return Err(Answer::error(400, "token is missing"));
+    };
+    if request.header("runner-token").is_some_and(|header| header != token) {
+        world.violation("two_tokens", None, format!("RUNNER-TOKEN differs from the body's token on {}", request.path));
+    }
+    let Some(runner) = world.runners.values().find(|runner| runner.token == token) else {
+        return Err(Answer::message(403, "403 Forbidden"));
+    };
+    if runner.kind == RunnerType::Project && runner.projects.is_empty() {
+        return Err(Answer::message(422, "Runner is orphaned"));
+    }
+    Ok(runner.id)
+}
+
+/// A numeric id in a path.
+///
+/// # Errors
+/// The 400 of Grape for anything else.
+pub(super) fn id(text: &str, name: &str) -> Result<u64, Answer> {
+    text.parse().map_err(|_| Answer::error(400, format!("{name} is invalid")))
+}

@@ -1,0 +1,149 @@
+//! The subset of `.gitlab-ci.yml` that the simulator runs: a file becomes the jobs that GitLab would create for it.
+//!
+//! What is read means what it means in GitLab, down to the names of `parallel` jobs and to YAML 1.1: an unquoted `yes`
+//! or `off` is a boolean and reaches a job as `true` or `false`, `010` is 8, and `1.50` is `1.5`. What is outside the
+//! subset is refused by name, so that no file runs with less than its author wrote:
+//!
+//! - of the file: `stages`, `variables`, `default`, the older global `before_script`, `after_script`, `image` and
+//!   `services`, jobs, and hidden jobs (`.name`) for YAML anchors;
+//! - of a job: `stage`, `script`, `before_script`, `after_script`, `variables`, `tags`, `needs`, `allow_failure`,
+//!   `when`, `start_in`, `timeout`, `retry`, `parallel`, and the names of `image` and `services`.
+//!
+//! Two liberties: the values of a matrix may be any scalar, where GitLab wants text or a whole number, and two jobs
+//! that get the same name are refused, where GitLab silently keeps one.
+//!
+//! Source: GitLab's keyword reference, the entries of `Gitlab::Ci::Config`, and Ruby's Psych.
+
+mod duration;
+mod error;
+mod file;
+mod job;
+mod keywords;
+mod matrix;
+mod needs;
+mod read;
+mod script;
+mod variables;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::CiError;
+
+/// Reads a file. Every job that it describes is created: the subset has no rules that could leave one out.
+///
+/// # Errors
+/// What is refused: the job, the keyword, and the cure.
+pub fn parse(text: &str) -> Result<Pipeline, CiError> {
+    file::read(yaml::load(text)?)
+}
+
+/// What a file describes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pipeline {
+    /// The stages in order, `.pre` first and `.post` last.
+    pub stages: Vec<String>,
+    /// The variables of all jobs.
+    pub variables: Vec<Variable>,
+    /// The jobs in the order of the file; those of one `parallel` follow each other.
+    pub jobs: Vec<Job>,
+}
+
+impl Pipeline {
+    /// The job with this full name.
+    #[must_use]
+    pub fn job(&self, name: &str) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.name == name)
+    }
+}
+
+/// A variable as the file has it, not expanded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+    /// Whether references to other variables in it stay as they are (`expand: false`).
+    pub raw: bool,
+}
+
+/// One job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The full name, which `parallel` and `matrix` extend: `test 1/2`, `test: [linux, 1.2]`.
+    pub name: String,
+    /// The name in the file.
+    pub base_name: String,
+    /// Its stage, one of the pipeline's.
+    pub stage: String,
+    /// The entries of `before_script` and `script`. An entry may have several lines.
+    pub script: Vec<String>,
+    /// The entries of `after_script`.
+    pub after_script: Vec<String>,
+    /// The pipeline's variables, overridden by the job's, overridden by the matrix's. No key comes twice.
+    pub variables: Vec<Variable>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// The full names of the jobs that it waits for. `None`: it waits for all earlier stages.
+    pub needs: Option<Vec<String>>,
+    /// Whether its failure is the pipeline's. A manual job may fail unless the file says otherwise.
+    pub allow_failure: AllowFailure,
+    /// When it runs.
+    pub when: When,
+    /// Its own time limit in seconds.
+    pub timeout_s: Option<u64>,
+    /// How often it is run again.
+    pub retry: Retry,
+    /// Its index, from 1, among the jobs of its `parallel`, and their number.
+    pub parallel: Option<(u32, u32)>,
+    /// The name of its image.
+    pub image: Option<String>,
+    /// The names of the images of its services.
+    pub services: Vec<String>,
+}
+
+/// Whether a job may fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowFailure {
+    /// Its failure fails the pipeline.
+    No,
+    /// Its failure changes nothing.
+    Yes,
+    /// Only its failure with one of these exit codes changes nothing.
+    ExitCodes(Vec<i32>),
+}
+
+/// When a job runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// When what it waits for succeeded or may fail.
+    OnSuccess,
+    /// When a job before it failed.
+    OnFailure,
+    /// Whatever happened before it.
+    Always,
+    /// When somebody starts it.
+    Manual,
+    /// This many seconds after it could have run.
+    Delayed(u64),
+    /// Not at all. Only GitLab's `rules` can say so; a job's own `when: never` is refused, as GitLab does.
+    Never,
+}
+
+/// How often a failed job is run again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// At most so often, 0 to 2.
+    pub max: u32,
+    /// After a failure with one of these reasons; `always` stands for all of them.
+    pub when: Vec<String>,
+}
+
+impl Default for Retry {
+    /// Never; and a `retry` that says only how often means all failures.
+    fn default() -> Self {
+        Self { max: 0, when: vec!["always".to_owned()] }
+    }
+}

@@ -1,0 +1,199 @@
+//! Faults of the HTTP server: which request is answered wrongly, and how.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A fault as `POST /_sim/v1/faults` takes it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FaultRule {
+    /// Which requests.
+    #[serde(rename = "match")]
+    pub matches: Match,
+    /// The first one of them that is hit, counted from 1.
+    #[serde(default = "one")]
+    pub nth: u64,
+    /// How many are hit.
+    #[serde(default = "one")]
+    pub times: u64,
+    /// What happens, see [`Deed`].
+    #[serde(rename = "do")]
+    pub deed: String,
+    /// Headers of the answer.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Body of the answer.
+    #[serde(default)]
+    pub body: Option<String>,
+}
+
+/// Which requests a fault is for.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Match {
+    /// Method; any when absent.
+    pub method: Option<String>,
+    /// Path below `/api/v4/`, or from the root when it begins with `/`; `*` is one segment, `**` the rest.
+    pub path: Option<String>,
+}
+
+fn one() -> u64 {
+    1
+}
+
+/// What a fault does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Deed {
+    /// `status:503`: answered so, and nothing is done.
+    Status(u16),
+    /// `done_status:503`: done, and answered so all the same.
+    DoneStatus(u16),
+    /// `delay:MS`: done after a pause.
+    Delay(u64),
+    /// `disconnect_after:N`: done, and the connection breaks after N bytes of the answer's body.
+    DisconnectAfter(usize),
+    /// `cut_request:N`: the connection breaks when N bytes of the request's body were read; nothing is done.
+    CutRequest(usize),
+    /// `hang`: not done and never answered.
+    Hang,
+    /// `lose_answer`: done, and the connection breaks before the answer.
+    LoseAnswer,
+}
+
+impl Deed {
+    /// Reads the `do` of a rule.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let (word, number) = text.split_once(':').map_or((text, None), |(word, number)| (word, Some(number)));
+        let status = || {
+            let code = number.and_then(|number| number.parse::<u16>().ok()).filter(|code| (200..600).contains(code));
+            code.ok_or_else(|| format!("do {text:?}: wants a status from 200 to 599, as in {word}:503"))
+        };
+        let size = || {
+            number.and_then(|n| n.parse::<usize>().ok()).ok_or_else(|| format!("do {text:?}: wants {word}:<number>"))
+        };
+        match word {
+            "status" => status().map(Self::Status),
+            "done_status" => status().map(Self::DoneStatus),
+            "delay" => size().map(|ms| Self::Delay(u64::try_from(ms).unwrap_or(u64::MAX))),
+            "disconnect_after" => size().map(Self::DisconnectAfter),
+            "cut_request" => size().map(Self::CutRequest),
+            "hang" if number.is_none() => Ok(Self::Hang),
+            "lose_answer" if number.is_none() => Ok(Self::LoseAnswer),
+            _ => Err(format!(
+                "do {text:?} is not known: status:N, done_status:N, delay:MS, disconnect_after:N, cut_request:N, hang, lose_answer"
+            )),
+        }
+    }
+}
+
+/// A rule and how often it matched.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Fault {
+    /// The rule.
+    #[serde(flatten)]
+    pub rule: FaultRule,
+    /// What it does.
+    #[serde(skip)]
+    pub action: Deed,
+    /// Requests that matched so far.
+    pub seen: u64,
+}
+
+impl Fault {
+    /// Takes a rule.
+    pub(crate) fn new(rule: FaultRule) -> Result<Self, String> {
+        if rule.nth == 0 {
+            return Err("nth counts from 1".to_owned());
+        }
+        let action = Deed::parse(&rule.deed)?;
+        Ok(Self { rule, action, seen: 0 })
+    }
+
+    /// Counts the request; true when it is hit.
+    fn hits(&mut self, method: &str, path: &str) -> bool {
+        let matches = &self.rule.matches;
+        let fits = matches.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
+            && matches.path.as_deref().is_none_or(|pattern| path_fits(pattern, path));
+        if !fits {
+            return false;
+        }
+        self.seen += 1;
+        self.seen >= self.rule.nth && self.seen - self.rule.nth < self.rule.times
+    }
+}
+
+/// The fault for this request: the first rule that hits. Every rule counts the request.
+pub(crate) fn pick(faults: &mut [Fault], method: &str, path: &str) -> Option<Fault> {
+    let mut chosen = None;
+    for fault in faults {
+        if fault.hits(method, path) && chosen.is_none() {
+            chosen = Some(fault.clone());
+        }
+    }
+    chosen
+}
+
+fn path_fits(pattern: &str, path: &str) -> bool {
+    let whole;
+    let pattern = if pattern.starts_with('/') {
+        pattern
+    } else {
+        whole = format!("/api/v4/{pattern}");
+        &whole
+    };
+    let mut wanted = pattern.split('/');
+    let mut given = path.split('/');
+    loop {
+        match (wanted.next(), given.next()) {
+            (None, None) => return true,
+            (Some("**"), _) => return true,
+            (Some(want), Some(have)) if want == "*" || want == have => {}
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths() {
+        for (pattern, path, expected) in [
+            ("jobs/*", "/api/v4/jobs/12", true),
+            ("jobs/*", "/api/v4/jobs/12/trace", false),
+            ("jobs/*/trace", "/api/v4/jobs/12/trace", true),
+            ("jobs/**", "/api/v4/jobs/12/trace", true),
+            ("jobs/request", "/api/v4/jobs/12", false),
+            ("/acme/**", "/acme/widget.git/info/refs", true),
+        ] {
+            assert_eq!(path_fits(pattern, path), expected, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn nth_and_times_count_matching_requests() {
+        let rule = FaultRule {
+            matches: Match { method: Some("PUT".into()), path: Some("jobs/*".into()) },
+            nth: 2,
+            times: 2,
+            deed: "status:503".into(),
+            headers: BTreeMap::new(),
+            body: None,
+        };
+        let mut faults = [Fault::new(rule).unwrap()];
+        let mut hit = |method| pick(&mut faults, method, "/api/v4/jobs/1").is_some();
+        assert_eq!([hit("PUT"), hit("GET"), hit("PUT"), hit("PUT"), hit("PUT")], [false, false, true, true, false]);
+    }
+
+    #[test]
+    fn deeds() {
+        assert_eq!(Deed::parse("status:503"), Ok(Deed::Status(503)));
+        assert_eq!(Deed::parse("delay:20"), Ok(Deed::Delay(20)));
+        assert_eq!(Deed::parse("hang"), Ok(Deed::Hang));
+        for bad in ["", "status", "status:99", "delay:x", "hang:1", "explode"] {
+            assert!(Deed::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

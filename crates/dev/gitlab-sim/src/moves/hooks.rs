@@ -1,0 +1,204 @@
+//! A job's change of state becomes messages to the project's hooks.
+
+use crate::hooks::payload;
+use crate::random;
+use crate::world::World;
+use crate::world::hook::{Delivery, DeliveryState, is_told};
+use crate::world::settings::millis;
+use crate::world::status::Status;
+
+/// Deliveries that are remembered, with their bodies.
+const DELIVERIES: usize = 50_000;
+/// The longest pause of `shuffle` when it names none.
+const SHUFFLE_MS: u64 = 2000;
+
+impl World {
+    /// Makes a delivery for every hook that wants to know of the job's state.
+    pub(crate) fn tell(&mut self, id: u64, status: Status) {
+        if !is_told(status) {
+            return;
+        }
+        let Some(job) = self.jobs.get(&id) else { return };
+        let (project, pipeline) = (job.project, job.pipeline);
+        if self.pipelines.get(&pipeline).is_none_or(|pipeline| pipeline.silent) {
+            return;
+        }
+        let hooks: Vec<u64> =
+            self.hooks.values().filter(|hook| hook.project == project && hook.job_events).map(|hook| hook.id).collect();
+        if hooks.is_empty() {
+            return;
+        }
+        let Some(body) = payload::job_event(self, id, status) else { return };
+        let event_uuid = random::uuid();
+        for hook in hooks {
+            let delivery = Delivery {
+                id: 0,
+                hook,
+                project,
+                pipeline,
+                job: id,
+                status: status.as_str(),
+                message: random::uuid(),
+                event_uuid: event_uuid.clone(),
+                attempt: 1,
+                state: DeliveryState::Waiting,
+                sent_at: None,
+                answered_at: None,
+                answer: None,
+                error: None,
+                pause_ms: 0,
+                body: body.clone(),
+            };
+            self.dispatch(delivery);
+        }
+    }
+
+    /// Puts a new delivery on its way, or where the faults want it.
+    fn dispatch(&mut self, mut delivery: Delivery) {
+        let faults = &mut self.hook_faults;
+        if faults.lost > 0 && faults.lost_status.as_deref().is_none_or(|status| status == delivery.status) {
+            faults.lost -= 1;
+            delivery.state = DeliveryState::Lost;
+            self.insert_delivery(delivery);
+            return;
+        }
+        let (double, hold, late) = (faults.double, faults.hold, faults.created_after_pending);
+        if self.hooks.get(&delivery.hook).is_some_and(|hook| hook.disabled_until.is_some_and(|until| until > self.now))
+        {
+            delivery.state = DeliveryState::Disabled;
+            self.insert_delivery(delivery);
+            return;
+        }
+        let again = double.then(|| Delivery { attempt: 2, ..delivery.clone() });
+        for delivery in std::iter::once(delivery).chain(again) {
+            let created = delivery.status == Status::Created.as_str();
+            let id = self.insert_delivery(delivery);
+            if hold {
+                self.held.all.push_back(id);
+            } else if late && created {
+                self.held.created.push(id);
+            } else {
+                self.send(id);
+            }
+        }
+    }
+
+    fn insert_delivery(&mut self, mut delivery: Delivery) -> u64 {
+        if self.deliveries.len() >= DELIVERIES {
+            let oldest = self.deliveries.iter().find(|(_, delivery)| delivery.state.is_over()).map(|(id, _)| *id);
+            oldest.and_then(|id| self.deliveries.remove(&id));
+        }
+        self.ids.delivery += 1;
+        delivery.id = self.ids.delivery;
+        self.deliveries.insert(delivery.id, delivery);
+        self.ids.delivery
+    }
+
+    /// Sends it once the lock is free; with `shuffle` after a random pause.
+    fn send(&mut self, id: u64) {
+        let faults = &self.hook_faults;
+        let longest = if faults.shuffle_ms == 0 { SHUFFLE_MS } else { faults.shuffle_ms };
+        let pause = if faults.shuffle { random::below(longest) } else { 0 };
+        if let Some(delivery) = self.deliveries.get_mut(&id) {
+            delivery.pause_ms = pause;
+        }
+        self.out.deliveries.push(id);
+    }
+
+    /// Lets go what was kept back; their number.
+    pub(crate) fn release_hooks(&mut self) -> usize {
+        let mut ids: Vec<u64> = self.held.all.drain(..).collect();
+        ids.append(&mut self.held.created);
+        let count = ids.len();
+        for id in ids {
+            self.send(id);
+        }
+        count
+    }
+
+    /// Sends a message again, as a person does from GitLab's pages: same message id, new time.
+    pub(crate) fn resend(&mut self, id: u64) -> Option<u64> {
+        let old = self.deliveries.get(&id)?;
+        let last =
+            self.deliveries.values().filter(|other| other.message == old.message).map(|other| other.attempt).max();
+        let again = Delivery {
+            attempt: last.unwrap_or(1) + 1,
+            state: DeliveryState::Waiting,
+            sent_at: None,
+            answered_at: None,
+            answer: None,
+            error: None,
+            ..old.clone()
+        };
+        let id = self.insert_delivery(again);
+        self.send(id);
+        Some(id)
+    }
+
+    /// Notes that a delivery leaves.
+    pub(crate) fn delivery_leaves(&mut self, id: u64) {
+        let now = self.now;
+        let Some(delivery) = self.deliveries.get_mut(&id) else { return };
+        delivery.state = DeliveryState::Sending;
+        delivery.sent_at = Some(now);
+        if delivery.status != Status::Pending.as_str() {
+            return;
+        }
+        if let Some(job) = self.jobs.get_mut(&delivery.job) {
+            job.stamps.hook_sent.get_or_insert(now);
+        }
+    }
+
+    /// Notes how a delivery ended, counts failures, and lets a late `created` of the same job go.
+    pub(crate) fn delivery_ended(&mut self, id: u64, answer: Result<u16, String>) {
+        let now = self.now;
+        let Some(delivery) = self.deliveries.get_mut(&id) else { return };
+        let ok = matches!(answer, Ok(code) if (200..400).contains(&code));
+        delivery.state = if ok { DeliveryState::Done } else { DeliveryState::Failed };
+        delivery.answered_at = Some(now);
+        match answer {
+            Ok(code) => delivery.answer = Some(code),
+            Err(error) => delivery.error = Some(error),
+        }
+        let (hook, job) = (delivery.hook, delivery.job);
+        let disables = self.settings.auto_disable;
+        let first = millis(self.settings.auto_disable_s);
+        if let Some(hook) = self.hooks.get_mut(&hook) {
+            hook.failures = if ok { 0 } else { hook.failures + 1 };
+            hook.disabled_until = pause(hook.failures, first).filter(|_| disables).map(|length| now + length);
+        }
+        let deliveries = &self.deliveries;
+        let (due, later): (Vec<u64>, Vec<u64>) = std::mem::take(&mut self.held.created)
+            .into_iter()
+            .partition(|held| deliveries.get(held).is_some_and(|held| held.job == job));
+        self.held.created = later;
+        for id in due {
+            self.send(id);
+        }
+    }
+
+    /// Whether every delivery that is not kept back is over.
+    pub(crate) fn deliveries_are_over(&self) -> bool {
+        let kept = |id: &u64| self.held.all.contains(id) || self.held.created.contains(id);
+        self.deliveries.values().all(|delivery| delivery.state.is_over() || kept(&delivery.id))
+    }
+}
+
+/// How long a hook with so many failures in a row is left alone: from the fourth on, doubling, a day at most
+/// (contract, section 1.3).
+fn pause(failures: u32, first: u64) -> Option<u64> {
+    const DAY: u64 = 24 * 60 * 60 * 1000;
+    let doublings = failures.checked_sub(4)?;
+    Some(first.saturating_mul(1_u64.checked_shl(doublings).unwrap_or(u64::MAX)).min(DAY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pause;
+
+    #[test]
+    fn the_fourth_failure_pauses_a_minute_and_each_further_one_twice_as_long() {
+        let pauses: Vec<_> = [0, 3, 4, 5, 6, 40].into_iter().map(|failures| pause(failures, 60_000)).collect();
+        assert_eq!(pauses, [None, None, Some(60_000), Some(120_000), Some(240_000), Some(86_400_000)]);
+    }
+}

@@ -1,0 +1,137 @@
+//! Web hooks and their deliveries.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::status::Status;
+use crate::clock::Millis;
+
+/// One project hook.
+#[derive(Clone, Debug)]
+pub(crate) struct Hook {
+    /// Its id.
+    pub id: u64,
+    /// Its project.
+    pub project: u64,
+    /// Where it goes.
+    pub url: String,
+    /// `X-Gitlab-Token`.
+    pub token: Option<String>,
+    /// Signing token, `whsec_...`.
+    pub signing_token: Option<String>,
+    /// Job events are sent.
+    pub job_events: bool,
+    /// The receiver's certificate is checked.
+    pub verify_tls: bool,
+    /// Replaces `Host`; only the control interface sets it.
+    pub host_header: Option<String>,
+    /// When it was made.
+    pub created_at: Millis,
+    /// Failures without a success between them.
+    pub failures: u32,
+    /// Nothing is sent before that time.
+    pub disabled_until: Option<Millis>,
+}
+
+/// One attempt to deliver one message.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Delivery {
+    /// Its id.
+    pub id: u64,
+    /// The hook.
+    pub hook: u64,
+    /// The project.
+    pub project: u64,
+    /// The pipeline.
+    pub pipeline: u64,
+    /// The job.
+    pub job: u64,
+    /// The state that the message tells of.
+    pub status: &'static str,
+    /// `webhook-id` and `Idempotency-Key`: the same for every attempt.
+    pub message: String,
+    /// `X-Gitlab-Event-UUID`.
+    pub event_uuid: String,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// What became of it.
+    pub state: DeliveryState,
+    /// When the request left.
+    pub sent_at: Option<Millis>,
+    /// When the answer came, or the failure.
+    pub answered_at: Option<Millis>,
+    /// The answer's status.
+    pub answer: Option<u16>,
+    /// Why there is none.
+    pub error: Option<String>,
+    /// The pause before it leaves, in milliseconds.
+    #[serde(skip)]
+    pub pause_ms: u64,
+    /// The exact bytes.
+    #[serde(skip)]
+    pub body: String,
+}
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DeliveryState {
+    /// It waits for its turn, or for `hooks/release`.
+    Waiting,
+    /// It is under way.
+    Sending,
+    /// It was answered with 2xx or 3xx.
+    Done,
+    /// It was answered otherwise, or not at all.
+    Failed,
+    /// A fault made it vanish.
+    Lost,
+    /// The hook is disabled.
+    Disabled,
+}
+
+impl DeliveryState {
+    /// Whether nothing more happens to it by itself.
+    pub(crate) fn is_over(self) -> bool {
+        !matches!(self, Self::Waiting | Self::Sending)
+    }
+}
+
+/// Faults of deliveries.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct HookFaults {
+    /// So many deliveries vanish.
+    pub lost: u64,
+    /// Only deliveries of this job state vanish; all when absent.
+    pub lost_status: Option<String>,
+    /// Every delivery is sent twice.
+    pub double: bool,
+    /// Deliveries leave after a random pause, and so in a random order.
+    pub shuffle: bool,
+    /// The longest such pause, in milliseconds; two seconds when it is 0.
+    pub shuffle_ms: u64,
+    /// `created` is sent after the job's next event.
+    pub created_after_pending: bool,
+    /// Nothing is sent until `hooks/release`.
+    pub hold: bool,
+}
+
+/// Deliveries that are kept back.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    /// Until they are released.
+    pub all: VecDeque<u64>,
+    /// `created` deliveries, until a later one of the same job was answered.
+    pub created: Vec<u64>,
+}
+
+/// Whether a transition to that state is told to hooks (contract, section 1.5): never manual, scheduled, canceling or
+/// skipped.
+pub(crate) fn is_told(status: Status) -> bool {
+    matches!(
+        status,
+        Status::Created | Status::Pending | Status::Running | Status::Success | Status::Failed | Status::Canceled
+    )
+}

@@ -1,0 +1,14 @@
+//! The simulator over real HTTP: what runners, people and receivers of hooks see.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod bench;
+mod cancel;
+mod case;
+mod faults;
+mod hook_events;
+mod life;
+mod matching;
+mod pipelines;
+mod receiver;
+mod trace;
+mod user_api;
