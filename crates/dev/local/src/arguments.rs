@@ -1,0 +1,215 @@
+//! The command line, and the one variable of the environment that is read.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lexopt::prelude::{Long, Short, Value, ValueExt as _};
+use runnerless_local::layout::{Layout, LayoutError};
+
+/// What people read.
+pub(crate) const USAGE: &str = "\
+runnerless-local: the local stack (AWS emulator, witness, GitLab simulator) and the demo on it
+
+  runnerless-local up [--api-token]     start, deploy and seed a stack, write STATE/stack.env, leave it running
+  runnerless-local down                 end it
+  runnerless-local status               where it listens; fails when none runs
+  runnerless-local demo [options]       run a pipeline end to end; JSON lines on standard output
+      --repo DIR        a git repository with a .gitlab-ci.yml instead of demo/repository
+      --expect FILE     what is expected of its jobs
+      --nonce TEXT      given to the jobs as variable NONCE
+      --out FILE        the JSON lines, too
+      --keep            leave the stack running
+      --api-token       give the stack an API token of GitLab
+      --limit SECONDS   how long the pipeline may take (180, with --repo 900)
+      --build-ms MS     how long the build before took, for its line
+  runnerless-local conformance [options]  job descriptions through our runner, and the official one when given
+      --cases DIR       case files instead of crates/dev/local/cases/conformance
+      --official PATH   a gitlab-runner program, to compare with
+      --out FILE        the JSON lines, too
+  runnerless-local venv                 make the emulator's Python environment only
+
+  --root DIR    the checkout (default: the current folder)
+  --state DIR   the state folder, below the checkout when relative (default: .local)
+
+An option with an empty value counts as not given.";
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub(crate) enum Command {
+    Help,
+    Guard(Vec<OsString>),
+    Leash(i32, Vec<OsString>),
+    Supervise { simulator: bool },
+    Venv,
+    Up { api_token: bool },
+    Down,
+    Status,
+    Demo(Wish),
+    Conformance(Wish),
+}
+
+/// The options of the demo and of the conformance cases.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub(crate) keep: bool,
+    pub(crate) repo: Option<PathBuf>,
+    pub(crate) expect: Option<PathBuf>,
+    pub(crate) nonce: Option<String>,
+    pub(crate) out: Option<PathBuf>,
+    pub(crate) api_token: bool,
+    pub(crate) build_ms: u64,
+    pub(crate) limit: Option<Duration>,
+    pub(crate) cases: Option<PathBuf>,
+    pub(crate) official: Option<PathBuf>,
+}
+
+/// Everything.
+#[derive(Clone, Debug)]
+pub(crate) struct Arguments {
+    pub(crate) command: Command,
+    pub(crate) search_path: String,
+    root: PathBuf,
+    state: PathBuf,
+}
+
+impl Arguments {
+    /// Reads the command line.
+    pub(crate) fn from_env() -> Result<Self, lexopt::Error> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the one place of this binary that reads the environment"
+        )]
+        let search_path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
+        Self::read(lexopt::Parser::from_env(), search_path)
+    }
+
+    fn read(mut parser: lexopt::Parser, search_path: String) -> Result<Self, lexopt::Error> {
+        let mut name = None;
+        let (mut root, mut state) = (PathBuf::from("."), PathBuf::from(".local"));
+        let (mut simulator, mut api_token) = (false, false);
+        let mut wish = Wish {
+            keep: false,
+            repo: None,
+            expect: None,
+            nonce: None,
+            out: None,
+            api_token: false,
+            build_ms: 0,
+            limit: None,
+            cases: None,
+            official: None,
+        };
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("root") => root = path(&mut parser)?.unwrap_or(root),
+                Long("state") => state = path(&mut parser)?.unwrap_or(state),
+                Long("simulator") => simulator = true,
+                Long("api-token") => api_token = true,
+                Long("keep") => wish.keep = true,
+                Long("repo") => wish.repo = path(&mut parser)?,
+                Long("expect") => wish.expect = path(&mut parser)?,
+                Long("cases") => wish.cases = path(&mut parser)?,
+                Long("official") => wish.official = path(&mut parser)?,
+                Long("out") => wish.out = path(&mut parser)?,
+                Long("nonce") => wish.nonce = Some(parser.value()?.string()?).filter(|text| !text.is_empty()),
+                Long("limit") => wish.limit = Some(Duration::from_secs(parser.value()?.parse()?)),
+                Long("build-ms") => wish.build_ms = parser.value()?.parse()?,
+                Short('h') | Long("help") => name = Some("help".to_owned()),
+                Value(word) if name.is_none() => {
+                    let word = word.string()?;
+                    let inner = matches!(word.as_str(), "guard" | "leash");
+                    name = Some(word);
+                    if inner {
+                        break;
+                    }
+                }
+                other => return Err(other.unexpected()),
+            }
+        }
+        let command = match name.as_deref() {
+            Some("guard") => Command::Guard(guarded(parser.raw_args()?.collect())),
+            Some("leash") => leash(parser.raw_args()?.collect())?,
+            Some("supervise") => Command::Supervise { simulator },
+            Some("venv") => Command::Venv,
+            Some("up") => Command::Up { api_token },
+            Some("down") => Command::Down,
+            Some("status") => Command::Status,
+            Some("demo") => Command::Demo(Wish { api_token, ..wish }),
+            Some("conformance") => Command::Conformance(wish),
+            Some("help") => Command::Help,
+            Some(other) => return Err(format!("unknown command {other:?}").into()),
+            None => return Err("no command was given".into()),
+        };
+        Ok(Self { command, search_path, root, state })
+    }
+
+    /// The folders.
+    pub(crate) fn layout(&self) -> Result<Layout, LayoutError> {
+        Layout::new(&self.root, &self.state)
+    }
+}
+
+fn path(parser: &mut lexopt::Parser) -> Result<Option<PathBuf>, lexopt::Error> {
+    Ok(Some(PathBuf::from(parser.value()?)).filter(|path| !path.as_os_str().is_empty()))
+}
+
+/// What follows `--`.
+fn guarded(mut words: Vec<OsString>) -> Vec<OsString> {
+    if words.first().is_some_and(|word| word == "--") {
+        words.remove(0);
+    }
+    words
+}
+
+fn leash(mut words: Vec<OsString>) -> Result<Command, lexopt::Error> {
+    if words.is_empty() {
+        return Err("leash needs its parent's process id".into());
+    }
+    let parent = words.remove(0).parse()?;
+    Ok(Command::Leash(parent, guarded(words)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(words: &[&str]) -> Result<Arguments, lexopt::Error> {
+        Arguments::read(lexopt::Parser::from_args(words), "/bin".into())
+    }
+
+    #[test]
+    fn make_may_pass_empty_variables() {
+        let read =
+            read(&["demo", "--repo", "", "--expect=", "--nonce", "", "--out", "", "--state", "", "--keep"]).unwrap();
+        assert_eq!(read.state, PathBuf::from(".local"));
+        let Command::Demo(wish) = read.command else { panic!("{:?}", read.command) };
+        assert!(
+            wish.keep && wish.repo.is_none() && wish.expect.is_none() && wish.nonce.is_none() && wish.out.is_none()
+        );
+    }
+
+    #[test]
+    fn the_cases_are_ours_unless_others_are_named() {
+        let Command::Conformance(wish) = read(&["conformance", "--cases", "", "--official", "/g"]).unwrap().command
+        else {
+            panic!()
+        };
+        assert_eq!((wish.cases, wish.official), (None, Some(PathBuf::from("/g"))));
+    }
+
+    #[test]
+    fn guarded_words_are_taken_as_they_are() {
+        let Command::Guard(words) = read(&["guard", "--", "sh", "-c", "--keep"]).unwrap().command else { panic!() };
+        assert_eq!(words, ["sh", "-c", "--keep"]);
+        let Command::Leash(parent, words) = read(&["leash", "42", "--", "--state"]).unwrap().command else { panic!() };
+        assert_eq!((parent, words), (42, vec![OsString::from("--state")]));
+    }
+
+    #[test]
+    fn unknown_words_are_refused() {
+        for words in [&["fly"][..], &[], &["up", "extra"], &["demo", "--fast"], &["leash"], &["leash", "x"]] {
+            assert!(read(words).is_err(), "{words:?}");
+        }
+    }
+}

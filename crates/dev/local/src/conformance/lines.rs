@@ -1,0 +1,47 @@
+//! The JSON lines: on standard output, and in a file when one is wanted.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// Where the lines go.
+#[derive(Debug)]
+pub(super) struct Lines {
+    file: Option<File>,
+}
+
+impl Lines {
+    /// Standard output, and `out` from its beginning.
+    pub(super) fn new(out: Option<&Path>) -> io::Result<Self> {
+        Ok(Self { file: out.map(File::create).transpose()? })
+    }
+
+    /// A case's line. Nothing but the job's own log and folders ever changes.
+    pub(super) fn case(&mut self, id: &str, expected: &Value, got: &Value, ok: bool) {
+        self.write(&json!({
+            "v": 1, "kind": "case", "suite": "conformance", "id": id,
+            "expected": expected, "got": got, "state_changed": false, "ok": ok,
+        }));
+    }
+
+    /// The last line.
+    pub(super) fn summary(&mut self, passed: usize, failed: usize, took: Duration) {
+        self.write(&json!({
+            "v": 1, "kind": "summary", "target": "conformance", "passed": passed, "failed": failed, "skipped": 0,
+            "seconds": took.as_secs_f64(), "ok": failed == 0,
+        }));
+    }
+
+    /// A reader that left does not end the run: what it started must still be ended.
+    fn write(&mut self, line: &Value) {
+        let text = format!("{line}\n");
+        let mut output = io::stdout().lock();
+        let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+        if let Some(file) = &mut self.file {
+            let _ = file.write_all(text.as_bytes());
+        }
+    }
+}

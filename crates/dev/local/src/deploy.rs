@@ -1,0 +1,207 @@
+//! Deploying `template.yaml` to the emulator, through CloudFormation and its SAM transform.
+//!
+//! The work is done by `python/deploy.py` with the SDK that the emulator's environment brings. It takes the template as
+//! it is, but for the addresses of the code, as `sam package` does; what the emulator cannot evaluate is adjusted
+//! afterwards, see there.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use crate::aws::{ACCOUNT, REGION, SECRET};
+use crate::http::{Http, HttpError};
+use crate::layout::Layout;
+use crate::stack::Stack;
+
+/// The stack's name.
+pub const STACK: &str = "runnerless";
+/// The functions: the names of their folders below `crates/bin` and of their binaries.
+pub const PARTS: [&str; 7] = ["authorizer", "ingest", "router", "executor", "claim", "terminator", "reconciler"];
+/// The script, part of this program so that it needs no checkout beside it.
+const SCRIPT: &str = include_str!("../python/deploy.py");
+/// It takes two seconds; much more on a busy machine.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// The deployment failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// A host build cannot be put in its place.
+    #[error("{path} cannot be put into target/lambda; run `cargo build --release`")]
+    Binary {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The script could not be run.
+    #[error("the deployment cannot be run")]
+    Run(#[source] io::Error),
+    /// It did not end.
+    #[error("the deployment did not end within {LIMIT:?}")]
+    Late,
+    /// It said no.
+    #[error("the deployment failed:\n{0}")]
+    Failed(String),
+    /// It answered something else than expected.
+    #[error("the deployment's answer cannot be read")]
+    Answer(#[source] serde_json::Error),
+    /// The witness does not answer.
+    #[error(transparent)]
+    Witness(#[from] HttpError),
+}
+
+/// What was deployed.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Deployment {
+    /// The stack's outputs.
+    pub outputs: BTreeMap<String, String>,
+    /// The functions by logical id.
+    pub functions: BTreeMap<String, Function>,
+}
+
+/// A deployed function.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Function {
+    /// Its name.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// Its role's ARN.
+    pub role: String,
+}
+
+/// A function that is not part of the stack: the demo's second target.
+#[derive(Clone, Debug)]
+pub struct Foreign<'a> {
+    /// Its name, and its role's.
+    pub name: &'a str,
+    /// The folder with its Python files.
+    pub folder: PathBuf,
+    /// Its handler.
+    pub handler: &'a str,
+    /// What it may do.
+    pub statements: Value,
+    /// The function that is told of its failures.
+    pub on_failure: &'a str,
+}
+
+/// Puts the host builds where they are promised, `target/lambda/<part>/bootstrap`, and deploys them. Deploying again
+/// updates what changed.
+///
+/// # Errors
+/// When a part is not built, or the deployment fails.
+pub async fn deploy(stack: &Stack, parameters: &BTreeMap<&str, String>) -> Result<Deployment, DeployError> {
+    let layout = stack.layout();
+    let binaries = place(layout)?;
+    let order = json!({
+        "do": "stack",
+        "stack": STACK,
+        "template": layout.source("template.yaml"),
+        "binaries": binaries,
+        "parameters": parameters,
+        "scopes": layout.at("scopes.json"),
+        "work_root": layout.tmp().join("runnerless"),
+    });
+    let deployment = serde_json::from_value(run(stack, order).await?).map_err(DeployError::Answer)?;
+    refresh(stack).await?;
+    Ok(deployment)
+}
+
+/// Makes or renews a function that is not part of the stack. Returns its ARN.
+///
+/// # Errors
+/// When the deployment fails.
+pub async fn foreign(stack: &Stack, function: &Foreign<'_>) -> Result<String, DeployError> {
+    let order = json!({
+        "do": "function",
+        "name": function.name,
+        "folder": function.folder,
+        "handler": function.handler,
+        "runtime": "python3.12",
+        "timeout": 900,
+        "statements": function.statements,
+        "tags": {"runnerless:target": "true"},
+        "on_failure": function.on_failure,
+    });
+    let answer = run(stack, order).await?;
+    refresh(stack).await?;
+    Ok(answer["arn"].as_str().unwrap_or_default().to_owned())
+}
+
+/// The parameters that every local deployment has.
+#[must_use]
+pub fn parameters(gitlab_url: &str) -> BTreeMap<&'static str, String> {
+    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
+    BTreeMap::from([
+        ("GitLabUrl", gitlab_url.to_owned()),
+        ("Architecture", architecture.to_owned()),
+        // The emulator takes a tenant id and ignores it: the call is made as on AWS, the isolation is not there.
+        ("ExecutorSandbox", "tenant".to_owned()),
+    ])
+}
+
+fn place(layout: &Layout) -> Result<BTreeMap<&'static str, PathBuf>, DeployError> {
+    PARTS.into_iter().map(|part| place_one(layout, part).map(|path| (part, path))).collect()
+}
+
+/// A new file takes the place of the old one: a running function keeps the one that it was started from.
+fn place_one(layout: &Layout, part: &str) -> Result<PathBuf, DeployError> {
+    let built = layout.command(part);
+    let folder = layout.source("target/lambda").join(part);
+    let placed = folder.join("bootstrap");
+    let new = folder.join(format!("bootstrap.{}", std::process::id()));
+    let put = || {
+        fs::create_dir_all(&folder)?;
+        fs::copy(&built, &new)?;
+        fs::rename(&new, &placed)
+    };
+    put().map_err(|source| DeployError::Binary { path: built.clone(), source })?;
+    Ok(placed)
+}
+
+async fn refresh(stack: &Stack) -> Result<(), HttpError> {
+    let url = format!("{}/_proxy/refresh", stack.endpoint());
+    let limit = Duration::from_secs(10);
+    Http::default().json(hyper::Method::POST, &url, &[], &Value::Null, limit).await.map(drop)
+}
+
+async fn run(stack: &Stack, mut order: Value) -> Result<Value, DeployError> {
+    order["endpoint"] = stack.emulator().into();
+    order["account"] = ACCOUNT.into();
+    order["secret"] = SECRET.into();
+    order["region"] = REGION.into();
+    let output = tokio::time::timeout(LIMIT, python(&stack.layout().python(), &order)).await;
+    let output = output.map_err(|_| DeployError::Late)?.map_err(DeployError::Run)?;
+    if !output.status.success() {
+        return Err(DeployError::Failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+    }
+    serde_json::from_slice(&output.stdout).map_err(DeployError::Answer)
+}
+
+/// With an empty environment: no credentials, profile or proxy of the caller gets into it.
+async fn python(interpreter: &Path, order: &Value) -> io::Result<std::process::Output> {
+    let mut child = Command::new(interpreter)
+        .args(["-c", SCRIPT])
+        .env_clear()
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(order.to_string().as_bytes()).await?;
+    }
+    child.wait_with_output().await
+}

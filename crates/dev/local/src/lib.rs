@@ -1,0 +1,19 @@
+//! The local stack: an AWS emulator, a GitLab and a witness between the functions and the emulator, started, deployed
+//! and ended as one; and the demo on it.
+
+pub mod aws;
+pub mod conformance;
+pub mod demo;
+pub mod deploy;
+pub mod gitlab;
+pub mod guard;
+pub mod http;
+pub mod layout;
+pub mod processes;
+pub mod proxy;
+pub mod seed;
+pub mod stack;
+pub mod stack_env;
+pub mod supervise;
+pub mod up;
+pub mod venv;

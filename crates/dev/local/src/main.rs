@@ -1,0 +1,158 @@
+//! `runnerless-local`: the command of the local stack.
+
+mod arguments;
+
+use std::process::ExitCode;
+
+use arguments::{Arguments, Command, USAGE};
+use runnerless_local::conformance::{self, Conformance, ConformanceError};
+use runnerless_local::demo::{self, Demo, DemoError, said, tell};
+use runnerless_local::guard::{self, GuardError, Signals};
+use runnerless_local::layout::LayoutError;
+use runnerless_local::processes::Left;
+use runnerless_local::stack::{Options, Stack, StackError};
+use runnerless_local::supervise::{self, Plan, SuperviseError, down};
+use runnerless_local::up::{self, UpError};
+use runnerless_local::venv::{self, VenvError};
+
+/// Whatever a command can fail with.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    #[error(transparent)]
+    Supervise(#[from] SuperviseError),
+    #[error(transparent)]
+    Left(#[from] Left),
+    #[error(transparent)]
+    Venv(#[from] VenvError),
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    #[error(transparent)]
+    Up(#[from] UpError),
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+    #[error(transparent)]
+    Conformance(#[from] ConformanceError),
+    #[error("this machine does not let the command do its work")]
+    Machine(#[from] std::io::Error),
+    #[error("interrupted")]
+    Interrupted,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::from_env() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            tell(&format!("{error}\n\n{USAGE}"));
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tell(&said(&error));
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(run(&arguments));
+    // A read of the standard input that will never end does not hold us.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => code,
+        Err(Failure::Interrupted | Failure::Conformance(ConformanceError::Interrupted)) => ExitCode::from(130),
+        Err(error) => {
+            tell(&said(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    match &arguments.command {
+        Command::Help => print(USAGE),
+        Command::Guard(guarded) => drop(guard::guard(guarded).await?),
+        Command::Leash(parent, guarded) => guard::leash(*parent, guarded)?,
+        Command::Supervise { simulator } => {
+            let program = std::env::current_exe()?;
+            let plan = Plan { program, simulator: *simulator, search_path: arguments.search_path.clone() };
+            supervise::supervise(&arguments.layout()?, &plan).await?;
+        }
+        Command::Venv => {
+            let layout = arguments.layout()?;
+            venv::ensure(&layout).await?;
+            print(&layout.python().display().to_string());
+        }
+        Command::Up { api_token } => {
+            let options = options(arguments)?;
+            let mut signals = Signals::new()?;
+            tokio::select! {
+                hook = up::up(&options, *api_token) => drop(hook?),
+                () = signals.any() => return Err(Failure::Interrupted),
+            }
+            tell(&format!("the stack is up; its addresses are in {}", options.layout.stack_env().display()));
+        }
+        Command::Down => {
+            let layout = arguments.layout()?;
+            tell(if down::down(&layout).await? { "the stack is down" } else { "no stack ran" });
+        }
+        Command::Status => return status(arguments),
+        Command::Demo(wish) => {
+            let demo = Demo {
+                stack: options(arguments)?,
+                keep: wish.keep,
+                repo: wish.repo.clone(),
+                expect: wish.expect.clone(),
+                nonce: wish.nonce.clone(),
+                out: wish.out.clone(),
+                api_token: wish.api_token,
+                build_ms: wish.build_ms,
+                limit: wish.limit,
+            };
+            let held = demo::demo(&demo, &mut Signals::new()?).await?;
+            return Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Command::Conformance(wish) => {
+            let mut programs = std::env::current_exe()?;
+            programs.pop();
+            let conformance = Conformance {
+                layout: arguments.layout()?,
+                cases: wish.cases.clone(),
+                official: wish.official.clone(),
+                out: wish.out.clone(),
+                programs,
+                search_path: arguments.search_path.clone(),
+            };
+            let held = conformance::conformance(&conformance, &mut Signals::new()?).await?;
+            return Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn options(arguments: &Arguments) -> Result<Options, Failure> {
+    Ok(Options { layout: arguments.layout()?, program: std::env::current_exe()?, simulator: true, ephemeral: false })
+}
+
+fn status(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let layout = arguments.layout()?;
+    match Stack::running(&layout) {
+        Some(stack) => {
+            let gitlab = stack.gitlab().map_or("none", |gitlab| gitlab.url.as_str());
+            print(&format!("emulator {}\nwitness  {}\ngitlab   {gitlab}", stack.emulator(), stack.endpoint()));
+            Ok(ExitCode::SUCCESS)
+        }
+        None => {
+            tell(&format!("no stack runs in {}", layout.state().display()));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn print(text: &str) {
+    use std::io::Write as _;
+    // A reader that left is no failure of ours.
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

@@ -1,0 +1,69 @@
+//! Answers of the witness's own, in the shape that each protocol's callers read.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{HeaderMap, Response, StatusCode};
+use serde::Serialize;
+
+use super::operation::is_form;
+use super::{Body, never};
+
+/// An AWS error with this code: XML for query services and S3, else JSON.
+pub(super) fn error(service: Option<&str>, headers: &HeaderMap, code: &str, message: &str) -> Response<Body> {
+    let status = status_of(code);
+    let form = is_form(headers);
+    let (kind, text) = match service {
+        Some("ec2") => (
+            "text/xml",
+            format!(
+                "<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors><RequestID>witness</RequestID></Response>"
+            ),
+        ),
+        Some("s3") => ("application/xml", format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>")),
+        _ if form => (
+            "text/xml",
+            format!(
+                "<ErrorResponse><Error><Type>{}</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>witness</RequestId></ErrorResponse>",
+                if status.is_server_error() { "Receiver" } else { "Sender" }
+            ),
+        ),
+        _ => {
+            let body = serde_json::json!({"__type": code, "message": message, "Message": message});
+            ("application/x-amz-json-1.1", body.to_string())
+        }
+    };
+    let mut response = with(status, kind, text);
+    if let Ok(value) = HeaderValue::from_str(code) {
+        response.headers_mut().insert(HeaderName::from_static("x-amzn-errortype"), value);
+    }
+    response
+}
+
+/// The status that AWS sends with a code. Only the class matters to an SDK: it retries 5xx and throttling codes.
+fn status_of(code: &str) -> StatusCode {
+    match code {
+        "ServiceUnavailable" | "ServiceUnavailableException" | "Unavailable" => StatusCode::SERVICE_UNAVAILABLE,
+        "TooManyRequestsException" => StatusCode::TOO_MANY_REQUESTS,
+        "ResourceNotFoundException" => StatusCode::NOT_FOUND,
+        _ if code.starts_with("Internal") || code == "ServiceException" => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::BAD_REQUEST,
+    }
+}
+
+/// JSON.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {
+    with(status, "application/json", serde_json::to_string(body).unwrap_or_default())
+}
+
+/// A sentence.
+pub(super) fn plain(status: StatusCode, body: &str) -> Response<Body> {
+    with(status, "text/plain; charset=utf-8", format!("{body}\n"))
+}
+
+fn with(status: StatusCode, kind: &'static str, body: String) -> Response<Body> {
+    let mut response = Response::new(Full::new(Bytes::from(body)).map_err(never).boxed());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}

@@ -1,0 +1,264 @@
+//! What happens to one call: it is told what it is and whose, disturbed if a fault waits for it, passed on, recorded.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, EXPECT};
+use hyper::{Method, Request, Response, StatusCode, Uri, http};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::faults::{Deed, Faults, HANG_LIMIT};
+use super::identify::Identities;
+use super::operation::{Call, is_form, text};
+use super::record::{Line, Record};
+use super::{Body, answers, never};
+use crate::aws::Aws;
+
+/// The most of a body that is held; AWS takes no larger ones in the services that need holding.
+const HELD: usize = 8 << 20;
+/// Shorter than the 75 s after which the emulator closes idle connections, so that none is used while it closes.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// The caller gets no answer: its connection closes.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection closes without an answer")]
+pub(super) struct Dropped;
+
+/// The witness.
+#[derive(Debug)]
+pub(super) struct Witness {
+    /// `<host>:<port>`.
+    emulator: String,
+    client: Client<HttpConnector, Body>,
+    identities: Identities,
+    faults: Faults,
+    record: Record,
+}
+
+/// Writes the line also when the caller leaves and with it this future.
+struct Pending<'a> {
+    record: &'a Record,
+    line: Line,
+    begun: Instant,
+}
+
+impl Pending<'_> {
+    fn answered(mut self, status: StatusCode) {
+        self.line.status = Some(status.as_u16());
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.line.ms = i64::try_from(self.begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+        self.record.append(&self.line);
+    }
+}
+
+impl Witness {
+    /// A witness in front of `emulator`, see [`super::Bound::serve`].
+    pub(super) fn new(emulator: &str, calls: &Path, scopes: &Path) -> io::Result<Self> {
+        let mut connector = HttpConnector::new();
+        // Else a request in two writes waits for the other side's delayed acknowledgement, 40 ms.
+        connector.set_nodelay(true);
+        Ok(Self {
+            emulator: emulator.to_owned(),
+            client: Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE)
+                .set_host(false)
+                .build(connector),
+            identities: Identities::new(Aws::new(&format!("http://{emulator}")), scopes.to_owned()),
+            faults: Faults::default(),
+            record: Record::open(calls)?,
+        })
+    }
+
+    /// The faults.
+    pub(super) fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Answers one request.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
+        if let Some(path) = request.uri().path().strip_prefix("/_proxy/") {
+            let path = path.to_owned();
+            return Ok(self.control(&path, request).await);
+        }
+        let (parts, body) = request.into_parts();
+        let named_by_body = is_form(&parts.headers) || needs_scope(&parts);
+        let (held, body) = if named_by_body { self.hold(body.boxed()).await? } else { (None, body.boxed()) };
+        let call = Call::read(&parts.method, &parts.uri, &parts.headers, held.as_deref());
+        let function = self.identities.function(call.access_key.as_deref()).await;
+        let deed = self.faults.take(&call, function.as_deref());
+        let pending = self.begin(&call, &parts, function.clone(), deed.as_ref());
+        if let (Some(function), Some(body)) = (&function, held.as_deref().filter(|_| needs_scope(&parts)))
+            && let Some(refused) = self.out_of_scope(function, body)
+        {
+            pending.answered(refused.status());
+            return Ok(refused);
+        }
+        match deed {
+            None => self.pass(parts, body, pending).await,
+            Some(deed) => self.disturb(deed, &call, parts, body, pending).await,
+        }
+    }
+
+    async fn pass(
+        &self,
+        parts: http::request::Parts,
+        body: Body,
+        pending: Pending<'_>,
+    ) -> Result<Response<Body>, Dropped> {
+        let response = self.forward(parts, body).await;
+        pending.answered(response.status());
+        Ok(response)
+    }
+
+    async fn disturb(
+        &self,
+        deed: Deed,
+        call: &Call,
+        parts: http::request::Parts,
+        body: Body,
+        pending: Pending<'_>,
+    ) -> Result<Response<Body>, Dropped> {
+        match deed {
+            Deed::Error(code) => {
+                let response =
+                    answers::error(call.service.as_deref(), &parts.headers, &code, "put there by the witness");
+                pending.answered(response.status());
+                Ok(response)
+            }
+            Deed::ResetBefore => Err(Dropped),
+            Deed::Reset => {
+                drain(self.forward(parts, body).await).await;
+                Err(Dropped)
+            }
+            Deed::Hang(late) => {
+                let response = self.forward(parts, body).await;
+                tokio::time::sleep(late.unwrap_or(HANG_LIMIT)).await;
+                if late.is_none() {
+                    return Err(Dropped);
+                }
+                pending.answered(response.status());
+                Ok(response)
+            }
+            Deed::AnswerTwice => {
+                let (held, _) = self.hold(body).await?;
+                let body = || Full::new(held.clone().unwrap_or_default()).map_err(never).boxed();
+                let first = Pending { line: pending.line.clone(), record: pending.record, begun: Instant::now() };
+                let response = self.forward(parts.clone(), body()).await;
+                first.answered(response.status());
+                drain(response).await;
+                self.pass(parts, body(), pending).await
+            }
+        }
+    }
+
+    async fn forward(&self, mut parts: http::request::Parts, body: Body) -> Response<Body> {
+        let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        let Ok(uri) = format!("http://{}{path}", self.emulator).parse::<Uri>() else {
+            return answers::plain(StatusCode::BAD_REQUEST, "the path cannot be forwarded");
+        };
+        parts.uri = uri;
+        parts.headers.remove(CONNECTION);
+        // The server side has sent its 100 already.
+        parts.headers.remove(EXPECT);
+        match self.client.request(Request::from_parts(parts, body)).await {
+            Ok(response) => {
+                let mut response = response.map(http_body_util::BodyExt::boxed);
+                response.headers_mut().remove(CONNECTION);
+                response
+            }
+            Err(error) => answers::plain(StatusCode::BAD_GATEWAY, &format!("the emulator did not answer: {error}")),
+        }
+    }
+
+    async fn hold(&self, body: Body) -> Result<(Option<Bytes>, Body), Dropped> {
+        let bytes = Limited::new(body, HELD).collect().await.map_err(|_| Dropped)?.to_bytes();
+        Ok((Some(bytes.clone()), Full::new(bytes).map_err(never).boxed()))
+    }
+
+    fn begin(
+        &self,
+        call: &Call,
+        parts: &http::request::Parts,
+        function: Option<String>,
+        deed: Option<&Deed>,
+    ) -> Pending<'_> {
+        let header = |name| text(&parts.headers, name).map(str::to_owned);
+        let invoke = call.service.as_deref() == Some("lambda") && call.operation == "Invoke";
+        let line = Line {
+            t: Timestamp::now().as_millisecond(),
+            function,
+            service: call.service.clone(),
+            op: call.operation.clone(),
+            status: None,
+            ms: 0,
+            target: invoke.then(|| invoked(&parts.uri)).flatten(),
+            invocation: invoke.then(|| header("x-amz-invocation-type")).flatten(),
+            tenant: invoke.then(|| header("x-amz-tenant-id")).flatten(),
+            fault: deed.map(ToString::to_string),
+        };
+        Pending { record: &self.record, line, begun: Instant::now() }
+    }
+
+    fn out_of_scope(&self, function: &str, body: &[u8]) -> Option<Response<Body>> {
+        let input: serde_json::Value = serde_json::from_slice(body).ok()?;
+        let path = input["Path"].as_str()?;
+        if self.identities.may_read(function, path) {
+            return None;
+        }
+        let message =
+            format!("{function} is not authorized to perform: ssm:GetParametersByPath on resource: parameter{path}");
+        Some(answers::error(Some("ssm"), &hyper::HeaderMap::new(), "AccessDeniedException", &message))
+    }
+
+    /// `GET`, `POST` and `DELETE /_proxy/faults`; `POST /_proxy/refresh` after a deployment.
+    async fn control(&self, path: &str, request: Request<Incoming>) -> Response<Body> {
+        match (request.method().clone(), path) {
+            (Method::GET, "faults") => answers::json(StatusCode::OK, &self.faults.list()),
+            (Method::DELETE, "faults") => {
+                self.faults.clear();
+                answers::json(StatusCode::OK, &self.faults.list())
+            }
+            (Method::POST, "faults") => match Limited::new(request.into_body(), HELD).collect().await {
+                Ok(body) => match self.faults.set(&body.to_bytes()) {
+                    Ok(fault) => answers::json(StatusCode::CREATED, &fault),
+                    Err(bad) => answers::plain(StatusCode::BAD_REQUEST, &bad.to_string()),
+                },
+                Err(error) => answers::plain(StatusCode::BAD_REQUEST, &error.to_string()),
+            },
+            (Method::POST, "refresh") => {
+                self.identities.forget();
+                answers::json(StatusCode::OK, &())
+            }
+            _ => answers::plain(StatusCode::NOT_FOUND, "GET, POST, DELETE /_proxy/faults or POST /_proxy/refresh"),
+        }
+    }
+}
+
+fn needs_scope(parts: &http::request::Parts) -> bool {
+    text(&parts.headers, "x-amz-target") == Some("AmazonSSM.GetParametersByPath")
+}
+
+/// The function's name in an invoke's path; of an ARN its last part but a qualifier.
+fn invoked(uri: &Uri) -> Option<String> {
+    let segment = uri.path().split("/functions/").nth(1)?.split('/').next()?;
+    let name = segment.replace("%3A", ":").replace("%3a", ":");
+    let named = name.split_once(":function:").map_or(name.as_str(), |(_, rest)| rest);
+    named.split(':').next().map(str::to_owned)
+}
+
+async fn drain(response: Response<Body>) {
+    let _ = response.into_body().collect().await;
+}
