@@ -1,0 +1,13 @@
+//! The adapters: one file per service, one client each, made once.
+
+mod failure;
+mod functions;
+mod ledger;
+mod mapping;
+mod secrets;
+mod write;
+
+pub use functions::FunctionSettings;
+pub use ledger::LedgerTable;
+pub use mapping::MappingTable;
+pub use secrets::SecretParameters;

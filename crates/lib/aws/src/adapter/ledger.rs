@@ -1,0 +1,317 @@
+//! The ledger in DynamoDB.
+//!
+//! Every write is conditional on the revision that was read, so that repeating one is harmless, and a plan of several
+//! rows is one transaction. A refusal is looked into before it is called a conflict: the write may have been ours, its
+//! answer lost.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, CancellationReason, ConditionCheck, KeysAndAttributes, Put, TransactWriteItem,
+};
+use runnerless_core::change::{Change, Expect, Item, Plan, RowKey, Write, shard_name};
+use runnerless_core::id::LaneId;
+use runnerless_core::live::{LIVE_PK, Live, STACK, counts};
+use runnerless_core::route::Learned;
+use runnerless_core::time::Timestamp;
+
+use super::failure::failure;
+use crate::attributes::{to_attributes, to_item};
+use crate::error::{AwsError, Service};
+use crate::place::{Credentials, Place};
+use crate::ports::{Applied, DueRow, Ledger, Rows};
+
+/// DynamoDB reads at most this many items in one batch.
+const BATCH: usize = 100;
+/// How often a batch that was answered in part, or a transaction that met another one, is tried again at once.
+const TRIES: usize = 5;
+
+/// The ledger's table.
+#[derive(Clone, Debug)]
+pub struct DynamoLedger {
+    client: Client,
+    table: String,
+}
+
+impl DynamoLedger {
+    /// For this table.
+    #[must_use]
+    pub fn new(place: &Place, credentials: &Credentials, table: impl Into<String>) -> Self {
+        Self { client: crate::client!(aws_sdk_dynamodb, place, credentials), table: table.into() }
+    }
+
+    async fn get(&self, pk: &str) -> Result<Option<Item>, AwsError> {
+        let call = self.client.get_item().table_name(&self.table).key("pk", text(pk)).consistent_read(true);
+        let answer = call.send().await.map_err(|error| failure(Service::Ledger, "GetItem", error))?;
+        Ok(answer.item.as_ref().map(to_item))
+    }
+
+    async fn batch(&self, pks: &[String], rows: &mut Rows) -> Result<(), AwsError> {
+        let mut wanted: Vec<HashMap<String, AttributeValue>> = pks.iter().map(|pk| key(pk)).collect();
+        for _ in 0..TRIES {
+            let keys = KeysAndAttributes::builder().consistent_read(true).set_keys(Some(wanted)).build();
+            let keys = keys.map_err(|error| unusable("BatchGetItem", error))?;
+            let call = self.client.batch_get_item().request_items(&self.table, keys);
+            let answer = call.send().await.map_err(|error| failure(Service::Ledger, "BatchGetItem", error))?;
+            for item in answer.responses.unwrap_or_default().into_values().flatten() {
+                let item = to_item(&item);
+                if let Some(pk) = item.get("pk").and_then(serde_json::Value::as_str) {
+                    rows.0.insert(pk.to_owned(), item);
+                }
+            }
+            wanted =
+                answer.unprocessed_keys.unwrap_or_default().remove(&self.table).map_or_else(Vec::new, |left| left.keys);
+            if wanted.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(AwsError::Throttled {
+            service: Service::Ledger,
+            operation: "BatchGetItem",
+            source: format!("{} rows were not read in {TRIES} tries", wanted.len()).into(),
+        })
+    }
+
+    /// One row: a plain conditional write costs half of a transaction.
+    async fn put(&self, change: &Change, item: &Item) -> Result<Applied, AwsError> {
+        let condition = Condition::of(change.expect);
+        let call = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(to_attributes(item)))
+            .condition_expression(condition.expression)
+            .set_expression_attribute_values(condition.values);
+        match call.send().await {
+            Ok(_) => Ok(Applied::All),
+            Err(error)
+                if matches!(error.as_service_error(), Some(PutItemError::ConditionalCheckFailedException(_))) =>
+            {
+                Ok(Applied::Conflict)
+            }
+            Err(error) => Err(failure(Service::Ledger, "PutItem", error)),
+        }
+    }
+
+    async fn transact(&self, changes: &[Change]) -> Result<Applied, AwsError> {
+        let items: Vec<_> = changes.iter().map(|change| self.transact_item(change)).collect::<Result<_, _>>()?;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            // The SDK draws a token for each call and keeps it over its own retries.
+            let call = self.client.transact_write_items().set_transact_items(Some(items.clone()));
+            let error = match call.send().await {
+                Ok(_) => return Ok(Applied::All),
+                Err(error) => error,
+            };
+            let reasons = match error.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
+                    canceled.cancellation_reasons()
+                }
+                _ => return Err(failure(Service::Ledger, "TransactWriteItems", error)),
+            };
+            match cancelled(reasons) {
+                Cancelled::Condition => return Ok(Applied::Conflict),
+                Cancelled::Collision if tries < TRIES => {}
+                // Another transaction keeps the rows busy: as good as changed by it.
+                Cancelled::Collision => return Ok(Applied::Conflict),
+                Cancelled::Throttled => {
+                    return Err(AwsError::Throttled {
+                        service: Service::Ledger,
+                        operation: "TransactWriteItems",
+                        source: Box::new(error),
+                    });
+                }
+                Cancelled::Otherwise => return Err(failure(Service::Ledger, "TransactWriteItems", error)),
+            }
+        }
+    }
+
+    fn transact_item(&self, change: &Change) -> Result<TransactWriteItem, AwsError> {
+        let condition = Condition::of(change.expect);
+        let item = match &change.write {
+            Write::Put(item) => {
+                let put = Put::builder()
+                    .table_name(&self.table)
+                    .set_item(Some(to_attributes(item)))
+                    .condition_expression(condition.expression)
+                    .set_expression_attribute_values(condition.values);
+                let put = put.build().map_err(|error| unusable("TransactWriteItems", error))?;
+                TransactWriteItem::builder().put(put)
+            }
+            Write::Check => {
+                let check = ConditionCheck::builder()
+                    .table_name(&self.table)
+                    .set_key(Some(key(&change.pk)))
+                    .condition_expression(condition.expression)
+                    .set_expression_attribute_values(condition.values);
+                let check = check.build().map_err(|error| unusable("TransactWriteItems", error))?;
+                TransactWriteItem::builder().condition_check(check)
+            }
+        };
+        Ok(item.build())
+    }
+
+    /// Whether a refused plan had been applied already: its first row stands as it was to be written. Revisions grow and
+    /// every plan that matters writes an id or a time of its own, so that nobody else's row is equal to it.
+    async fn was_ours(&self, plan: &Plan) -> Result<bool, AwsError> {
+        let written = plan.changes.iter().find_map(|change| match &change.write {
+            Write::Put(item) => Some((&change.pk, item)),
+            Write::Check => None,
+        });
+        let Some((pk, item)) = written else { return Ok(false) };
+        Ok(self.get(pk).await?.as_ref() == Some(item))
+    }
+
+    /// Adds to the counts. They are soft: a failure is worth no more than the sweep's next count.
+    async fn add(&self, plan: &Plan) {
+        let counts = counts(plan);
+        if counts.is_empty() {
+            return;
+        }
+        let mut call = self.client.update_item().table_name(&self.table).key("pk", text(LIVE_PK));
+        let mut parts = Vec::new();
+        for (at, (name, delta)) in counts.iter().enumerate() {
+            parts.push(format!("#n{at} :d{at}"));
+            call = call
+                .expression_attribute_names(format!("#n{at}"), name)
+                .expression_attribute_values(format!(":d{at}"), AttributeValue::N(delta.to_string()));
+        }
+        let _soft = call.update_expression(format!("ADD {}", parts.join(", "))).send().await;
+    }
+}
+
+impl Ledger for DynamoLedger {
+    async fn load(&self, keys: &[RowKey]) -> Result<Rows, AwsError> {
+        let mut pks: Vec<String> = keys.iter().map(RowKey::pk).collect();
+        pks.sort();
+        pks.dedup();
+        let mut rows = Rows::default();
+        if let [pk] = &pks[..] {
+            rows.0.extend(self.get(pk).await?.map(|item| (pk.clone(), item)));
+            return Ok(rows);
+        }
+        for chunk in pks.chunks(BATCH) {
+            self.batch(chunk, &mut rows).await?;
+        }
+        Ok(rows)
+    }
+
+    async fn apply(&self, plan: &Plan) -> Result<Applied, AwsError> {
+        let applied = match &plan.changes[..] {
+            [] => return Ok(Applied::All),
+            [change @ Change { write: Write::Put(item), .. }] => self.put(change, item).await?,
+            changes => self.transact(changes).await?,
+        };
+        if applied == Applied::Conflict && !self.was_ours(plan).await? {
+            return Ok(Applied::Conflict);
+        }
+        self.add(plan).await;
+        Ok(Applied::All)
+    }
+
+    async fn live(&self, lane: &LaneId) -> Result<Live, AwsError> {
+        let item = self.get(LIVE_PK).await?.unwrap_or_default();
+        let count = |name: &str| item.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
+        Ok(Live { lane: count(lane.as_str()), stack: count(STACK) })
+    }
+
+    async fn recount(&self, counts: &[(String, u64)]) -> Result<(), AwsError> {
+        let mut item: Item = counts.iter().map(|(name, count)| (name.clone(), (*count).into())).collect();
+        item.insert("pk".to_owned(), LIVE_PK.into());
+        let call = self.client.put_item().table_name(&self.table).set_item(Some(to_attributes(&item)));
+        call.send().await.map(|_| ()).map_err(|error| failure(Service::Ledger, "PutItem", error))
+    }
+
+    async fn learn(&self, learned: &Learned) -> Result<(), AwsError> {
+        let Ok(serde_json::Value::Object(item)) = serde_json::to_value(learned) else {
+            unreachable!("what is learned is a struct with text keys");
+        };
+        let call = self.client.put_item().table_name(&self.table).set_item(Some(to_attributes(&item)));
+        call.send().await.map(|_| ()).map_err(|error| failure(Service::Ledger, "PutItem", error))
+    }
+
+    async fn due(&self, shard: u32, until: Timestamp, limit: usize) -> Result<Vec<DueRow>, AwsError> {
+        let mut rows = Vec::new();
+        let mut from = None;
+        loop {
+            let call = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .index_name("due")
+                .key_condition_expression("#open = :shard AND next_check_at <= :until")
+                .expression_attribute_names("#open", "open")
+                .expression_attribute_values(":shard", text(&shard_name(shard)))
+                .expression_attribute_values(":until", AttributeValue::N(until.0.to_string()))
+                .set_exclusive_start_key(from);
+            let answer = call.send().await.map_err(|error| failure(Service::Ledger, "Query", error))?;
+            let keys = answer.items.unwrap_or_default();
+            rows.extend(keys.iter().filter_map(due_row));
+            from = answer.last_evaluated_key;
+            if from.is_none() || rows.len() >= limit {
+                rows.truncate(limit);
+                return Ok(rows);
+            }
+        }
+    }
+}
+
+fn due_row(keys: &HashMap<String, AttributeValue>) -> Option<DueRow> {
+    let at = keys.get("next_check_at")?.as_n().ok()?.parse().ok()?;
+    Some(DueRow { at: Timestamp(at), pk: keys.get("pk")?.as_s().ok()?.clone() })
+}
+
+/// A write's condition as DynamoDB takes it.
+struct Condition {
+    expression: &'static str,
+    values: Option<HashMap<String, AttributeValue>>,
+}
+
+impl Condition {
+    fn of(expect: Expect) -> Self {
+        match expect {
+            Expect::Absent => Self { expression: "attribute_not_exists(pk)", values: None },
+            Expect::Rev(rev) => {
+                let values = HashMap::from([(":rev".to_owned(), AttributeValue::N(rev.to_string()))]);
+                Self { expression: "rev = :rev", values: Some(values) }
+            }
+        }
+    }
+}
+
+/// Why a transaction was cancelled, by the weightiest of its reasons.
+enum Cancelled {
+    Condition,
+    Collision,
+    Throttled,
+    Otherwise,
+}
+
+fn cancelled(reasons: &[CancellationReason]) -> Cancelled {
+    let has = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
+    if has("ConditionalCheckFailed") {
+        Cancelled::Condition
+    } else if has("TransactionConflict") {
+        Cancelled::Collision
+    } else if has("ProvisionedThroughputExceeded") || has("ThrottlingError") {
+        Cancelled::Throttled
+    } else {
+        Cancelled::Otherwise
+    }
+}
+
+fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
+}
+
+fn key(pk: &str) -> HashMap<String, AttributeValue> {
+    HashMap::from([("pk".to_owned(), text(pk))])
+}
+
+fn unusable(operation: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> AwsError {
+    AwsError::Refused { service: Service::Ledger, operation, source: Box::new(error) }
+}

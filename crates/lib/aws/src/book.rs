@@ -1,0 +1,397 @@
+//! The moves on the ledger: load what a decision needs, decide, apply, and start again when somebody was faster.
+//!
+//! Nothing is decided here. Each function is the one place where a move's rows are chosen, so that the executor, `claim`,
+//! the router, the terminator and the sweep make the same move in the same way.
+
+use runnerless_core::change::{BadRow, Plan, RowKey, Write, decode};
+use runnerless_core::id::{JobKey, LaunchId};
+use runnerless_core::job::{JobRow, JobState};
+use runnerless_core::launch::LaunchRow;
+use runnerless_core::moves::{
+    self, BeginRefused, BindRefused, BindRows, CloseRefused, End, Evidence, GiveBackRows, Loss, RenewRefused,
+    Settlement,
+};
+use runnerless_core::time::Timestamp;
+
+use crate::error::AwsError;
+use crate::ports::{Applied, Ledger};
+
+/// How often a move is decided again because a row changed in between. A launch has at most three writers at a time
+/// (its runner, the router, the sweep), so that more conflicts than this mean trouble.
+const TRIES: usize = 8;
+
+/// A move that was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum MoveError<R: std::error::Error + 'static> {
+    /// The rules do not allow it.
+    #[error(transparent)]
+    Refused(R),
+    /// There is no such launch, or no more.
+    #[error("there is no launch {0}")]
+    NoLaunch(LaunchId),
+    /// The ledger could not be read or written.
+    #[error(transparent)]
+    Ledger(#[from] AwsError),
+}
+
+impl<R: std::error::Error + 'static> From<BadRow> for MoveError<R> {
+    fn from(bad: BadRow) -> Self {
+        Self::Ledger(bad.into())
+    }
+}
+
+/// The ledger as a book of launches.
+#[derive(Debug)]
+pub struct Book<'a, L>(pub &'a L);
+
+impl<L: Ledger> Book<'_, L> {
+    /// See [`moves::begin`]. Answers the launch as it was before.
+    ///
+    /// # Errors
+    /// The runner must leave without asking GitLab, or the ledger is out of reach.
+    pub async fn begin(
+        &self,
+        id: &LaunchId,
+        nonce_sha256: &str,
+        claim: &str,
+        now: Timestamp,
+    ) -> Result<LaunchRow, MoveError<BeginRefused>> {
+        for _ in 0..TRIES {
+            let launch = self.existing(id).await?;
+            let plan = moves::begin(&launch, nonce_sha256, claim, now).map_err(MoveError::Refused)?;
+            if self.0.apply(&plan).await? == Applied::All {
+                return Ok(launch);
+            }
+        }
+        Err(contended(id))
+    }
+
+    /// See [`moves::bind`].
+    ///
+    /// # Errors
+    /// The runner must give the job back, or the ledger is out of reach, which comes to the same.
+    pub async fn bind(&self, id: &LaunchId, job: JobKey, now: Timestamp) -> Result<(), MoveError<BindRefused>> {
+        for _ in 0..TRIES {
+            let rows = self.0.load(&[RowKey::Launch(id.clone()), RowKey::Job(job)]).await?;
+            let launch = rows.launch(id)?.ok_or_else(|| MoveError::NoLaunch(id.clone()))?;
+            let got = rows.job(job)?;
+            let (gots_charge, charged) = self.neighbours(&launch, got.as_ref(), job).await?;
+            let rows = BindRows {
+                launch: &launch,
+                got: got.as_ref(),
+                gots_charge: gots_charge.as_ref(),
+                charged: charged.as_ref(),
+            };
+            let plan = moves::bind(rows, job, now).map_err(MoveError::Refused)?;
+            if self.0.apply(&plan).await? == Applied::All {
+                return Ok(());
+            }
+        }
+        Err(contended(id))
+    }
+
+    /// The launch that is charged to the job that was got, and the row of the job that this launch is charged to.
+    async fn neighbours(
+        &self,
+        launch: &LaunchRow,
+        got: Option<&JobRow>,
+        job: JobKey,
+    ) -> Result<(Option<LaunchRow>, Option<JobRow>), AwsError> {
+        let spare = got.and_then(|row| row.charge.clone()).filter(|charge| *charge != launch.launch);
+        let other = launch.charged_to.filter(|charged| *charged != job);
+        let keys: Vec<RowKey> = spare.clone().map(RowKey::Launch).into_iter().chain(other.map(RowKey::Job)).collect();
+        if keys.is_empty() {
+            return Ok((None, None));
+        }
+        let rows = self.0.load(&keys).await?;
+        let spare = spare.map_or(Ok(None), |id| rows.launch(&id))?;
+        let other = other.map_or(Ok(None), |key| rows.job(key))?;
+        Ok((spare, other))
+    }
+
+    /// See [`moves::started`].
+    ///
+    /// # Errors
+    /// The ledger is out of reach.
+    pub async fn started(&self, id: &LaunchId, now: Timestamp) -> Result<(), AwsError> {
+        for _ in 0..TRIES {
+            let Some(plan) = self.launch(id).await?.and_then(|launch| moves::started(&launch, now)) else {
+                return Ok(());
+            };
+            if self.0.apply(&plan).await? == Applied::All {
+                return Ok(());
+            }
+        }
+        Err(AwsError::Contended(id.pk()))
+    }
+
+    /// See [`moves::give_back`].
+    ///
+    /// # Errors
+    /// The ledger is out of reach.
+    pub async fn give_back(&self, id: &LaunchId, job: JobKey, why: &str, now: Timestamp) -> Result<(), AwsError> {
+        for _ in 0..TRIES {
+            let rows = self.0.load(&[RowKey::Launch(id.clone()), RowKey::Job(job)]).await?;
+            let Some(launch) = rows.launch(id)? else { return Ok(()) };
+            let got = rows.job(job)?;
+            let charged = match launch.charged_to.filter(|charged| *charged != job) {
+                Some(key) => self.0.load(&[RowKey::Job(key)]).await?.job(key)?,
+                None => None,
+            };
+            let rows = GiveBackRows { launch: &launch, got: got.as_ref(), charged: charged.as_ref() };
+            let plan = moves::give_back(rows, why, now);
+            if self.0.apply(&plan).await? == Applied::All {
+                return Ok(());
+            }
+        }
+        Err(AwsError::Contended(id.pk()))
+    }
+
+    /// See [`moves::renew`].
+    ///
+    /// # Errors
+    /// The launch is not bound any more, or the ledger is out of reach.
+    pub async fn renew(&self, id: &LaunchId, now: Timestamp) -> Result<(), MoveError<RenewRefused>> {
+        for _ in 0..TRIES {
+            let launch = self.existing(id).await?;
+            let plan = moves::renew(&launch, now).map_err(MoveError::Refused)?;
+            if self.0.apply(&plan).await? == Applied::All {
+                return Ok(());
+            }
+        }
+        Err(contended(id))
+    }
+
+    /// See [`moves::conclude`].
+    ///
+    /// # Errors
+    /// The ledger is out of reach.
+    pub async fn conclude(&self, id: &LaunchId, end: &End, now: Timestamp) -> Result<Concluded, AwsError> {
+        for _ in 0..TRIES {
+            let Some(launch) = self.launch(id).await? else { return Ok(Concluded::WasOver) };
+            let job = self.job_of(&launch).await?;
+            let Some(plan) = moves::conclude(&launch, job.as_ref(), end, now) else { return Ok(Concluded::WasOver) };
+            if self.0.apply(&plan).await? == Applied::All {
+                return Ok(unserved(&plan).map_or(Concluded::Now, Concluded::LeavesUnserved));
+            }
+        }
+        Err(AwsError::Contended(id.pk()))
+    }
+
+    /// See [`moves::close`].
+    ///
+    /// # Errors
+    /// It may not be closed (now), or the ledger is out of reach.
+    pub async fn close(
+        &self,
+        id: &LaunchId,
+        evidence: Evidence,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<LaunchRow, MoveError<CloseRefused>> {
+        for _ in 0..TRIES {
+            let launch = self.existing(id).await?;
+            let plan = moves::close(&launch, evidence, why, now).map_err(MoveError::Refused)?;
+            if self.0.apply(&plan).await? == Applied::All {
+                return Ok(launch);
+            }
+        }
+        Err(contended(id))
+    }
+
+    /// See [`moves::lost`]: the plan of a loss is applied, and its report is the caller's to send.
+    ///
+    /// # Errors
+    /// The ledger is out of reach.
+    pub async fn lost(&self, id: &LaunchId, evidence: Evidence, now: Timestamp) -> Result<Loss, AwsError> {
+        for _ in 0..TRIES {
+            let Some(launch) = self.launch(id).await? else {
+                return Ok(Loss::NotLost(format!("there is no launch {id}")));
+            };
+            let job = self.job_of(&launch).await?;
+            let loss = moves::lost(&launch, job.as_ref(), evidence, now);
+            let Loss::Lost { plan, .. } = &loss else { return Ok(loss) };
+            if self.0.apply(plan).await? == Applied::All {
+                return Ok(loss);
+            }
+        }
+        Err(AwsError::Contended(id.pk()))
+    }
+
+    /// See [`moves::settle`]: a plan that it has is applied.
+    ///
+    /// # Errors
+    /// The ledger is out of reach.
+    pub async fn settle(&self, job: JobKey, now: Timestamp) -> Result<Settlement, AwsError> {
+        for _ in 0..TRIES {
+            let Some(row) = self.0.load(&[RowKey::Job(job)]).await?.job(job)? else {
+                return Ok(Settlement::Nothing("there is no row of this job".into()));
+            };
+            let launch = match &row.launch {
+                Some(id) => self.launch(id).await?,
+                None => None,
+            };
+            let settlement = moves::settle(&row, launch.as_ref(), now);
+            let nothing = Plan::default();
+            let plan = match &settlement {
+                Settlement::Retire(plan) | Settlement::EndsItself(plan) => plan,
+                Settlement::Nothing(_) | Settlement::Stop { .. } => &nothing,
+            };
+            if self.0.apply(plan).await? == Applied::All {
+                return Ok(settlement);
+            }
+        }
+        Err(AwsError::Contended(job.pk()))
+    }
+
+    /// The launch's row.
+    ///
+    /// # Errors
+    /// The ledger is out of reach.
+    pub async fn launch(&self, id: &LaunchId) -> Result<Option<LaunchRow>, AwsError> {
+        Ok(self.0.load(&[RowKey::Launch(id.clone())]).await?.launch(id)?)
+    }
+
+    async fn existing<R: std::error::Error + 'static>(&self, id: &LaunchId) -> Result<LaunchRow, MoveError<R>> {
+        self.launch(id).await?.ok_or_else(|| MoveError::NoLaunch(id.clone()))
+    }
+
+    /// The row of the job that the launch has, else of the one that it was started for.
+    async fn job_of(&self, launch: &LaunchRow) -> Result<Option<JobRow>, AwsError> {
+        let Some(key) = launch.bound_job.or(launch.charged_to) else { return Ok(None) };
+        Ok(self.0.load(&[RowKey::Job(key)]).await?.job(key)?)
+    }
+}
+
+/// What concluding a launch came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Concluded {
+    /// It had been over before.
+    WasOver,
+    /// It is over now.
+    Now,
+    /// It is over now, and it was one launch in vain too many for this job: worth an alarm.
+    LeavesUnserved(JobKey),
+}
+
+/// The job that a plan makes unserved.
+fn unserved(plan: &Plan) -> Option<JobKey> {
+    let rows = plan.changes.iter().filter_map(|change| match &change.write {
+        Write::Put(item) if change.pk.starts_with("job#") => decode::<JobRow>(item).ok(),
+        _ => None,
+    });
+    rows.into_iter().find(|row| row.state == JobState::Unserved).map(|row| row.key())
+}
+
+fn contended<R: std::error::Error + 'static>(id: &LaunchId) -> MoveError<R> {
+    MoveError::Ledger(AwsError::Contended(id.pk()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::FakeLedger;
+    use runnerless_core::job::{JobEvent, JobFacts};
+    use runnerless_core::lane::{Engine, Lane, TagSet};
+    use runnerless_core::launch::LaunchState;
+    use runnerless_core::moves::{Start, charge, record};
+    use runnerless_core::status::JobStatus;
+
+    const T0: Timestamp = Timestamp(1_789_373_730_000);
+
+    fn key(job: u64) -> JobKey {
+        JobKey { project: 1, job }
+    }
+
+    fn id(text: &str) -> LaunchId {
+        LaunchId::new(text)
+    }
+
+    async fn charged(ledger: &FakeLedger, job: u64, launch: &str) {
+        let event = JobEvent {
+            key: key(job),
+            status: JobStatus::Pending,
+            facts: JobFacts::default(),
+            created_at: Some(T0),
+            runner: None,
+        };
+        ledger.apply(&record(None, &event, T0).plan).await.unwrap();
+        let row = ledger.load(&[RowKey::Job(key(job))]).await.unwrap().job(key(job)).unwrap().unwrap();
+        let lane = Lane { tags: TagSet::default(), engine: Engine::Lambda, target: "arn".into(), run_untagged: true };
+        let start = Start {
+            launch: id(launch),
+            nonce_sha256: "hash".into(),
+            system_id: "r_x".into(),
+            request: "{}".into(),
+            isolated: false,
+            by_default: false,
+        };
+        ledger.apply(&charge(&row, &lane, start, "test", T0).unwrap()).await.unwrap();
+    }
+
+    async fn job(ledger: &FakeLedger, job: u64) -> JobRow {
+        ledger.load(&[RowKey::Job(key(job))]).await.unwrap().job(key(job)).unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_launch_that_gets_another_job_leaves_its_own_to_the_others_launch() {
+        let ledger = FakeLedger::default();
+        charged(&ledger, 1, "l-1").await;
+        charged(&ledger, 2, "l-2").await;
+        let book = Book(&ledger);
+        book.begin(&id("l-1"), "hash", "c", T0).await.unwrap();
+        book.bind(&id("l-1"), key(2), T0).await.unwrap();
+        assert_eq!(job(&ledger, 2).await.launch, Some(id("l-1")));
+        assert_eq!(job(&ledger, 1).await.charge, Some(id("l-2")), "the spare launch serves the first job");
+        assert_eq!(book.launch(&id("l-2")).await.unwrap().unwrap().charged_to, Some(key(1)));
+        book.conclude(&id("l-1"), &End::JobDone("done".into()), T0).await.unwrap();
+        assert_eq!(job(&ledger, 1).await.state, JobState::Charged, "the end of one touches the other in nothing");
+    }
+
+    #[tokio::test]
+    async fn a_conflict_is_decided_again_and_a_lost_answer_is_no_refusal() {
+        let ledger = FakeLedger::default();
+        charged(&ledger, 1, "l-1").await;
+        let book = Book(&ledger);
+        ledger.conflict(2);
+        book.begin(&id("l-1"), "hash", "c", T0).await.unwrap();
+        ledger.lose_answers(1);
+        assert!(book.bind(&id("l-1"), key(1), T0).await.is_err());
+        book.bind(&id("l-1"), key(1), T0).await.unwrap();
+        assert_eq!(book.launch(&id("l-1")).await.unwrap().unwrap().state, LaunchState::Bound);
+    }
+
+    #[tokio::test]
+    async fn a_bind_and_a_close_exclude_each_other() {
+        let ledger = FakeLedger::default();
+        charged(&ledger, 1, "l-1").await;
+        let book = Book(&ledger);
+        book.begin(&id("l-1"), "hash", "c", T0).await.unwrap();
+        book.close(&id("l-1"), Evidence::HostGone, "gone", T0).await.unwrap();
+        assert!(matches!(book.bind(&id("l-1"), key(1), T0).await, Err(MoveError::Refused(BindRefused::NotPolling(_)))));
+    }
+
+    #[tokio::test]
+    async fn the_launch_in_vain_that_is_one_too_many_is_said() {
+        let ledger = FakeLedger::default();
+        charged(&ledger, 1, "l-1").await;
+        let book = Book(&ledger);
+        let row = JobRow { fruitless: 2, rev: 3, ..job(&ledger, 1).await };
+        ledger
+            .apply(&Plan::default().with_some(runnerless_core::change::put(Some(&job(&ledger, 1).await), row)))
+            .await
+            .unwrap();
+        let end = End::Fruitless("no job came".into());
+        assert_eq!(book.conclude(&id("l-1"), &end, T0).await.unwrap(), Concluded::LeavesUnserved(key(1)));
+        assert_eq!(book.conclude(&id("l-1"), &end, T0).await.unwrap(), Concluded::WasOver);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_said() {
+        let ledger = FakeLedger::default();
+        let book = Book(&ledger);
+        assert!(matches!(book.begin(&id("l-9"), "h", "c", T0).await, Err(MoveError::NoLaunch(_))));
+        assert_eq!(book.conclude(&id("l-9"), &End::Fruitless("x".into()), T0).await.unwrap(), Concluded::WasOver);
+        assert!(matches!(book.settle(key(9), T0).await.unwrap(), Settlement::Nothing(_)));
+    }
+}

@@ -1,0 +1,169 @@
+//! The ledger in memory.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use runnerless_core::change::{Change, Expect, Item, Plan, RowKey, Write, shard_name};
+use runnerless_core::id::LaneId;
+use runnerless_core::live::{LIVE_PK, Live, STACK, counts};
+use runnerless_core::route::Learned;
+use runnerless_core::time::Timestamp;
+use serde_json::Value;
+
+use crate::error::{AwsError, Service};
+use crate::ports::{Applied, DueRow, Ledger, Rows};
+
+#[derive(Debug, Default)]
+struct State {
+    items: BTreeMap<String, Item>,
+    /// How many of the next writes meet a conflict that somebody else's write made.
+    conflicts: u32,
+    /// How many of the next writes take effect and lose their answer.
+    lost_answers: u32,
+    failing: bool,
+}
+
+/// A table in memory.
+#[derive(Debug, Default)]
+pub struct FakeLedger {
+    state: Mutex<State>,
+}
+
+impl FakeLedger {
+    /// Every item, by primary key.
+    #[must_use]
+    pub fn items(&self) -> BTreeMap<String, Item> {
+        self.state().items.clone()
+    }
+
+    /// Writes an item as somebody else would.
+    pub fn put(&self, item: Item) {
+        let pk = item.get("pk").and_then(Value::as_str).unwrap_or_default().to_owned();
+        self.state().items.insert(pk, item);
+    }
+
+    /// The next `times` plans are refused although their revisions are right.
+    pub fn conflict(&self, times: u32) {
+        self.state().conflicts = times;
+    }
+
+    /// The next `times` plans are applied, and the caller gets an error.
+    pub fn lose_answers(&self, times: u32) {
+        self.state().lost_answers = times;
+    }
+
+    /// From now on every call fails, or no call does.
+    pub fn fail(&self, failing: bool) {
+        self.state().failing = failing;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reachable(&self, operation: &'static str) -> Result<MutexGuard<'_, State>, AwsError> {
+        let state = self.state();
+        if state.failing { Err(unavailable(operation)) } else { Ok(state) }
+    }
+}
+
+fn unavailable(operation: &'static str) -> AwsError {
+    AwsError::Unavailable { service: Service::Ledger, operation, source: "the test said so".into() }
+}
+
+impl State {
+    fn holds(&self, change: &Change) -> bool {
+        let rev = self.items.get(&change.pk).map(|item| item.get("rev").and_then(Value::as_u64).unwrap_or(0));
+        match change.expect {
+            Expect::Absent => rev.is_none(),
+            Expect::Rev(expected) => rev == Some(expected),
+        }
+    }
+
+    /// Whether the plan's first row stands as it was to be written: an answer was lost.
+    fn stands(&self, plan: &Plan) -> bool {
+        let written = plan.changes.iter().find_map(|change| match &change.write {
+            Write::Put(item) => Some((&change.pk, item)),
+            Write::Check => None,
+        });
+        written.is_some_and(|(pk, item)| self.items.get(pk) == Some(item))
+    }
+
+    fn add(&mut self, name: &str, delta: i64) {
+        let item = self.items.entry(LIVE_PK.to_owned()).or_default();
+        item.insert("pk".to_owned(), LIVE_PK.into());
+        let count = item.get(name).and_then(Value::as_i64).unwrap_or(0) + delta;
+        item.insert(name.to_owned(), count.into());
+    }
+}
+
+impl Ledger for FakeLedger {
+    async fn load(&self, keys: &[RowKey]) -> Result<Rows, AwsError> {
+        let state = self.reachable("BatchGetItem")?;
+        let row = |key: &RowKey| state.items.get(&key.pk()).map(|item| (key.pk(), item.clone()));
+        Ok(Rows(keys.iter().filter_map(row).collect()))
+    }
+
+    async fn apply(&self, plan: &Plan) -> Result<Applied, AwsError> {
+        let mut state = self.reachable("TransactWriteItems")?;
+        if plan.changes.is_empty() {
+            return Ok(Applied::All);
+        }
+        if state.conflicts > 0 {
+            state.conflicts -= 1;
+            return Ok(Applied::Conflict);
+        }
+        if !plan.changes.iter().all(|change| state.holds(change)) {
+            return Ok(if state.stands(plan) { Applied::All } else { Applied::Conflict });
+        }
+        for change in &plan.changes {
+            if let Write::Put(item) = &change.write {
+                state.items.insert(change.pk.clone(), item.clone());
+            }
+        }
+        for (name, delta) in counts(plan) {
+            state.add(&name, delta);
+        }
+        if state.lost_answers > 0 {
+            state.lost_answers -= 1;
+            return Err(unavailable("TransactWriteItems"));
+        }
+        Ok(Applied::All)
+    }
+
+    async fn live(&self, lane: &LaneId) -> Result<Live, AwsError> {
+        let state = self.reachable("GetItem")?;
+        let item = state.items.get(LIVE_PK).cloned().unwrap_or_default();
+        let count = |name: &str| item.get(name).and_then(Value::as_u64).unwrap_or(0);
+        Ok(Live { lane: count(lane.as_str()), stack: count(STACK) })
+    }
+
+    async fn recount(&self, counts: &[(String, u64)]) -> Result<(), AwsError> {
+        let mut item: Item = counts.iter().map(|(name, count)| (name.clone(), (*count).into())).collect();
+        item.insert("pk".to_owned(), LIVE_PK.into());
+        self.reachable("PutItem")?.items.insert(LIVE_PK.to_owned(), item);
+        Ok(())
+    }
+
+    async fn learn(&self, learned: &Learned) -> Result<(), AwsError> {
+        let Ok(Value::Object(item)) = serde_json::to_value(learned) else {
+            unreachable!("what is learned is a struct with text keys");
+        };
+        self.reachable("PutItem")?.items.insert(learned.pk.clone(), item);
+        Ok(())
+    }
+
+    async fn due(&self, shard: u32, until: Timestamp, limit: usize) -> Result<Vec<DueRow>, AwsError> {
+        let state = self.reachable("Query")?;
+        let shard = shard_name(shard);
+        let due = |(pk, item): (&String, &Item)| {
+            let at = item.get("next_check_at")?.as_i64()?;
+            (item.get("open")?.as_str()? == shard && at <= until.0)
+                .then(|| DueRow { at: Timestamp(at), pk: pk.clone() })
+        };
+        let mut keys: Vec<DueRow> = state.items.iter().filter_map(due).collect();
+        keys.sort();
+        keys.truncate(limit);
+        Ok(keys)
+    }
+}

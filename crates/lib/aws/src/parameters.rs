@@ -1,0 +1,147 @@
+//! Secrets, read with one call and kept for a while.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use runnerless_core::time::{Millis, Timestamp};
+use zeroize::Zeroizing;
+
+use crate::error::AwsError;
+use crate::ports::Parameters;
+
+/// How long values are used before they are read again: a rotated secret is known everywhere this much later, and both
+/// the old and the new one are valid meanwhile (`...Previous`).
+const FRESH: Millis = Millis::minutes(5);
+/// Least time between two readings that were asked for because a secret did not fit: strangers with wrong secrets must
+/// not make us read Parameter Store (40 calls a second for a whole account) for each of their requests.
+const BETWEEN_REFRESHES: Millis = Millis::secs(10);
+
+/// The parameters below one path.
+#[derive(Clone, Debug, Default)]
+pub struct Branch {
+    values: HashMap<String, Zeroizing<String>>,
+    read_at: Timestamp,
+}
+
+impl Branch {
+    /// The value, without the white space that editors and `echo` leave around it; `None` when absent or empty.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// The names below the path.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+}
+
+/// Reads one path through a port and remembers it.
+#[derive(Debug)]
+pub struct ParameterCache {
+    path: String,
+    held: Mutex<Option<Branch>>,
+}
+
+impl ParameterCache {
+    /// For the parameters below `path`.
+    #[must_use]
+    pub fn new(path: impl Into<String>) -> Self {
+        Self { path: path.into(), held: Mutex::new(None) }
+    }
+
+    /// The values, read again when they are old. When that fails the old ones serve on.
+    ///
+    /// # Errors
+    /// They were never read.
+    pub async fn get(&self, port: &impl Parameters, now: Timestamp) -> Result<Branch, AwsError> {
+        match self.held() {
+            Some(branch) if now - branch.read_at < FRESH => Ok(branch),
+            held => self.read(port, held, now).await,
+        }
+    }
+
+    /// The values, read again because they did not fit: at most once in [`BETWEEN_REFRESHES`], else as they are held.
+    ///
+    /// # Errors
+    /// They were never read.
+    pub async fn refreshed(&self, port: &impl Parameters, now: Timestamp) -> Result<Branch, AwsError> {
+        match self.held() {
+            Some(branch) if now - branch.read_at < BETWEEN_REFRESHES => Ok(branch),
+            held => self.read(port, held, now).await,
+        }
+    }
+
+    async fn read(&self, port: &impl Parameters, held: Option<Branch>, now: Timestamp) -> Result<Branch, AwsError> {
+        let branch = match (port.below(&self.path).await, held) {
+            (Ok(values), _) => Branch { values, read_at: now },
+            // Old secrets are better than none. They count as read now, so that a failing store is not asked each time.
+            (Err(_), Some(old)) => Branch { read_at: now, ..old },
+            (Err(error), None) => return Err(error),
+        };
+        if let Ok(mut slot) = self.held.lock() {
+            *slot = Some(branch.clone());
+        }
+        Ok(branch)
+    }
+
+    fn held(&self) -> Option<Branch> {
+        self.held.lock().ok().and_then(|slot| slot.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::FakeParameters;
+
+    const T0: Timestamp = Timestamp(1_000_000);
+
+    fn after(length: Millis) -> Timestamp {
+        T0 + length
+    }
+
+    #[tokio::test]
+    async fn values_are_read_once_and_again_when_old() {
+        let store = FakeParameters::default();
+        store.put("/r/ingress/SecretToken", "one\n");
+        let cache = ParameterCache::new("/r/ingress");
+        assert_eq!(cache.get(&store, T0).await.unwrap().get("SecretToken"), Some("one"));
+        store.put("/r/ingress/SecretToken", "two");
+        let early = cache.get(&store, after(FRESH - Millis(1))).await.unwrap();
+        assert_eq!(early.get("SecretToken"), Some("one"));
+        assert_eq!(cache.get(&store, after(FRESH)).await.unwrap().get("SecretToken"), Some("two"));
+        assert_eq!(store.reads(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_fails_leaves_the_old_values_and_is_not_asked_each_time() {
+        let store = FakeParameters::default();
+        let cache = ParameterCache::new("/r/ingress");
+        store.fail(true);
+        assert!(cache.get(&store, T0).await.is_err(), "nothing was ever read");
+        store.fail(false);
+        store.put("/r/ingress/SecretToken", "one");
+        assert!(cache.get(&store, T0).await.is_ok());
+        store.fail(true);
+        let reads = store.reads();
+        for _ in 0..3 {
+            assert_eq!(cache.get(&store, after(FRESH)).await.unwrap().get("SecretToken"), Some("one"));
+        }
+        assert_eq!(store.reads(), reads + 1);
+    }
+
+    #[tokio::test]
+    async fn strangers_cannot_make_us_read_for_each_request() {
+        let store = FakeParameters::default();
+        store.put("/r/ingress/SecretToken", "one");
+        let cache = ParameterCache::new("/r/ingress");
+        cache.get(&store, T0).await.unwrap();
+        for _ in 0..5 {
+            cache.refreshed(&store, after(BETWEEN_REFRESHES - Millis(1))).await.unwrap();
+        }
+        assert_eq!(store.reads(), 1);
+        cache.refreshed(&store, after(BETWEEN_REFRESHES)).await.unwrap();
+        assert_eq!(store.reads(), 2);
+    }
+}

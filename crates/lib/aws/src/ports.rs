@@ -1,0 +1,168 @@
+//! The ports: narrow traits, no type of the SDK in a signature.
+
+use std::collections::HashMap;
+use std::future::Future;
+
+use runnerless_core::change::{BadRow, Item, Plan, Row, RowKey, decode};
+use runnerless_core::id::{JobKey, LaneId, LaunchId};
+use runnerless_core::job::JobRow;
+use runnerless_core::lane::Lane;
+use runnerless_core::launch::LaunchRow;
+use runnerless_core::live::Live;
+use runnerless_core::moves::Announce;
+use runnerless_core::route::{BadMapRow, Learned, MapRow};
+use runnerless_core::time::Timestamp;
+use zeroize::Zeroizing;
+
+use crate::error::AwsError;
+
+/// Rows as they were read, by primary key.
+#[derive(Clone, Debug, Default)]
+pub struct Rows(pub HashMap<String, Item>);
+
+impl Rows {
+    /// A job's row; `None` when there is none.
+    ///
+    /// # Errors
+    /// A row that cannot be read.
+    pub fn job(&self, key: JobKey) -> Result<Option<JobRow>, BadRow> {
+        self.row(&key.pk())
+    }
+
+    /// A launch's row; `None` when there is none.
+    ///
+    /// # Errors
+    /// A row that cannot be read.
+    pub fn launch(&self, id: &LaunchId) -> Result<Option<LaunchRow>, BadRow> {
+        self.row(&id.pk())
+    }
+
+    /// What is remembered under this key. A row that cannot be read is as good as none: it only makes the default
+    /// route less clever.
+    #[must_use]
+    pub fn learned(&self, pk: &str) -> Option<Learned> {
+        let item = self.0.get(pk)?.clone();
+        serde_json::from_value(item.into()).ok()
+    }
+
+    fn row<R: Row>(&self, pk: &str) -> Result<Option<R>, BadRow> {
+        self.0.get(pk).map(decode).transpose()
+    }
+}
+
+/// Whether a plan was applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// All of it, by this call or by an earlier one whose answer was lost.
+    All,
+    /// None of it: a row is not as it was read. Load again and decide again.
+    Conflict,
+}
+
+/// The ledger.
+pub trait Ledger: Sync {
+    /// Reads rows, strongly consistent. Keys without a row are left out.
+    fn load(&self, keys: &[RowKey]) -> impl Future<Output = Result<Rows, AwsError>> + Send;
+
+    /// Applies a plan whole or not at all, and adds its launches to the counts. An empty plan is applied by doing
+    /// nothing.
+    fn apply(&self, plan: &Plan) -> impl Future<Output = Result<Applied, AwsError>> + Send;
+
+    /// The counts of live launches, of one lane and of the stack.
+    fn live(&self, lane: &LaneId) -> impl Future<Output = Result<Live, AwsError>> + Send;
+
+    /// Replaces the counts by what was counted: only the sweep does.
+    fn recount(&self, counts: &[(String, u64)]) -> impl Future<Output = Result<(), AwsError>> + Send;
+
+    /// Remembers, over what was remembered before.
+    fn learn(&self, learned: &Learned) -> impl Future<Output = Result<(), AwsError>> + Send;
+
+    /// The keys of one shard of the due index whose time is at or before `until`, the most urgent first, at most
+    /// `limit`.
+    fn due(
+        &self,
+        shard: u32,
+        until: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<DueRow>, AwsError>> + Send;
+}
+
+/// A row that is in the due index.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DueRow {
+    /// When the sweep looks at it.
+    pub at: Timestamp,
+    /// Its primary key.
+    pub pk: String,
+}
+
+/// The mapping, as routing reads it.
+pub trait Mapping: Sync {
+    /// The rows for a job's full name and base name, and all patterns.
+    fn rows(&self, job_name: &str) -> impl Future<Output = Result<Vec<Result<MapRow, BadMapRow>>, AwsError>> + Send;
+
+    /// The lane entries that can be read.
+    fn lanes(&self) -> impl Future<Output = Result<Vec<Lane>, AwsError>> + Send;
+}
+
+/// Secrets by name, below a path.
+pub trait Parameters: Sync {
+    /// Every parameter below `path`, decrypted, by its name relative to `path`. One call (and its pages).
+    fn below(&self, path: &str) -> impl Future<Output = Result<HashMap<String, Zeroizing<String>>, AwsError>> + Send;
+}
+
+/// What is announced on the bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// What happened.
+    pub what: Announce,
+    /// To which job.
+    pub job: JobKey,
+}
+
+impl Announcement {
+    /// The event's `source`.
+    pub const SOURCE: &'static str = "runnerless.ingest";
+
+    /// The event's `detail-type`; the template's rules match it.
+    #[must_use]
+    pub const fn detail_type(&self) -> &'static str {
+        match self.what {
+            Announce::Pending => "JobPending",
+            Announce::Finished => "JobFinished",
+        }
+    }
+
+    /// The event's `detail`: the job's key and nothing that others control.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        serde_json::json!({"v": 1, "job": self.job}).to_string()
+    }
+}
+
+/// The event bus.
+pub trait Bus: Sync {
+    /// Announces. An entry that the bus rejected is an error although AWS answers 200 for it.
+    fn announce(&self, announcement: Announcement) -> impl Future<Output = Result<(), AwsError>> + Send;
+}
+
+/// What the answer to an invoke means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invoked {
+    /// AWS queued it.
+    Accepted,
+    /// AWS asks to slow down: nothing was queued.
+    Throttled,
+}
+
+/// Starts functions.
+pub trait Invoker: Sync {
+    /// Queues an asynchronous invocation. A tenant id is passed to functions that isolate tenants, and to no others:
+    /// AWS refuses both mistakes.
+    fn start(
+        &self,
+        function: &str,
+        payload: &str,
+        tenant: Option<&str>,
+    ) -> impl Future<Output = Result<Invoked, AwsError>> + Send;
+}
