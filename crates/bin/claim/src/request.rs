@@ -1,0 +1,194 @@
+//! What a caller asks for. The caller is somebody else's program in any language, so that ids are taken as numbers and
+//! as texts; what is missing or wrong is named.
+
+use runnerless_core::event::Nonce;
+use runnerless_core::id::{JobKey, LaunchId};
+use serde_json::Value;
+
+use crate::error::Error;
+
+/// Longest claim.
+const CLAIM_CHARS: usize = 64;
+/// Longest launch id and nonce that are looked at.
+const ID_CHARS: usize = 128;
+/// Longest reason that is kept.
+const REASON_CHARS: usize = 200;
+
+/// One call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The launch.
+    pub launch: LaunchId,
+    /// What the caller proves it with.
+    pub nonce: Nonce,
+    /// A text that the calling process drew at random and sends with each of its calls: it tells two deliveries of one
+    /// event apart. A begin under the same claim is the same begin; without one, each begin is another.
+    pub claim: Option<String>,
+    /// What to do.
+    pub does: Does,
+}
+
+/// See [`Request`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Does {
+    /// May I ask GitLab?
+    Begin,
+    /// GitLab handed this job out.
+    Bind(JobKey),
+    /// The job cannot be kept.
+    GiveBack(JobKey),
+    /// The accepted job still runs.
+    Renew,
+    /// It is over.
+    End(Ending, String),
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The job ran, and GitLab was told how it ended.
+    Done,
+    /// GitLab had no job.
+    NoJob,
+    /// The function failed.
+    Failed,
+}
+
+impl Request {
+    /// Reads a call.
+    ///
+    /// # Errors
+    /// The first field that is missing or wrong.
+    pub fn read(event: &Value) -> Result<Self, Error> {
+        let does = match event.get("do").and_then(Value::as_str) {
+            Some("begin") => Does::Begin,
+            Some("bind") => Does::Bind(job(event)?),
+            Some("give_back") => Does::GiveBack(job(event)?),
+            Some("renew") => Does::Renew,
+            Some("end") => Does::End(ending(event)?, reason(event)?),
+            _ => return Err(bad("do", "begin, bind, give_back, renew or end")),
+        };
+        let launch = LaunchId::new(text(event, "launch", "the event's launch id")?);
+        let nonce = Nonce::new(text(event, "nonce", "the event's nonce")?);
+        Ok(Self { launch, nonce, claim: claim(event)?, does })
+    }
+}
+
+fn bad(field: &'static str, what: &'static str) -> Error {
+    Error::BadRequest { field, what }
+}
+
+fn text<'a>(event: &'a Value, field: &'static str, what: &'static str) -> Result<&'a str, Error> {
+    let fits = |text: &&str| !text.is_empty() && text.len() <= ID_CHARS;
+    event.get(field).and_then(Value::as_str).filter(fits).ok_or(bad(field, what))
+}
+
+fn claim(event: &Value) -> Result<Option<String>, Error> {
+    match event.get("claim") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if (1..=CLAIM_CHARS).contains(&text.chars().count()) => Ok(Some(text.clone())),
+        Some(_) => Err(bad("claim", "a text of 1 to 64 characters, or absent")),
+    }
+}
+
+fn job(event: &Value) -> Result<JobKey, Error> {
+    let project =
+        id(event, "/job/project_id").ok_or(bad("job.project_id", "GitLab's project id, a positive number"))?;
+    let job = id(event, "/job/job_id").ok_or(bad("job.job_id", "GitLab's job id, a positive number"))?;
+    Ok(JobKey { project, job })
+}
+
+fn id(event: &Value, pointer: &str) -> Option<u64> {
+    let number = match event.pointer(pointer)? {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    number.filter(|number| *number > 0)
+}
+
+fn ending(event: &Value) -> Result<Ending, Error> {
+    match event.get("outcome").and_then(Value::as_str) {
+        Some("done") => Ok(Ending::Done),
+        Some("no_job") => Ok(Ending::NoJob),
+        Some("failed") => Ok(Ending::Failed),
+        _ => Err(bad("outcome", "done, no_job or failed")),
+    }
+}
+
+/// Cut and without control characters: it is shown in logs and in `job show`.
+fn reason(event: &Value) -> Result<String, Error> {
+    match event.get("reason") {
+        None | Some(Value::Null) => Ok(String::new()),
+        Some(Value::String(text)) => {
+            let plain = |c: char| if c.is_control() { ' ' } else { c };
+            Ok(text.chars().take(REASON_CHARS).map(plain).collect::<String>().trim().to_owned())
+        }
+        Some(_) => Err(bad("reason", "a text, or absent")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_documented_requests_are_read() {
+        for (text, does) in [
+            (include_str!("../../../../events/claim/begin.json"), Does::Begin),
+            (
+                include_str!("../../../../events/claim/bind.json"),
+                Does::Bind(JobKey { project: 380, job: 4_300_000_001 }),
+            ),
+            (include_str!("../../../../events/claim/give_back.json"), Does::GiveBack(JobKey { project: 380, job: 7 })),
+            (include_str!("../../../../events/claim/renew.json"), Does::Renew),
+            (include_str!("../../../../events/claim/end.json"), Does::End(Ending::Done, "exit code 0".to_owned())),
+        ] {
+            let request = Request::read(&serde_json::from_str(text).unwrap()).unwrap();
+            assert_eq!((request.launch.as_str(), request.does), ("l-4n8w2c6h0r5t9v3x7z1b", does));
+            assert_eq!(request.claim.as_deref(), Some("i-5f0c2a"));
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named_and_no_value_is_repeated() {
+        let bind = json!({"do": "bind", "launch": "l-1", "nonce": "s3cret", "job": {"project_id": "1", "job_id": 2}});
+        for (pointer, value, field) in [
+            ("/do", json!("steal"), "do"),
+            ("/do", json!(null), "do"),
+            ("/launch", json!(3), "launch"),
+            ("/nonce", json!(["s3cret"]), "nonce"),
+            ("/nonce", json!("s3cret".repeat(50)), "nonce"),
+            ("/job/project_id", json!("s3cret"), "job.project_id"),
+            ("/job/job_id", json!(0), "job.job_id"),
+            ("/job/job_id", json!(-1), "job.job_id"),
+            ("/job/job_id", json!(1.5), "job.job_id"),
+            ("/job", json!("1/2"), "job.project_id"),
+        ] {
+            let mut wrong = bind.clone();
+            *wrong.pointer_mut(pointer).unwrap() = value;
+            let error = Request::read(&wrong).unwrap_err();
+            assert!(matches!(error, Error::BadRequest { field: named, .. } if named == field), "{pointer}: {error}");
+            assert!(!error.to_string().contains("s3cret"), "{error}");
+        }
+        for (wrong, field) in [
+            (json!({"do": "begin", "launch": "l", "nonce": "n", "claim": ""}), "claim"),
+            (json!({"do": "begin", "launch": "l", "nonce": "n", "claim": "x".repeat(65)}), "claim"),
+            (json!({"do": "end", "launch": "l", "nonce": "n", "outcome": "fine"}), "outcome"),
+            (json!({"do": "end", "launch": "l", "nonce": "n", "outcome": "done", "reason": 7}), "reason"),
+            (json!("begin"), "do"),
+        ] {
+            let error = Request::read(&wrong).unwrap_err();
+            assert!(matches!(error, Error::BadRequest { field: named, .. } if named == field), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_cut_and_holds_no_control_characters() {
+        let long = json!({"do": "end", "launch": "l", "nonce": "n", "outcome": "failed",
+            "reason": format!("a\nb\u{1b}[0m{}", "x".repeat(500))});
+        let Does::End(Ending::Failed, reason) = Request::read(&long).unwrap().does else { panic!("no end") };
+        assert!(reason.starts_with("a b [0mx") && reason.chars().count() == REASON_CHARS, "{reason}");
+    }
+}

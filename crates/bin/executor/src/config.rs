@@ -1,0 +1,93 @@
+//! What the executor reads from its environment.
+
+use std::path::PathBuf;
+
+use runnerless_aws::{Credentials, Place};
+use runnerless_engine::ImagePolicy;
+use runnerless_lambda_kit::{Env, EnvError};
+
+/// The environment's variables, see `template.yaml`.
+#[derive(Debug)]
+pub struct Config {
+    /// `RUNNERLESS_LEDGER_TABLE`.
+    pub ledger_table: String,
+    /// `RUNNERLESS_PARAMETER_PATH`.
+    pub parameter_path: String,
+    /// `RUNNERLESS_GITLAB_URL`: the only GitLab that is ever called.
+    pub gitlab_url: String,
+    /// `RUNNERLESS_IMAGE_POLICY`.
+    pub images: ImagePolicy,
+    /// `RUNNERLESS_WORK_ROOT`.
+    pub work_root: PathBuf,
+    /// `AWS_LAMBDA_FUNCTION_NAME`, which the job's log shows as the runner's name.
+    pub function_name: String,
+    /// `PATH`, as AWS or the image has it.
+    pub path: String,
+    /// Where AWS is.
+    pub place: Place,
+    /// Who we are there.
+    pub credentials: Credentials,
+}
+
+impl Config {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The first variable that is missing or wrong.
+    pub fn read(env: &Env) -> Result<Self, EnvError> {
+        Ok(Self {
+            ledger_table: env.text("RUNNERLESS_LEDGER_TABLE")?,
+            parameter_path: env.text("RUNNERLESS_PARAMETER_PATH")?,
+            gitlab_url: env.text("RUNNERLESS_GITLAB_URL")?,
+            images: images(env)?,
+            work_root: PathBuf::from(env.text("RUNNERLESS_WORK_ROOT")?),
+            function_name: env.optional("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(),
+            path: env.optional("PATH").unwrap_or_default(),
+            place: env.place()?,
+            credentials: env.credentials()?,
+        })
+    }
+}
+
+fn images(env: &Env) -> Result<ImagePolicy, EnvError> {
+    const NAME: &str = "RUNNERLESS_IMAGE_POLICY";
+    let value = env.text(NAME)?;
+    match value.as_str() {
+        "fail" => Ok(ImagePolicy::Fail),
+        "warn" => Ok(ImagePolicy::Warn),
+        "ignore" => Ok(ImagePolicy::Ignore),
+        _ => Err(EnvError::Wrong { name: NAME, value, what: "fail, warn or ignore" }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: [(&str, &str); 8] = [
+        ("RUNNERLESS_LEDGER_TABLE", "ledger"),
+        ("RUNNERLESS_PARAMETER_PATH", "/runnerless"),
+        ("RUNNERLESS_GITLAB_URL", "https://gitlab.example.com"),
+        ("RUNNERLESS_IMAGE_POLICY", "warn"),
+        ("RUNNERLESS_WORK_ROOT", "/tmp/runnerless"),
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ];
+
+    #[test]
+    fn every_variable_that_is_needed_is_named_when_it_is_missing() {
+        assert_eq!(Config::read(&Env::of(WHOLE)).unwrap().images, ImagePolicy::Warn);
+        for (missing, _) in WHOLE {
+            let without = WHOLE.map(|(name, value)| (name, if name == missing { "" } else { value }));
+            assert_eq!(Config::read(&Env::of(without)).unwrap_err(), EnvError::Missing(missing));
+        }
+    }
+
+    #[test]
+    fn an_image_policy_that_is_none_is_refused() {
+        let wrong = WHOLE.map(|(name, value)| (name, if name == "RUNNERLESS_IMAGE_POLICY" { "maybe" } else { value }));
+        let error = Config::read(&Env::of(wrong)).unwrap_err().to_string();
+        assert!(error.contains("RUNNERLESS_IMAGE_POLICY") && error.contains("fail, warn or ignore"), "{error}");
+    }
+}

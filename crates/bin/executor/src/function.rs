@@ -1,0 +1,65 @@
+//! The executor as a function: what is made once per process.
+
+use std::sync::Arc;
+
+use runnerless_aws::{DynamoLedger, ParameterStore};
+use runnerless_core::chain::chain;
+use runnerless_gitlab::protocol::{Client, ClientConfig, ConfigError, Info};
+use runnerless_lambda_kit::{Call, Env, EnvError, now};
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::outcome::Outcome;
+use crate::served::{Ports, handle};
+use crate::surroundings::Settings;
+use crate::termination::Termination;
+
+/// The program's name, as GitLab's runner list shows it.
+const NAME: &str = "runnerless-executor";
+
+/// What is made once per process: clients, whose TLS roots are read once, and settings.
+#[derive(Debug)]
+pub struct Executor {
+    settings: Settings,
+    ledger: DynamoLedger,
+    parameters: ParameterStore,
+    /// Without a client the process still tells the ledger why a launch ends.
+    gitlab: Result<Client, String>,
+    termination: Termination,
+}
+
+impl Executor {
+    /// Made from the environment.
+    ///
+    /// # Errors
+    /// The variable that keeps the function from starting.
+    pub fn new(env: &Env) -> Result<Self, EnvError> {
+        let config = Config::read(env)?;
+        let info = Info::new(NAME, env!("CARGO_PKG_VERSION"), "");
+        let gitlab = match Client::new(ClientConfig::new(&config.gitlab_url, info)) {
+            Err(ConfigError::Url(value)) => {
+                let what = "GitLab's URL, such as https://gitlab.example.com";
+                return Err(EnvError::Wrong { name: "RUNNERLESS_GITLAB_URL", value, what });
+            }
+            client => client.map_err(|error| chain(&error)),
+        };
+        Ok(Self {
+            settings: Settings::new(&config),
+            ledger: DynamoLedger::new(&config.place, &config.credentials, config.ledger_table.clone()),
+            parameters: ParameterStore::new(&config.place, &config.credentials),
+            gitlab,
+            termination: Termination::default(),
+        })
+    }
+
+    /// Serves one invocation.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn serve(self: Arc<Self>, call: Call<Value>) -> Result<Outcome, Error> {
+        let gitlab = self.gitlab.as_ref().map_err(Clone::clone);
+        let ports = Ports { ledger: &self.ledger, parameters: &self.parameters, gitlab, clock: now };
+        handle(&call, &ports, &self.settings, self.termination.told()).await
+    }
+}

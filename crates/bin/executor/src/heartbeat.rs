@@ -1,0 +1,60 @@
+//! The launch's signs of life, once a minute while its job runs.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use runnerless_aws::book::{Book, MoveError};
+use runnerless_aws::ports::Ledger;
+use runnerless_core::id::LaunchId;
+use runnerless_core::time::Timestamp;
+use runnerless_engine::StopHandle;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use runnerless_core::chain::chain;
+
+/// How soon a renewal that did not reach the ledger is repeated, as a part of the usual pause: a lease lasts three
+/// pauses, and several tries must fit into what is left of it.
+const RETRY_PART: u32 = 6;
+
+/// Renews one launch's lease.
+#[derive(Debug)]
+pub(crate) struct Heartbeat<'a, L> {
+    pub(crate) ledger: &'a L,
+    pub(crate) launch: &'a LaunchId,
+    pub(crate) clock: fn() -> Timestamp,
+    /// The pause between two renewals.
+    pub(crate) every: Duration,
+    /// Set when the ledger says that the launch is not ours any more.
+    pub(crate) lost: AtomicBool,
+}
+
+impl<L: Ledger> Heartbeat<'_, L> {
+    /// Renews from the acceptance on, the first time at once: that records the acceptance. A refusal stops the job:
+    /// the launch was reported lost, and its job may be another runner's by now. Never ends by itself.
+    pub(crate) async fn beat(&self, mut accepted: watch::Receiver<bool>, handle: &StopHandle) -> Infallible {
+        if accepted.wait_for(|accepted| *accepted).await.is_err() {
+            return pending().await;
+        }
+        loop {
+            let pause = match Book(self.ledger).renew(self.launch, (self.clock)()).await {
+                Ok(()) => self.every,
+                Err(MoveError::Ledger(error)) => {
+                    let (launch, error) = (self.launch.as_str(), chain(&error));
+                    tracing::warn!(target: "runnerless", service = "executor", "launch.id" = launch, error, "the launch was not renewed");
+                    self.every / RETRY_PART
+                }
+                Err(refused @ (MoveError::Refused(_) | MoveError::NoLaunch(_))) => {
+                    let (launch, reason) = (self.launch.as_str(), chain(&refused));
+                    tracing::error!(target: "runnerless", service = "executor", "launch.id" = launch, reason, "the launch is lost: its job is stopped");
+                    self.lost.store(true, Ordering::Relaxed);
+                    handle.stop();
+                    return pending().await;
+                }
+            };
+            sleep(pause).await;
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What the engine's moves become in the ledger.
+
+use runnerless_aws::book::Book;
+use runnerless_aws::ports::Ledger;
+use runnerless_core::event::JobHint;
+use runnerless_core::id::{JobKey, LaunchId};
+use runnerless_core::time::Timestamp;
+use runnerless_engine::{BindRefused, Host, JobIds};
+use runnerless_gitlab::protocol::Secret;
+use tokio::sync::watch;
+
+use runnerless_core::chain::chain;
+
+/// One launch, as the engine's host.
+#[derive(Debug)]
+pub(crate) struct LaunchHost<'a, L> {
+    pub(crate) ledger: &'a L,
+    pub(crate) launch: &'a LaunchId,
+    pub(crate) hint: Option<&'a JobHint>,
+    pub(crate) clock: fn() -> Timestamp,
+    /// Told when the job is accepted.
+    pub(crate) accepted: watch::Sender<bool>,
+}
+
+impl<L> LaunchHost<'_, L> {
+    /// The job's key. When GitLab's description of the job cannot be read, its project is known only if it is the job
+    /// that the launch was started for.
+    pub(crate) fn key(&self, job: &JobIds) -> Option<JobKey> {
+        let hinted = || self.hint.filter(|hint| hint.job_id == job.job_id).map(|hint| hint.project_id);
+        job.project_id.or_else(hinted).map(|project| JobKey { project, job: job.job_id })
+    }
+}
+
+impl<L: Ledger> Host for LaunchHost<'_, L> {
+    async fn bind(&self, job: &JobIds) -> Result<(), BindRefused> {
+        let Some(key) = self.key(job) else {
+            return Err(BindRefused("GitLab's description of the job names no project".to_owned()));
+        };
+        let bound = Book(self.ledger).bind(self.launch, key, (self.clock)()).await;
+        bound.map_err(|error| BindRefused(chain(&error)))?;
+        let (launch, job) = (self.launch.as_str(), key.to_string());
+        tracing::info!(target: "runnerless", service = "executor", "launch.id" = launch, "job.key" = job, "bound");
+        Ok(())
+    }
+
+    async fn unbind(&self, job: &JobIds) {
+        let Some(key) = self.key(job) else { return };
+        let given = Book(self.ledger).give_back(self.launch, key, "not bound or not accepted", (self.clock)()).await;
+        if let Err(error) = given {
+            let (launch, job, error) = (self.launch.as_str(), key.to_string(), chain(&error));
+            tracing::error!(target: "runnerless", service = "executor", "launch.id" = launch, "job.key" = job, error,
+                "the job was given back to GitLab and not in the ledger: the sweep finds it");
+        }
+    }
+
+    async fn accepted(&self, _job: &JobIds, _token: &Secret) {
+        self.accepted.send_replace(true);
+    }
+}

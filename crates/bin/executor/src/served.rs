@@ -1,0 +1,240 @@
+//! One invocation, from the event to the end of its launch.
+
+use std::future::Future;
+use std::future::pending;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use runnerless_aws::book::{Book, MoveError};
+use runnerless_aws::ports::{Ledger, Parameters};
+use runnerless_aws::{runner_token, runner_token_name};
+use runnerless_core::chain::chain;
+use runnerless_core::event::LaunchEvent;
+use runnerless_core::launch::LaunchRow;
+use runnerless_core::moves::End;
+use runnerless_core::time::{Millis, Timestamp};
+use runnerless_engine::{self as engine, JobIds, JobReport, Reported, RunConfig, WorkRoot, run_one, stop_channel};
+use runnerless_gitlab::protocol::{Client, Secret};
+use runnerless_lambda_kit::{Call, metrics, token};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::error::Error;
+use crate::folder::LaunchFolder;
+use crate::heartbeat::Heartbeat;
+use crate::host::LaunchHost;
+use crate::outcome::{Ended, Outcome};
+use crate::surroundings::{Settings, Terms};
+
+/// Random bytes of a claim: enough that two processes never draw the same.
+const CLAIM_BYTES: usize = 16;
+/// How long a job waits whose launch was told to end before it asked.
+const RETRY: Millis = Millis::secs(10);
+
+/// What an executor speaks to.
+#[derive(Debug)]
+pub struct Ports<'a, L, P> {
+    /// The ledger.
+    pub ledger: &'a L,
+    /// Parameter Store.
+    pub parameters: &'a P,
+    /// GitLab, or why it cannot be called.
+    pub gitlab: Result<&'a Client, String>,
+    /// The wall clock.
+    pub clock: fn() -> Timestamp,
+}
+
+/// Serves one launch. `terminated` ends when the process is told to end.
+///
+/// # Errors
+/// The executor's own failures; a job that failed is none.
+pub async fn handle<L: Ledger, P: Parameters>(
+    call: &Call<Value>,
+    ports: &Ports<'_, L, P>,
+    settings: &Settings,
+    terminated: impl Future<Output = ()> + Send,
+) -> Result<Outcome, Error> {
+    let event = LaunchEvent::read(&call.event)?;
+    let (book, now) = (Book(ports.ledger), (ports.clock)());
+    let begun = book.begin(&event.launch, &event.nonce.sha256(), &token(CLAIM_BYTES), now).await;
+    let launch = match begun {
+        Ok(launch) => launch,
+        Err(MoveError::Ledger(error)) => return Err(Error::NotBegun(error)),
+        Err(gone @ (MoveError::Refused(_) | MoveError::NoLaunch(_))) => {
+            let (id, reason) = (event.launch.as_str(), gone.to_string());
+            tracing::info!(target: "runnerless", service = "executor", "launch.id" = id, reason, "not ours to serve");
+            return Ok(Outcome::without_job(Ended::Gone, reason));
+        }
+    };
+    let lane = launch.lane.as_str();
+    tracing::info!(target: "runnerless", service = "executor", "launch.id" = launch.launch.as_str(), "lane.id" = lane, "begun");
+    let served = Serving { call, event: &event, launch: &launch, ports, settings }.serve(terminated).await;
+    conclude(&book, &launch, &served, (ports.clock)()).await;
+    served.answer
+}
+
+/// What is left to say when the work is over.
+struct Served {
+    /// How the launch ends; `None` when it has ended already.
+    end: Option<End>,
+    answer: Result<Outcome, Error>,
+}
+
+impl Served {
+    /// Our own failure, which costs the launch's job an attempt.
+    fn failed(error: Error) -> Self {
+        Self { end: Some(End::Fruitless(chain(&error))), answer: Err(error) }
+    }
+
+    fn without_job(ended: Ended, reason: impl Into<String>) -> Self {
+        let outcome = Outcome::without_job(ended, reason);
+        Self { end: outcome.reason.clone().map(End::Fruitless), answer: Ok(outcome) }
+    }
+}
+
+/// Ends the launch in the ledger. When that fails, its row stays due and the sweep ends it.
+async fn conclude<L: Ledger>(book: &Book<'_, L>, launch: &LaunchRow, served: &Served, now: Timestamp) {
+    let id = launch.launch.as_str();
+    if let Some(end) = &served.end {
+        match book.conclude(&launch.launch, end, now).await {
+            Ok(concluded) => metrics::concluded("executor", concluded),
+            Err(error) => {
+                let error = chain(&error);
+                tracing::error!(target: "runnerless", service = "executor", "launch.id" = id, error, "the launch's end was not recorded");
+            }
+        }
+    }
+    if let Ok(outcome) = &served.answer {
+        let job = outcome.job.as_deref();
+        let (ended, reason) = (outcome.outcome.as_str(), outcome.reason.as_deref());
+        tracing::info!(target: "runnerless", service = "executor", "launch.id" = id, "job.key" = job, outcome = ended, reason, "ended");
+    }
+}
+
+/// A launch that began.
+struct Serving<'a, L, P> {
+    call: &'a Call<Value>,
+    event: &'a LaunchEvent,
+    launch: &'a LaunchRow,
+    ports: &'a Ports<'a, L, P>,
+    settings: &'a Settings,
+}
+
+impl<L: Ledger, P: Parameters> Serving<'_, L, P> {
+    async fn serve(&self, terminated: impl Future<Output = ()> + Send) -> Served {
+        let same = |url: &str| url.trim_end_matches('/').to_owned();
+        if same(&self.event.gitlab_url) != same(&self.settings.gitlab_url) {
+            return Served::failed(Error::WrongGitLab(self.settings.gitlab_url.clone()));
+        }
+        let client = match &self.ports.gitlab {
+            Ok(client) => *client,
+            Err(why) => return Served::failed(Error::Client(why.clone())),
+        };
+        let root = &self.settings.parameter_path;
+        let token = match runner_token(self.ports.parameters, root, self.launch.engine, &self.launch.lane).await {
+            Ok(token) => Secret::new(token.as_str()),
+            Err(error) => return Served { end: Some(error.end()), answer: Err(error.into()) },
+        };
+        let folder = match LaunchFolder::make(&self.settings.work_root, &self.launch.launch) {
+            Ok(folder) => folder,
+            Err(error) => return Served::failed(error.into()),
+        };
+        let config = self.terms(token).config(self.settings, (self.ports.clock)());
+        let served = self.run(&config, client, folder.root(), terminated).await;
+        folder.remove();
+        served
+    }
+
+    fn terms(&self, token: Secret) -> Terms {
+        Terms {
+            token,
+            system_id: self.launch.system_id.clone(),
+            wait_s: self.event.wait_s,
+            disposable: self.call.tenant.is_some(),
+            ends_at: self.call.ends_at.min(self.launch.deadline).min(self.event.deadline_ms),
+        }
+    }
+
+    async fn run(
+        &self,
+        config: &RunConfig,
+        client: &Client,
+        root: &WorkRoot,
+        terminated: impl Future<Output = ()> + Send,
+    ) -> Served {
+        let (handle, stop) = stop_channel();
+        let (accepting, accepted) = watch::channel(false);
+        let (ledger, clock, launch) = (self.ports.ledger, self.ports.clock, &self.launch.launch);
+        let heartbeat =
+            Heartbeat { ledger, launch, clock, every: self.settings.renew_every, lost: AtomicBool::new(false) };
+        let host = LaunchHost { ledger, launch, hint: self.event.job_hint.as_ref(), clock, accepted: accepting };
+        let terminated = async {
+            terminated.await;
+            handle.stop();
+            pending::<std::convert::Infallible>().await
+        };
+        let outcome = tokio::select! {
+            outcome = run_one(config, client, &host, root, stop) => outcome,
+            never = heartbeat.beat(accepted, &handle) => match never {},
+            never = terminated => match never {},
+        };
+        self.judge(outcome, &host, heartbeat.lost.load(Ordering::Relaxed))
+    }
+
+    /// What the engine's outcome means for the launch.
+    fn judge(&self, outcome: engine::Outcome, host: &LaunchHost<'_, L>, lost: bool) -> Served {
+        match outcome {
+            engine::Outcome::Ran(report) => ran(&report, &self.name(host, &report.job), lost),
+            engine::Outcome::GaveBack { job, why } => {
+                // Giving back has closed the launch, unless the job had no key to do that with.
+                let end = host.key(&job).is_none().then(|| End::Fruitless(why.clone()));
+                let outcome = Outcome { outcome: Ended::GaveBack, job: Some(self.name(host, &job)), reason: Some(why) };
+                Served { end, answer: Ok(outcome) }
+            }
+            engine::Outcome::NoJob => Served::without_job(Ended::NoJob, "GitLab had no job for this runner"),
+            engine::Outcome::TokenRefused(why) => {
+                let root = &self.settings.parameter_path;
+                let parameter = runner_token_name(root, self.launch.engine, &self.launch.lane);
+                let reason = format!("GitLab does not accept the token of parameter {parameter}: {why}");
+                Served::without_job(Ended::TokenRefused, reason)
+            }
+            engine::Outcome::Unreachable(why) => {
+                Served::without_job(Ended::Unreachable, format!("GitLab could not be asked: {why}"))
+            }
+            engine::Outcome::Stopped => {
+                let reason = "the process was told to end before a job came".to_owned();
+                let answer = Ok(Outcome::without_job(Ended::Stopped, reason.clone()));
+                Served { end: Some(End::NeverStarted { reason, retry_in: RETRY }), answer }
+            }
+            engine::Outcome::Unsafe(why) => Served::failed(Error::Unsafe(why)),
+        }
+    }
+
+    /// The job as the ledger and people name it; the number alone where its project is not known.
+    fn name(&self, host: &LaunchHost<'_, L>, job: &JobIds) -> String {
+        host.key(job).map_or_else(|| format!("?/{}", job.job_id), |key| key.to_string())
+    }
+}
+
+/// A job ran.
+fn ran(report: &JobReport, job: &str, lost: bool) -> Served {
+    let how = match (report.reason, report.exit_code) {
+        (None, _) => "success".to_owned(),
+        (Some(reason), None) => reason.to_owned(),
+        (Some(reason), Some(code)) => format!("{reason}, exit code {code}"),
+    };
+    let told = match &report.reported {
+        Reported::Acknowledged => None,
+        Reported::EndedThere => Some("GitLab had ended it before".to_owned()),
+        Reported::No(why) => Some(format!("GitLab was not told: {why}")),
+    };
+    let reason = told.map_or_else(|| how.clone(), |told| format!("{how}; {told}"));
+    let end = Some(End::JobDone(format!("job {job} is done: {reason}")));
+    let answer = match &report.reported {
+        Reported::No(why) if !lost => Err(Error::NotReported { job: job.to_owned(), why: why.clone() }),
+        _ => {
+            let outcome = if lost { Ended::Lost } else { Ended::Ran };
+            Ok(Outcome { outcome, job: Some(job.to_owned()), reason: Some(reason) })
+        }
+    };
+    Served { end, answer }
+}

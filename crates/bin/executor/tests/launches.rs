@@ -1,0 +1,267 @@
+//! Whole launches against a GitLab on plain sockets and a ledger in memory.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use runnerless_core::job::JobState;
+use runnerless_core::launch::LaunchState;
+use runnerless_executor::{Ended, Error};
+use runnerless_lambda_kit::Named as _;
+use serde_json::json;
+use support::coordinator::status;
+use support::{NONCE, RUNNER_TOKEN, World, job, key, token_parameter};
+
+#[test]
+fn a_launch_for_one_job_that_gets_another_binds_and_runs_that() {
+    let world = World::new(Some(job(2, &["echo it is $CI_JOB_ID", "env"])));
+    world.charged(1, "l-1");
+    world.charged(2, "l-2");
+    let outcome = world.invoke(world.event("l-1")).unwrap();
+    assert_eq!((outcome.outcome, outcome.job.as_deref()), (Ended::Ran, Some("380/2")), "{outcome:?}");
+
+    let (one, two, launch) = (world.job_row(1).unwrap(), world.job_row(2).unwrap(), world.launch_row("l-1"));
+    assert_eq!(two.launch.unwrap().as_str(), "l-1");
+    assert_eq!((one.state, one.charge.unwrap().as_str()), (JobState::Charged, "l-2"), "the spare launch serves it");
+    assert_eq!((launch.state, launch.bound_job, launch.accepted), (LaunchState::Closed, Some(key(2)), true));
+    assert!(launch.end_reason.unwrap().contains("job 380/2 is done: success"));
+
+    let log = world.log();
+    assert!(log.contains("it is 2\n"), "{log}");
+    for secret in [RUNNER_TOKEN, NONCE, "RUNNERLESS_", "AWS_"] {
+        assert!(!log.contains(secret), "{secret} reached the job: {log}");
+    }
+    let ask = world.coordinator.requests().into_iter().find(|request| request.method == "POST").unwrap().json();
+    assert_eq!((&ask["system_id"], &ask["info"]["name"]), (&json!("r_lane00000000"), &json!("runnerless-executor")));
+}
+
+#[test]
+fn a_process_that_serves_a_second_launch_finds_nothing_of_the_first() {
+    let world = World::new(Some(job(1, &["echo left > file", "mkdir -p $HOME/cache", "ls -A $CI_PROJECT_DIR/.."])));
+    world.charged(1, "l-1");
+    world.charged(2, "l-2");
+    assert_eq!(world.invoke(world.event("l-1")).unwrap().outcome, Ended::Ran);
+    assert_eq!(std::fs::read_dir(&world.settings.work_root).unwrap().count(), 0, "the folder is removed");
+    world.coordinator.add_job(job(2, &["ls -A", "test ! -e file"]));
+    let second = world.invoke(world.event("l-2")).unwrap();
+    assert_eq!(second.reason.as_deref(), Some("success"), "{}", world.log());
+    assert_eq!(std::fs::read_dir(&world.settings.work_root).unwrap().count(), 0);
+}
+
+#[test]
+fn a_job_that_may_not_be_bound_is_given_back_and_no_line_of_it_runs() {
+    let world = World::new(Some(job(2, &["echo must-not-run"])));
+    world.charged(1, "l-1");
+    world.hook(2, "canceled");
+    let outcome = world.invoke(world.event("l-1")).unwrap();
+    assert_eq!((outcome.outcome, outcome.job.as_deref()), (Ended::GaveBack, Some("380/2")));
+    assert!(world.log().is_empty());
+    let last = world.coordinator.puts().pop().unwrap();
+    assert_eq!((&last["state"], &last["failure_reason"]), (&json!("failed"), &json!("runner_system_failure")));
+    assert_eq!(world.launch_row("l-1").state, LaunchState::Closed);
+    assert_eq!(world.job_row(2).unwrap().launch, None);
+}
+
+#[test]
+fn of_two_deliveries_of_one_event_exactly_one_asks_gitlab() {
+    let world = World::new(Some(job(1, &["echo once"])));
+    world.charged(1, "l-1");
+    let told = std::future::pending::<()>;
+    let both = support::block(async {
+        let (event, again) = (world.event("l-1"), world.event("l-1"));
+        tokio::join!(world.serve(event, told()), world.serve(again, told()))
+    });
+    let mut ends = [both.0.unwrap().outcome.as_str(), both.1.unwrap().outcome.as_str()];
+    ends.sort_unstable();
+    assert_eq!((ends, world.asks()), (["gone", "ran"], 1));
+    assert_eq!(world.log().matches("\nonce\n").count() + world.log().matches(" once\n").count(), 1, "{}", world.log());
+}
+
+#[test]
+fn who_does_not_know_the_nonce_changes_nothing() {
+    let world = World::new(Some(job(1, &["true"])));
+    world.charged(1, "l-1");
+    let before = world.ledger.items();
+    for (field, value) in [("nonce", "another"), ("launch", "l-9")] {
+        let mut event = world.event("l-1");
+        event[field] = value.into();
+        assert_eq!(world.invoke(event).unwrap().outcome, Ended::Gone, "{field}");
+    }
+    assert_eq!((world.ledger.items(), world.asks(), world.parameters.reads()), (before, 0, 0));
+}
+
+#[test]
+fn a_refused_renewal_stops_the_job() {
+    let world = World::new(Some(job(1, &["echo first", "sleep 600"])));
+    world.charged(1, "l-1");
+    let outcome = world.invoke_beside(world.event("l-1"), |_terminate| {
+        world.wait_for_log("first");
+        let pk = "launch#l-1";
+        let mut lost = world.ledger.items()[pk].clone();
+        lost.insert("state".into(), "closed".into());
+        lost.insert("rev".into(), 99.into());
+        world.ledger.put(lost);
+    });
+    assert_eq!(outcome.unwrap().outcome, Ended::Lost);
+    let last = world.coordinator.puts().pop().unwrap();
+    assert_eq!((&last["state"], &last["failure_reason"]), (&json!("failed"), &json!("runner_system_failure")));
+    assert_eq!(world.launch_row("l-1").rev, 99, "a launch that others ended is left as it is");
+}
+
+#[test]
+fn a_ledger_that_is_out_of_reach_does_not_stop_a_job_and_leaves_its_row_to_the_sweep() {
+    let world = World::new(None);
+    let go = world.signal_file();
+    let wait = format!("until [ -e {} ]; do sleep 0.05; done", go.display());
+    world.coordinator.add_job(job(1, &["echo first", &wait, "echo second"]));
+    world.charged(1, "l-1");
+    let outcome = world.invoke_beside(world.event("l-1"), |_terminate| {
+        world.wait_for_log("first");
+        world.ledger.fail(true);
+        std::fs::write(&go, "").unwrap();
+        world.wait_for_log("second");
+    });
+    assert_eq!(outcome.unwrap().outcome, Ended::Ran);
+    world.ledger.fail(false);
+    let launch = world.launch_row("l-1");
+    assert_eq!((launch.state, launch.due.next_check_at), (LaunchState::Bound, Some(launch.lease_until)));
+}
+
+#[test]
+fn the_end_of_the_process_ends_the_job_with_a_report() {
+    let world = World::new(Some(job(1, &["echo first", "sleep 600"])));
+    world.charged(1, "l-1");
+    let outcome = world.invoke_beside(world.event("l-1"), |terminate| {
+        world.wait_for_log("first");
+        terminate.send(()).unwrap();
+    });
+    assert_eq!(outcome.unwrap().outcome, Ended::Ran);
+    let last = world.coordinator.puts().pop().unwrap();
+    assert_eq!((&last["state"], &last["failure_reason"]), (&json!("failed"), &json!("runner_system_failure")));
+    assert_eq!(world.launch_row("l-1").state, LaunchState::Closed);
+}
+
+#[test]
+fn a_process_that_must_end_before_it_asked_burns_no_attempt() {
+    let world = World::new(Some(job(1, &["true"])));
+    world.charged(1, "l-1");
+    let outcome = support::block(world.serve(world.event("l-1"), async {}));
+    let ended = outcome.unwrap().outcome;
+    // It may have asked once before it heard of its end: then the job was given back.
+    assert!(matches!(ended, Ended::Stopped | Ended::GaveBack), "{ended:?}");
+    let row = world.job_row(1).unwrap();
+    assert_eq!((row.state, row.fruitless), (JobState::Waiting, 0));
+    assert_eq!(world.launch_row("l-1").state, LaunchState::Closed);
+}
+
+#[test]
+fn a_lane_without_a_usable_token_ends_its_launch_by_the_parameters_name() {
+    for (token, word) in [("", "holds no token"), ("GR1348941abcdefghijklmnop", "registration token")] {
+        let world = World::new(Some(job(1, &["true"])));
+        world.parameters.put(&token_parameter(), token);
+        world.charged(1, "l-1");
+        let error = world.invoke(world.event("l-1")).unwrap_err();
+        assert_eq!(error.name(), "Executor.NoToken");
+        let row = world.job_row(1).unwrap();
+        assert_eq!((row.state, row.fruitless, world.asks()), (JobState::Waiting, 1, 0));
+        assert!(row.reason.contains(&token_parameter()) && row.reason.contains(word), "{}", row.reason);
+    }
+}
+
+#[test]
+fn a_parameter_store_that_does_not_answer_burns_no_attempt() {
+    let world = World::new(Some(job(1, &["true"])));
+    world.parameters.fail(true);
+    world.charged(1, "l-1");
+    assert_eq!(world.invoke(world.event("l-1")).unwrap_err().name(), "Executor.TokenUnread");
+    let row = world.job_row(1).unwrap();
+    assert_eq!((row.state, row.fruitless, world.asks()), (JobState::Waiting, 0, 0));
+}
+
+#[test]
+fn what_gitlab_answers_instead_of_a_job_is_the_launchs_reason() {
+    for (answer, ended, word) in [
+        (None, Ended::NoJob, "no job"),
+        (Some(403), Ended::TokenRefused, "RegistrationToken"),
+        (Some(500), Ended::Unreachable, "could not be asked"),
+    ] {
+        let world = World::new(None);
+        world.coordinator.fault("POST", answer.map(status));
+        world.charged(1, "l-1");
+        assert_eq!(world.invoke(world.event("l-1")).unwrap().outcome, ended);
+        let (row, launch) = (world.job_row(1).unwrap(), world.launch_row("l-1"));
+        assert_eq!((row.state, row.fruitless, launch.state), (JobState::Waiting, 1, LaunchState::Closed), "{ended:?}");
+        assert!(launch.end_reason.unwrap().contains(word), "{ended:?}");
+        assert!(row.reason.contains(word), "{}", row.reason);
+    }
+}
+
+#[test]
+fn no_event_leads_to_another_gitlab() {
+    let other = support::coordinator::Coordinator::start(Some(job(1, &["true"])));
+    let world = World::new(Some(job(1, &["true"])));
+    world.charged(1, "l-1");
+    let mut event = world.event("l-1");
+    event["gitlab_url"] = other.url.clone().into();
+    assert_eq!(world.invoke(event).unwrap_err().name(), "Executor.WrongGitLab");
+    assert!(world.coordinator.requests().is_empty() && other.requests().is_empty());
+    assert_eq!(world.launch_row("l-1").state, LaunchState::Closed);
+}
+
+#[test]
+fn an_event_that_is_none_and_a_ledger_that_is_away_fail_before_anything_happens() {
+    let world = World::new(Some(job(1, &["true"])));
+    world.charged(1, "l-1");
+    let error = world.invoke(json!({"v": 1, "launch": "l-1"})).unwrap_err();
+    assert!(error.to_string().contains("nonce"), "{error}");
+    world.ledger.fail(true);
+    assert_eq!(world.invoke(world.event("l-1")).unwrap_err().name(), "Executor.NotBegun");
+    world.ledger.fail(false);
+    assert_eq!((world.launch_row("l-1").state, world.asks()), (LaunchState::Charged, 0));
+}
+
+#[test]
+fn an_end_that_gitlab_does_not_take_is_our_failure_and_the_launch_ends() {
+    let world = World::new(Some(job(1, &["echo first"])));
+    world.coordinator.fault("PUT", [status(200), status(404)]);
+    world.charged(1, "l-1");
+    let error = world.invoke(world.event("l-1")).unwrap_err();
+    assert!(matches!(error, Error::NotReported { .. }), "{error}");
+    assert_eq!(world.launch_row("l-1").state, LaunchState::Closed);
+}
+
+#[test]
+fn a_job_that_fails_is_a_successful_invocation() {
+    let world = World::new(Some(job(1, &["exit 7"])));
+    world.charged(1, "l-1");
+    let outcome = world.invoke(world.event("l-1")).unwrap();
+    assert_eq!(outcome.outcome, Ended::Ran);
+    assert!(outcome.reason.unwrap().contains("exit code 7"));
+}
+
+#[test]
+fn a_job_that_is_longer_than_the_invocation_ends_in_time_and_its_log_names_the_cure() {
+    let mut world = World::new(Some(job(1, &["echo first", "sleep 600"])));
+    world.time_left = runnerless_core::time::Millis::secs(13);
+    world.tenant = Some("l-1".to_owned());
+    world.charged(1, "l-1");
+    assert_eq!(world.invoke(world.event("l-1")).unwrap().outcome, Ended::Ran);
+    let log = world.log();
+    assert!(log.contains("what is left of the Lambda invocation") && log.contains("EC2 lane"), "{log}");
+    assert_eq!(world.coordinator.puts().pop().unwrap()["state"], "failed");
+    assert_eq!(world.launch_row("l-1").state, LaunchState::Closed);
+}
+
+#[test]
+fn only_an_environment_of_its_own_is_called_disposable() {
+    for (tenant, on, off) in [
+        (Some("l-1"), "CI_DISPOSABLE_ENVIRONMENT", "CI_SHARED_ENVIRONMENT"),
+        (None, "CI_SHARED_ENVIRONMENT", "CI_DISPOSABLE_ENVIRONMENT"),
+    ] {
+        let mut world = World::new(Some(job(1, &["env | sort"])));
+        world.tenant = tenant.map(str::to_owned);
+        world.charged(1, "l-1");
+        assert_eq!(world.invoke(world.event("l-1")).unwrap().outcome, Ended::Ran);
+        let log = world.log();
+        assert!(log.contains(&format!("{on}=true")) && !log.contains(off), "{tenant:?}: {log}");
+    }
+}

@@ -1,0 +1,128 @@
+//! Ingest: proves that a request is GitLab's, stores what it says of a job, and announces it.
+//!
+//! The row is stored before the bus is told, and GitLab gets its 2xx once the row is stored: from then on the sweep
+//! reaches every decision that the announcement would have led to. Everything authentic is answered by 2xx, whether we
+//! act on it or not, because GitLab switches hooks off that are not; an error leaves this function only when nothing is
+//! known to be stored. A hook may come twice, late, at the same time as another and in any order: what is recorded is
+//! decided by [`runnerless_core::moves::record`] on the row as it stands.
+
+mod config;
+mod event;
+mod outcome;
+mod record;
+
+use runnerless_aws::ports::{Bus, Ledger, Parameters};
+use runnerless_aws::{AwsError, Branch, ParameterCache};
+use runnerless_core::job::JobEvent;
+use runnerless_core::time::Timestamp;
+use runnerless_gitlab::proof::{Credentials, Header, Proof, Refusal, prove};
+use runnerless_gitlab::webhook::{self, Event, Instance};
+
+use crate::outcome::report_unusable;
+
+pub use config::{Config, Rules};
+pub use event::{Request, Response};
+pub use outcome::{Announced, Ignored, JobOutcome, Outcome, Rejected, report};
+
+pub(crate) const SERVICE: &str = "ingest";
+
+/// What ingest needs.
+#[derive(Debug)]
+pub struct Ports<'a, L, B, P> {
+    /// The ledger.
+    pub ledger: &'a L,
+    /// The event bus.
+    pub bus: &'a B,
+    /// Where the secrets are.
+    pub store: &'a P,
+    /// The secrets that were read already.
+    pub secrets: &'a ParameterCache,
+}
+
+/// Takes one request in.
+///
+/// # Errors
+/// The secrets were never read and cannot be, or the ledger is out of reach: nothing is known to be stored, and GitLab
+/// gets a 5xx.
+pub async fn handle<L: Ledger, B: Bus, P: Parameters>(
+    request: &Request,
+    ports: &Ports<'_, L, B, P>,
+    rules: &Rules,
+    now: Timestamp,
+) -> Result<Outcome, AwsError> {
+    let body = match request.is_for_us().and_then(|()| request.bytes()) {
+        Ok(body) => body,
+        Err(rejected) => return Ok(Outcome::Rejected(rejected)),
+    };
+    let proof = match proved(request, &body, ports, rules, now).await? {
+        Ok(proof) => proof,
+        Err(refusal) => return Ok(Outcome::Rejected(Rejected::Unproved(refusal))),
+    };
+    if !is_from(&rules.instance, request) {
+        return Ok(Outcome::Rejected(Rejected::ForeignInstance));
+    }
+    match webhook::read(&body, &rules.instance) {
+        Err(bad) => Ok(Outcome::Ignored(Ignored::Unreadable(bad))),
+        Ok(Event::Other { kind }) => Ok(Outcome::Ignored(Ignored::Kind(kind))),
+        Ok(Event::Job(job)) if !proof.covers(&job.facts.project_path) => {
+            Ok(Outcome::Rejected(Rejected::OutOfScope(job.key)))
+        }
+        Ok(Event::Job(job)) => take(&job, &proof, ports, rules, now).await,
+    }
+}
+
+/// The proof; when it fails in a way that newer secrets could mend, they are read again, at a limited rate.
+async fn proved<L, B, P: Parameters>(
+    request: &Request,
+    body: &[u8],
+    ports: &Ports<'_, L, B, P>,
+    rules: &Rules,
+    now: Timestamp,
+) -> Result<Result<Proof, Refusal>, AwsError> {
+    let decide = |credentials: &Credentials| prove(&request.headers, body, credentials, rules.token_alone, now);
+    let credentials = read(&ports.secrets.get(ports.store, now).await?);
+    report_unusable(&credentials);
+    match decide(&credentials) {
+        Err(refusal) if refusal.may_be_rotation() => {
+            Ok(decide(&read(&ports.secrets.refreshed(ports.store, now).await?)))
+        }
+        decided => Ok(decided),
+    }
+}
+
+fn read(branch: &Branch) -> Credentials {
+    Credentials::read(branch.names(), |name| branch.get(name))
+}
+
+/// One stack serves one GitLab. A hook that does not say where it is from was proved all the same.
+fn is_from(instance: &Instance, request: &Request) -> bool {
+    match request.headers.get("x-gitlab-instance") {
+        Header::Absent => true,
+        Header::Once(url) => instance.is(url),
+        Header::Repeated => false,
+    }
+}
+
+async fn take<L: Ledger, B: Bus, P>(
+    event: &JobEvent,
+    proof: &Proof,
+    ports: &Ports<'_, L, B, P>,
+    rules: &Rules,
+    now: Timestamp,
+) -> Result<Outcome, AwsError> {
+    let stored = record::store(ports.ledger, event, now).await?;
+    let announced = record::announce(ports.bus, event.key, stored.recorded.announce, rules.announce_limit).await;
+    let changed = stored.changed();
+    let why = stored.recorded.plan.reason;
+    if !changed && !stored.known {
+        return Ok(Outcome::Ignored(Ignored::Job { job: event.key, why }));
+    }
+    Ok(Outcome::Job(JobOutcome {
+        job: event.key,
+        status: event.status.clone(),
+        proved_by: proof.method,
+        changed,
+        why,
+        announced,
+    }))
+}

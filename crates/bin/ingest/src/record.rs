@@ -1,0 +1,76 @@
+//! A job's hook into its row, and the row's news onto the bus, in this order.
+
+use std::time::Duration;
+
+use runnerless_aws::AwsError;
+use runnerless_aws::ports::{Announcement, Applied, Bus, Ledger};
+use runnerless_core::chain::chain;
+use runnerless_core::change::RowKey;
+use runnerless_core::id::JobKey;
+use runnerless_core::job::JobEvent;
+use runnerless_core::moves::{self, Announce, Recorded};
+use runnerless_core::time::Timestamp;
+
+use crate::SERVICE;
+use crate::outcome::Announced;
+
+/// How often a hook is decided again because the row changed in between. Each of the other hooks of a job writes its row
+/// once at most, and beside them a router, a runner and the sweep do.
+const TRIES: usize = 12;
+
+/// A decision that stands in the ledger.
+pub(crate) struct Stored {
+    /// Whether there was a row before.
+    pub(crate) known: bool,
+    /// The decision.
+    pub(crate) recorded: Recorded,
+}
+
+impl Stored {
+    /// Whether this hook changed the row.
+    pub(crate) fn changed(&self) -> bool {
+        !self.recorded.plan.changes.is_empty()
+    }
+}
+
+/// Stores what the hook says.
+///
+/// # Errors
+/// The ledger is out of reach: nothing is known to be stored.
+pub(crate) async fn store(ledger: &impl Ledger, event: &JobEvent, now: Timestamp) -> Result<Stored, AwsError> {
+    let mut in_doubt = false;
+    for _ in 0..TRIES {
+        let existing = ledger.load(&[RowKey::Job(event.key)]).await?.job(event.key)?;
+        let recorded = moves::record(existing.as_ref(), event, now);
+        match ledger.apply(&recorded.plan).await {
+            Ok(Applied::All) => {
+                learn(ledger, event.key, &recorded).await;
+                return Ok(Stored { known: existing.is_some(), recorded });
+            }
+            Ok(Applied::Conflict) => {}
+            // The write may have been made all the same: the row tells, and the hook is then a repetition of itself.
+            Err(AwsError::Unavailable { .. }) if !in_doubt => in_doubt = true,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(AwsError::Contended(event.key.pk()))
+}
+
+/// What is learned makes the default route cleverer and nothing depends on it: a failure is worth a line.
+async fn learn(ledger: &impl Ledger, job: JobKey, recorded: &Recorded) {
+    let Some(learned) = &recorded.learn else { return };
+    if let Err(error) = ledger.learn(learned).await {
+        tracing::warn!(target: "runnerless", service = SERVICE, "job.key" = %job, error = %error,
+            "a foreign runner's job was not remembered");
+    }
+}
+
+/// Tells the bus, for so long at most.
+pub(crate) async fn announce(bus: &impl Bus, job: JobKey, what: Option<Announce>, limit: Duration) -> Announced {
+    let Some(what) = what else { return Announced::NotNeeded };
+    match tokio::time::timeout(limit, bus.announce(Announcement { what, job })).await {
+        Ok(Ok(())) => Announced::Told(what),
+        Ok(Err(error)) => Announced::Failed(chain(&error)),
+        Err(_) => Announced::Failed(format!("no answer within {limit:?}")),
+    }
+}

@@ -1,0 +1,140 @@
+//! Acting: the moves of the plan, each on rows that are read again.
+
+use runnerless_aws::AwsError;
+use runnerless_aws::book::{Book, MoveError};
+use runnerless_aws::ports::{Applied, Ledger};
+use runnerless_core::change::{Plan, RowKey};
+use runnerless_core::id::{JobKey, LaunchId};
+use runnerless_core::job::{JobEvent, JobFacts};
+use runnerless_core::moves::{End, Evidence, Loss, Settlement, assign, record};
+use runnerless_core::time::Timestamp;
+use runnerless_gitlab::rest::{ApiJob, JobsApi};
+use runnerless_lambda_kit::metrics;
+use runnerless_router::{Launched, Ports, Routed, Router, Rules, start_target};
+use serde_json::json;
+
+use crate::SERVICE;
+use crate::plan::Action;
+use crate::report::Result;
+
+/// Does one thing, and says what came of it.
+pub(crate) async fn act<P: Ports>(ports: &P, rules: &Rules, action: &Action, now: Timestamp) -> Result {
+    let acted = match action {
+        Action::Route(key) => route(ports, rules, *key, now).await,
+        Action::Assign(key, launch) => give(ports, *key, launch, now).await,
+        Action::Settle(key) => settle(ports, *key, now).await,
+        Action::Ask(key, plan) => ask(ports, *key, plan, now).await,
+        Action::Write(_, plan) => write(ports, plan).await,
+        Action::Start(id) => start(ports, id, now).await,
+        Action::Stop(id, end) => stop(ports, id, end, now).await,
+        Action::Lost(id) => lose(ports, id, now).await,
+    };
+    acted.unwrap_or_else(|error| {
+        tracing::warn!(target: "runnerless", %error, row.pk = action.pk(), action = action.name(), "the sweep leaves this to its next run");
+        Result::Failed(error.name().to_owned())
+    })
+}
+
+async fn route<P: Ports>(
+    ports: &P,
+    rules: &Rules,
+    key: JobKey,
+    now: Timestamp,
+) -> std::result::Result<Result, AwsError> {
+    let routed = Router { ports, rules, service: SERVICE }.route(key, now).await?;
+    Ok(match routed {
+        Routed::Launched { .. } => Result::Done,
+        Routed::Already(why) | Routed::NotOurs(why) | Routed::Nothing(why) => Result::NotNeeded(why),
+        Routed::Held { reason, .. } => Result::Held(reason),
+    })
+}
+
+async fn give<P: Ports>(
+    ports: &P,
+    key: JobKey,
+    id: &LaunchId,
+    now: Timestamp,
+) -> std::result::Result<Result, AwsError> {
+    let rows = ports.ledger().load(&[RowKey::Job(key), RowKey::Launch(id.clone())]).await?;
+    let (Some(job), Some(launch)) = (rows.job(key)?, rows.launch(id)?) else { return Ok(gone()) };
+    match assign(&job, &launch, now) {
+        Ok(Some(plan)) => write(ports, &plan).await,
+        Ok(None) => Ok(gone()),
+        Err(why) => Ok(Result::NotNeeded(why.to_string())),
+    }
+}
+
+fn gone() -> Result {
+    Result::NotNeeded("its row changed meanwhile".to_owned())
+}
+
+async fn write<P: Ports>(ports: &P, plan: &Plan) -> std::result::Result<Result, AwsError> {
+    Ok(match ports.ledger().apply(plan).await? {
+        Applied::All => Result::Done,
+        Applied::Conflict => gone(),
+    })
+}
+
+async fn settle<P: Ports>(ports: &P, key: JobKey, now: Timestamp) -> std::result::Result<Result, AwsError> {
+    Ok(match Book(ports.ledger()).settle(key, now).await? {
+        Settlement::Retire(_) | Settlement::EndsItself(_) => Result::Done,
+        Settlement::Nothing(why) => Result::NotNeeded(why),
+        Settlement::Stop { instance } => Result::Held(format!("instance {instance} is the provisioner's to end")),
+    })
+}
+
+/// GitLab's word on a job whose end hook did not come.
+async fn ask<P: Ports>(ports: &P, key: JobKey, later: &Plan, now: Timestamp) -> std::result::Result<Result, AwsError> {
+    let Some(jobs) = ports.jobs() else { return write(ports, later).await };
+    let job = match jobs.job(key).await {
+        Ok(Some(job)) if job.status.is_ended() => job,
+        Ok(_) => return write(ports, later).await,
+        Err(error) => {
+            tracing::warn!(target: "runnerless", %error, job.key = %key, "GitLab did not say how the job stands");
+            return write(ports, later).await;
+        }
+    };
+    let row = ports.ledger().load(&[RowKey::Job(key)]).await?.job(key)?;
+    let Some(row) = row else { return Ok(gone()) };
+    let recorded = record(Some(&row), &event(&job, row.facts.clone()), now);
+    match write(ports, &recorded.plan).await? {
+        Result::Done => settle(ports, key, now).await,
+        other => Ok(other),
+    }
+}
+
+fn event(job: &ApiJob, facts: JobFacts) -> JobEvent {
+    JobEvent { key: job.key, status: job.status.clone(), facts, created_at: job.created_at, runner: job.runner }
+}
+
+async fn start<P: Ports>(ports: &P, id: &LaunchId, now: Timestamp) -> std::result::Result<Result, AwsError> {
+    let Some(launch) = Book(ports.ledger()).launch(id).await? else { return Ok(gone()) };
+    Ok(match start_target(ports.ledger(), ports.invoker(), &launch, now).await? {
+        Launched::UnderWay => Result::Done,
+        Launched::Throttled(_) => Result::Held("Lambda was throttled".to_owned()),
+        Launched::Refused(error) => Result::Failed(error.name().to_owned()),
+    })
+}
+
+/// Closes first: a runner that comes late finds that it may bind nothing. Then the launch is over.
+async fn stop<P: Ports>(ports: &P, id: &LaunchId, end: &End, now: Timestamp) -> std::result::Result<Result, AwsError> {
+    let book = Book(ports.ledger());
+    match book.close(id, Evidence::RowOnly, "the sweep stops it", now).await {
+        Ok(_) => {}
+        Err(MoveError::Refused(why)) => return Ok(Result::NotNeeded(why.to_string())),
+        Err(MoveError::NoLaunch(_)) => return Ok(gone()),
+        Err(MoveError::Ledger(error)) => return Err(error),
+    }
+    metrics::concluded(SERVICE, book.conclude(id, end, now).await?);
+    Ok(Result::Done)
+}
+
+async fn lose<P: Ports>(ports: &P, id: &LaunchId, now: Timestamp) -> std::result::Result<Result, AwsError> {
+    Ok(match Book(ports.ledger()).lost(id, Evidence::RowOnly, now).await? {
+        Loss::NotLost(why) => Result::NotNeeded(why),
+        Loss::Lost { report, .. } => {
+            metrics::count(SERVICE, "LaunchesLost", 1, &json!({"launch": id, "job.key": report}));
+            Result::Done
+        }
+    })
+}

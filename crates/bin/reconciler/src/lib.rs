@@ -1,0 +1,88 @@
+//! The sweep: once a minute it looks at every row that is due and does what its events should have led to.
+//!
+//! Load, plan, act. The plan is made of the rows alone and says why; acting makes the same moves that the router, the
+//! runners and the terminator make, which read their rows again, so that two sweeps at once, or one that dies anywhere,
+//! do no harm. What could not be done stays due. A run is bounded in rows and in time, and the next one goes on.
+
+mod act;
+mod load;
+mod plan;
+mod report;
+
+use runnerless_aws::AwsError;
+use runnerless_core::time::{Millis, Timestamp};
+use runnerless_lambda_kit::{Env, EnvError};
+use runnerless_router::{Config as RouterConfig, Ports, Rules};
+use serde::Deserialize;
+
+pub use plan::{Action, Planned, plan};
+pub use report::{Item, Report, Result};
+
+pub(crate) const SERVICE: &str = "reconciler";
+
+/// Time that is kept at the end of an invocation for the report.
+const REPORT: Millis = Millis::secs(3);
+
+/// What the function is asked: EventBridge's schedule event, or a dry run by hand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Request {
+    /// Only plan.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// The function's configuration: the router's, because it launches by the same rules.
+#[derive(Debug)]
+pub struct Config(RouterConfig);
+
+impl Config {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// The variable that is missing or cannot be read.
+    pub fn read(env: &Env) -> std::result::Result<Self, EnvError> {
+        RouterConfig::read(env).map(Self)
+    }
+
+    /// The rules of this stack.
+    #[must_use]
+    pub const fn rules(&self) -> &Rules {
+        &self.0.rules
+    }
+
+    /// The ports, with the jobs API if there is a token for it now.
+    pub async fn ports(&self, now: Timestamp) -> impl Ports + '_ {
+        self.0.ports(now).await
+    }
+}
+
+/// Sweeps once; `ends_at` is when the invocation ends.
+///
+/// # Errors
+/// The ledger is out of reach. What failed item by item is in the report, and stays due.
+pub async fn sweep<P: Ports>(
+    ports: &P,
+    rules: &Rules,
+    dry_run: bool,
+    now: Timestamp,
+    ends_at: Timestamp,
+) -> std::result::Result<Report, AwsError> {
+    let loaded = load::load(ports.ledger(), now).await?;
+    let planned = plan(&loaded, now);
+    let mut report = Report::new(&loaded, dry_run);
+    if !dry_run {
+        load::recount(ports.ledger(), &loaded).await?;
+    }
+    for item in planned {
+        let result = if dry_run {
+            Result::Planned
+        } else if runnerless_lambda_kit::now() + REPORT >= ends_at {
+            Result::Left
+        } else {
+            act::act(ports, rules, &item.action, now).await
+        };
+        report.add(item, result);
+    }
+    report.publish();
+    Ok(report)
+}

@@ -1,0 +1,13 @@
+//! The reconciler function, see the library.
+
+use std::process::ExitCode;
+
+use runnerless_lambda_kit::{Call, now, start};
+use runnerless_reconciler::{Config, Request, sweep};
+
+fn main() -> ExitCode {
+    start("reconciler", Config::read, |config, call: Call<Request>| async move {
+        let ports = config.ports(now()).await;
+        sweep(&ports, config.rules(), call.event.dry_run, now(), call.ends_at).await
+    })
+}

@@ -1,0 +1,150 @@
+//! From what was loaded to what is to be done, each with its reason.
+
+use std::collections::HashMap;
+
+use runnerless_core::change::Plan;
+use runnerless_core::id::{JobKey, LaunchId};
+use runnerless_core::job::{JobRow, JobState};
+use runnerless_core::launch::LaunchRow;
+use runnerless_core::moves::{DueJob, DueLaunch, End, due_job, due_launch, may_charge};
+use runnerless_core::need::{Answer, WaitingJob, need};
+use runnerless_core::time::Timestamp;
+
+use crate::load::Loaded;
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Find the job a launch.
+    Route(JobKey),
+    /// Charge a launch that is under way, and whose own job needs it no more, to the job.
+    Assign(JobKey, LaunchId),
+    /// Settle the launch of a job that ended.
+    Settle(JobKey),
+    /// Ask GitLab how the job stands; without an API token only its row is written.
+    Ask(JobKey, Plan),
+    /// Put a job's row right.
+    Write(JobKey, Plan),
+    /// Send a launch's frozen request.
+    Start(LaunchId),
+    /// Close and conclude a launch.
+    Stop(LaunchId, End),
+    /// Conclude a bound launch that is silent.
+    Lost(LaunchId),
+}
+
+impl Action {
+    /// A word for counts.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Route(_) => "route",
+            Self::Assign(..) => "assign",
+            Self::Settle(_) => "settle",
+            Self::Ask(..) => "ask",
+            Self::Write(..) => "write",
+            Self::Start(_) => "start",
+            Self::Stop(..) => "stop",
+            Self::Lost(_) => "lost",
+        }
+    }
+
+    /// The primary key of the row that it is about.
+    #[must_use]
+    pub fn pk(&self) -> String {
+        match self {
+            Self::Route(key) | Self::Assign(key, _) | Self::Settle(key) | Self::Ask(key, _) | Self::Write(key, _) => {
+                key.pk()
+            }
+            Self::Start(id) | Self::Stop(id, _) | Self::Lost(id) => id.pk(),
+        }
+    }
+}
+
+/// Something to do, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    /// What.
+    pub action: Action,
+    /// Why.
+    pub reason: String,
+}
+
+/// Plans. Launches come first: those that are concluded free their jobs for the same or the next run.
+#[must_use]
+pub fn plan(loaded: &Loaded, now: Timestamp) -> Vec<Planned> {
+    let mut planned: Vec<Planned> = loaded.launches.values().filter_map(|launch| of_launch(launch, now)).collect();
+    planned.sort_by_key(|item| item.action.pk());
+    let mut waiting = Vec::new();
+    for key in &loaded.due {
+        let job = &loaded.jobs[key];
+        match due_job(job, launch_of(job, &loaded.launches), now) {
+            DueJob::NeedsLaunch => waiting.push(job),
+            DueJob::NeedsSettling => planned.push(planned_for(Action::Settle(*key), "its end was not settled")),
+            DueJob::NeedsWord(plan) => planned.push(with_plan(plan, |plan| Action::Ask(*key, plan))),
+            DueJob::Write(plan) => planned.push(with_plan(plan, |plan| Action::Write(*key, plan))),
+            DueJob::Nothing => {}
+        }
+    }
+    planned.extend(for_waiting(&waiting, loaded, now));
+    planned
+}
+
+fn planned_for(action: Action, reason: &str) -> Planned {
+    Planned { action, reason: reason.to_owned() }
+}
+
+fn with_plan(plan: Plan, action: impl FnOnce(Plan) -> Action) -> Planned {
+    let reason = plan.reason.clone();
+    Planned { action: action(plan), reason }
+}
+
+fn of_launch(launch: &LaunchRow, now: Timestamp) -> Option<Planned> {
+    let id = launch.launch.clone();
+    match due_launch(launch, now) {
+        DueLaunch::NeedsStart => Some(planned_for(Action::Start(id), "its request may never have gone out")),
+        DueLaunch::NeedsStop(end) => {
+            let (End::Fruitless(reason) | End::NeverStarted { reason, .. } | End::JobDone(reason)) = &end;
+            let reason = reason.clone();
+            Some(Planned { action: Action::Stop(id, end), reason })
+        }
+        DueLaunch::MaybeLost => Some(planned_for(Action::Lost(id), "it is bound and its lease is over")),
+        DueLaunch::Nothing => None,
+    }
+}
+
+/// The launch that decides about a due job: the one that it is bound to, else the one that is charged to it.
+fn launch_of<'a>(job: &JobRow, launches: &'a HashMap<LaunchId, LaunchRow>) -> Option<&'a LaunchRow> {
+    let id = if job.state == JobState::Charged { job.charge.as_ref() } else { job.launch.as_ref() };
+    id.and_then(|id| launches.get(id))
+}
+
+/// Waiting jobs get launches that are under way and free, and new ones only where there are none.
+fn for_waiting(waiting: &[&JobRow], loaded: &Loaded, now: Timestamp) -> Vec<Planned> {
+    let asked: Vec<WaitingJob> = waiting
+        .iter()
+        .filter(|job| may_charge(job, now).is_ok())
+        .map(|job| WaitingJob {
+            key: job.key(),
+            // A job that was never routed has no lane: no launch is known to serve it.
+            lane: job.lane.clone().unwrap_or_else(|| runnerless_core::id::LaneId::new("")),
+            tags: job.tags.clone(),
+        })
+        .collect();
+    let mut spare: Vec<LaunchRow> =
+        loaded.launches.values().filter(|launch| is_spare(launch, &loaded.jobs)).cloned().collect();
+    spare.sort_by(|one, other| one.launch.cmp(&other.launch));
+    let planned = |(key, answer)| match answer {
+        Answer::Spare(launch) => planned_for(Action::Assign(key, launch), "a launch under way lost its own job"),
+        Answer::Launch => planned_for(Action::Route(key), "it waits without a launch"),
+    };
+    need(&asked, &spare).into_iter().map(planned).collect()
+}
+
+fn is_spare(launch: &LaunchRow, jobs: &HashMap<JobKey, JobRow>) -> bool {
+    let needed = |key: &JobKey| {
+        let job = jobs.get(key);
+        job.is_some_and(|job| job.state == JobState::Charged && job.charge.as_ref() == Some(&launch.launch))
+    };
+    launch.is_unbound_live() && !launch.charged_to.as_ref().is_some_and(needed)
+}

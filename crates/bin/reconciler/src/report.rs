@@ -1,0 +1,110 @@
+//! What a sweep did, item by item: outcomes are counted, not attempts.
+
+use std::collections::BTreeMap;
+
+use runnerless_lambda_kit::metrics;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::SERVICE;
+use crate::load::Loaded;
+use crate::plan::Planned;
+
+/// Most items that an answer lists; all are counted.
+const LISTED: usize = 100;
+
+/// What came of one item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "result", content = "why", rename_all = "snake_case")]
+pub enum Result {
+    /// A dry run: nothing was tried.
+    Planned,
+    /// It was done.
+    Done,
+    /// It turned out not to be needed.
+    NotNeeded(String),
+    /// It is held back, and due again later.
+    Held(String),
+    /// It failed, under this error's name, and stays due.
+    Failed(String),
+    /// The time was up: the next run does it.
+    Left,
+}
+
+/// One item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Item {
+    /// The row.
+    pub row: String,
+    /// What was to be done.
+    pub action: &'static str,
+    /// Why.
+    pub reason: String,
+    /// What came of it.
+    #[serde(flatten)]
+    pub result: Result,
+}
+
+/// What a sweep did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Whether it only planned.
+    pub dry_run: bool,
+    /// Live launches that it saw.
+    pub live_launches: usize,
+    /// Due jobs that it saw.
+    pub due_jobs: usize,
+    /// Rows that cannot be read.
+    pub unreadable: Vec<String>,
+    /// Whether more was due than one run looks at.
+    pub more: bool,
+    /// Items by action and result, such as `route.done`.
+    pub counts: BTreeMap<String, u64>,
+    /// The items, the first hundred.
+    pub items: Vec<Item>,
+}
+
+impl Report {
+    pub(crate) fn new(loaded: &Loaded, dry_run: bool) -> Self {
+        Self {
+            dry_run,
+            live_launches: loaded.launches.len(),
+            due_jobs: loaded.due.len(),
+            unreadable: loaded.unreadable.clone(),
+            more: loaded.more,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn add(&mut self, planned: Planned, result: Result) {
+        let Planned { action, reason } = planned;
+        let outcome = match &result {
+            Result::Planned => "planned",
+            Result::Done => "done",
+            Result::NotNeeded(_) => "not_needed",
+            Result::Held(_) => "held",
+            Result::Failed(_) => "failed",
+            Result::Left => "left",
+        };
+        *self.counts.entry(format!("{}.{outcome}", action.name())).or_insert(0) += 1;
+        if self.items.len() < LISTED {
+            self.items.push(Item { row: action.pk(), action: action.name(), reason, result });
+        }
+    }
+
+    /// Logs and counts. Nothing is said of a sweep that had nothing to do, which is nearly every one.
+    pub(crate) fn publish(&self) {
+        if !self.unreadable.is_empty() {
+            tracing::error!(target: "runnerless", rows = ?self.unreadable, "rows that cannot be read are left alone");
+            metrics::count(SERVICE, "UnreadableRows", self.unreadable.len() as u64, &json!({}));
+        }
+        let failed: u64 =
+            self.counts.iter().filter(|(name, _)| name.ends_with(".failed")).map(|(_, count)| count).sum();
+        if failed > 0 {
+            metrics::count(SERVICE, "SweepFailures", failed, &json!({}));
+        }
+        if !self.counts.is_empty() {
+            tracing::info!(target: "runnerless", counts = ?self.counts, more = self.more, "swept");
+        }
+    }
+}

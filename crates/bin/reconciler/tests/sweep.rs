@@ -1,0 +1,220 @@
+//! The sweep over ports in memory: what events should have led to happens without them.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where something is not as it should be")]
+
+#[path = "../../router/tests/support/mod.rs"]
+mod support;
+
+use runnerless_aws::book::Book;
+use runnerless_aws::ports::Ledger;
+use runnerless_core::change::RowKey;
+use runnerless_core::id::LaunchId;
+use runnerless_core::job::JobState;
+use runnerless_core::launch::{LaunchRow, LaunchState};
+use runnerless_core::limits;
+use runnerless_core::moves::End;
+use runnerless_core::status::JobStatus;
+use runnerless_core::time::Timestamp;
+use runnerless_gitlab::rest::ApiJob;
+use runnerless_gitlab::rest::fake::FakeJobs;
+use runnerless_reconciler::{Report, Request, sweep};
+use runnerless_router::Rules;
+use support::{T0, World, after, key, rules};
+
+const NEVER: Timestamp = Timestamp(i64::MAX);
+
+async fn swept(world: &World, rules: &Rules, now: Timestamp) -> Report {
+    sweep(world, rules, false, now, NEVER).await.unwrap()
+}
+
+async fn launch(world: &World, id: &LaunchId) -> LaunchRow {
+    world.ledger.load(&[RowKey::Launch(id.clone())]).await.unwrap().launch(id).unwrap().expect("the launch is there")
+}
+
+/// A job whose launch is bound to it, and the launch.
+async fn bound(world: &World, rules: &Rules, job: u64) -> LaunchId {
+    world.hook(job, "unit", "pending", T0).await;
+    world.router(rules).route(key(job), T0).await.unwrap();
+    let row = world.launch(job).await;
+    let book = Book(&world.ledger);
+    book.begin(&row.launch, &row.nonce_sha256, "c", T0).await.unwrap();
+    book.bind(&row.launch, key(job), T0).await.unwrap();
+    row.launch
+}
+
+#[tokio::test]
+async fn a_job_whose_event_was_lost_is_launched_for() {
+    let (world, rules) = (World::default(), rules());
+    world.hook(1, "unit", "pending", T0).await;
+    assert_eq!(swept(&world, &rules, after(5)).await.counts.len(), 0, "its event may still be on its way");
+    let report = swept(&world, &rules, after(20)).await;
+    assert_eq!(report.counts["route.done"], 1, "{report:?}");
+    assert_eq!(world.invoker.started().len(), 1);
+    swept(&world, &rules, after(25)).await;
+    assert_eq!(world.invoker.started().len(), 1, "and not twice");
+}
+
+#[tokio::test]
+async fn two_sweeps_at_once_launch_once() {
+    let (world, rules) = (World::default(), rules());
+    world.hook(1, "unit", "pending", T0).await;
+    let (one, other) = tokio::join!(swept(&world, &rules, after(20)), swept(&world, &rules, after(20)));
+    assert_eq!(world.invoker.started().len(), 1, "{one:?} {other:?}");
+}
+
+#[tokio::test]
+async fn a_dry_run_plans_and_changes_nothing() {
+    let (world, rules) = (World::default(), rules());
+    world.hook(1, "unit", "pending", T0).await;
+    let before = world.ledger.items();
+    let request: Request = serde_json::from_str(include_str!("../../../../events/reconciler/dry-run.json")).unwrap();
+    let report = sweep(&world, &rules, request.dry_run, after(60), NEVER).await.unwrap();
+    assert_eq!(report.counts["route.planned"], 1);
+    assert_eq!(report.items[0].reason, "it waits without a launch");
+    assert_eq!(world.ledger.items(), before);
+    let scheduled: Request = serde_json::from_str(include_str!("../../../../events/reconciler/schedule.json")).unwrap();
+    assert!(!scheduled.dry_run);
+}
+
+#[tokio::test]
+async fn a_charge_whose_request_never_went_out_is_started_with_that_request() {
+    let (world, rules) = (World::default(), rules());
+    world.hook(1, "unit", "pending", T0).await;
+    world.invoker.answer(Err(runnerless_aws::AwsError::Unavailable {
+        service: runnerless_aws::Service::Invoke,
+        operation: "Invoke",
+        source: "no answer".into(),
+    }));
+    assert!(world.router(&rules).route(key(1), T0).await.is_err());
+    let frozen = world.launch(1).await.request.expect("the request is kept");
+    let report = swept(&world, &rules, after(20)).await;
+    assert_eq!(report.counts["start.done"], 1, "{report:?}");
+    assert_eq!(world.invoker.started()[0].payload, frozen);
+}
+
+#[tokio::test]
+async fn a_launch_that_never_began_is_stopped_and_its_job_gets_another() {
+    let (world, rules) = (World::default(), rules());
+    world.hook(1, "unit", "pending", T0).await;
+    world.router(&rules).route(key(1), T0).await.unwrap();
+    let first = world.launch(1).await;
+    swept(&world, &rules, first.lease_until).await;
+    assert_eq!(launch(&world, &first.launch).await.state, LaunchState::Closed);
+    assert_eq!(world.job(1).await.fruitless, 0, "AWS never started it: no attempt is burnt");
+    swept(&world, &rules, first.lease_until + limits::RETRY_BACKOFF[0]).await;
+    assert_eq!(world.invoker.started().len(), 2);
+}
+
+#[tokio::test]
+async fn three_launches_that_find_nothing_make_a_job_unserved_and_it_costs_one_an_hour() {
+    let (world, rules) = (World::default(), rules());
+    world.hook(1, "unit", "pending", T0).await;
+    let mut now = T0;
+    for _ in 0..3 {
+        now = world.job(1).await.due.next_check_at.expect("it is due");
+        swept(&world, &rules, now).await;
+        let id = world.launch(1).await.launch;
+        Book(&world.ledger).conclude(&id, &End::Fruitless("no job came".into()), now).await.unwrap();
+    }
+    let job = world.job(1).await;
+    assert_eq!(job.state, JobState::Unserved);
+    assert!(job.reason.contains("no job came"), "{}", job.reason);
+    for minute in 1..60 {
+        swept(&world, &rules, now + runnerless_core::time::Millis::minutes(minute)).await;
+    }
+    assert_eq!(world.invoker.started().len(), 3);
+    swept(&world, &rules, now + limits::UNSERVED_RETRY).await;
+    assert_eq!(world.invoker.started().len(), 4);
+}
+
+#[tokio::test]
+async fn a_silent_launch_is_concluded_and_a_living_one_is_left_alone() {
+    let (world, rules) = (World::default(), rules());
+    let id = bound(&world, &rules, 1).await;
+    world.hook(1, "unit", "running", after(1)).await;
+    Book(&world.ledger).renew(&id, after(60)).await.unwrap();
+    swept(&world, &rules, after(200)).await;
+    assert_eq!(launch(&world, &id).await.state, LaunchState::Bound);
+    let report = swept(&world, &rules, after(60) + limits::HEARTBEAT_LEASE).await;
+    assert_eq!(report.counts["lost.done"], 1, "{report:?}");
+    assert_eq!(launch(&world, &id).await.state, LaunchState::Closed);
+}
+
+#[tokio::test]
+async fn a_spare_launch_serves_a_waiting_job_before_a_new_one_is_started() {
+    let (world, rules) = (World::default(), rules());
+    world.hook(1, "unit", "pending", T0).await;
+    world.router(&rules).route(key(1), T0).await.unwrap();
+    let spare = world.launch(1).await.launch;
+    world.hook(1, "unit", "canceled", after(1)).await;
+    // Job 2 was routed to the same lane before, and its first launch was throttled.
+    world.invoker.answer(Ok(runnerless_aws::ports::Invoked::Throttled));
+    world.hook(2, "unit", "pending", after(2)).await;
+    world.router(&rules).route(key(2), after(2)).await.unwrap();
+    let report = swept(&world, &rules, after(30)).await;
+    assert_eq!(report.counts["assign.done"], 1, "{report:?}");
+    assert_eq!(world.job(2).await.charge, Some(spare));
+    assert_eq!(world.invoker.started().len(), 1);
+}
+
+#[tokio::test]
+async fn an_end_hook_that_was_lost_is_asked_for_and_the_rows_retire() {
+    let (mut world, rules) = (World::default(), rules());
+    let id = bound(&world, &rules, 1).await;
+    Book(&world.ledger).conclude(&id, &End::JobDone("done".into()), after(30)).await.unwrap();
+    let without = swept(&world, &rules, after(90)).await;
+    assert_eq!(without.counts["ask.done"], 1);
+    assert_eq!(world.job(1).await.state, JobState::Bound, "nobody can be asked");
+    let api = FakeJobs::default();
+    api.put(ApiJob {
+        key: key(1),
+        status: JobStatus::Ended("success"),
+        tags: None,
+        runner: None,
+        system_id: None,
+        name: "unit".into(),
+        stage: String::new(),
+        git_ref: String::new(),
+        created_at: Some(T0),
+    });
+    world.api = Some(api);
+    swept(&world, &rules, after(700)).await;
+    let job = world.job(1).await;
+    assert_eq!((job.state, job.due.next_check_at), (JobState::Ended, None));
+    assert!(job.expires_at.is_some(), "only rows with nothing left to do expire");
+}
+
+#[tokio::test]
+async fn the_counts_are_put_right() {
+    let (world, rules) = (World::default(), rules());
+    world.hook(1, "unit", "pending", T0).await;
+    world.router(&rules).route(key(1), T0).await.unwrap();
+    world.ledger.recount(&[("stack".to_owned(), 77)]).await.unwrap();
+    swept(&world, &rules, after(5)).await;
+    let lane = world.launch(1).await.lane;
+    let live = world.ledger.live(&lane).await.unwrap();
+    assert_eq!((live.lane, live.stack), (1, 1));
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_reported_and_left_alone() {
+    let (world, rules) = (World::default(), rules());
+    world.hook(1, "unit", "pending", T0).await;
+    let mut item = world.ledger.items()["job#41#1"].clone();
+    item.insert("attempt".into(), "many".into());
+    world.ledger.put(item.clone());
+    let report = swept(&world, &rules, after(60)).await;
+    assert_eq!(report.unreadable, ["job#41#1"]);
+    assert_eq!(world.ledger.items()["job#41#1"], item);
+}
+
+#[tokio::test]
+async fn what_fails_is_counted_as_failed_and_stays_due() {
+    let (world, rules) = (World::default(), rules());
+    world.hook(1, "unit", "pending", T0).await;
+    world.mapping.fail(true);
+    let report = swept(&world, &rules, after(20)).await;
+    assert_eq!(report.counts["route.failed"], 1, "{report:?}");
+    world.mapping.fail(false);
+    assert_eq!(swept(&world, &rules, after(80)).await.counts["route.done"], 1);
+}

@@ -1,0 +1,108 @@
+//! A launch's start: what is drawn and frozen when it is charged, and the invocation of its target.
+
+use runnerless_aws::AwsError;
+use runnerless_aws::book::Book;
+use runnerless_aws::ports::{Invoked, Invoker, Ledger};
+use runnerless_core::event::{JobHint, LaunchEvent, Nonce, VERSION};
+use runnerless_core::id::LaunchId;
+use runnerless_core::job::JobRow;
+use runnerless_core::lane::Lane;
+use runnerless_core::launch::{LaunchRow, LaunchState};
+use runnerless_core::limits;
+use runnerless_core::moves::{End, Start};
+use runnerless_core::time::{Millis, Timestamp};
+use runnerless_lambda_kit::{nonce, token};
+
+use crate::Rules;
+use crate::router::Choice;
+
+/// Random bytes of a launch id: 20 hexadecimal characters, too many for two launches to share.
+const ID_BYTES: usize = 10;
+
+/// How long a job waits after Lambda asked to slow down: its queue is measured in minutes, its throttles in seconds.
+const THROTTLED_RETRY: Millis = Millis::secs(15);
+
+/// What became of the invocation of a launch's target.
+#[derive(Debug)]
+pub enum Launched {
+    /// AWS took it.
+    UnderWay,
+    /// AWS asks to slow down: the launch is over, and the job waits until then.
+    Throttled(Timestamp),
+    /// AWS will not start this target: it is gone, not allowed, or not callable like this. The launch is over.
+    Refused(AwsError),
+}
+
+/// Draws and freezes a launch for the job.
+pub(crate) fn freeze(job: &JobRow, choice: &Choice, rules: &Rules, now: Timestamp) -> Start {
+    let lane = &choice.lane;
+    let launch = LaunchId::new(format!("l-{}", token(ID_BYTES)));
+    let secret = Nonce::new(nonce());
+    let nonce_sha256 = secret.sha256();
+    let event = LaunchEvent {
+        v: VERSION,
+        launch: launch.clone(),
+        nonce: secret,
+        lane: lane.id(),
+        gitlab_url: rules.gitlab_url.clone(),
+        claim_function: rules.claim_function.clone(),
+        deadline_ms: now + limits::LAMBDA_DEADLINE,
+        wait_s: limits::WAIT.0.unsigned_abs() / 1000,
+        job_hint: Some(JobHint {
+            project_id: job.project_id,
+            job_id: job.job_id,
+            name: job.facts.name.clone(),
+            git_ref: job.facts.git_ref.clone(),
+            stage: job.facts.stage.clone(),
+        }),
+    };
+    let request = serde_json::to_string(&event).unwrap_or_else(|_| unreachable!("the event has text keys only"));
+    Start {
+        launch,
+        nonce_sha256,
+        system_id: system_id(lane),
+        request,
+        isolated: choice.isolated,
+        by_default: choice.by_default,
+    }
+}
+
+/// The runner manager's id: one per Lambda lane, so that GitLab lists one manager for it whatever it launches
+/// (`r_` and twelve characters, GitLab's own format).
+fn system_id(lane: &Lane) -> String {
+    format!("r_{}", &lane.id().as_str()[..12])
+}
+
+/// Sends a charged launch's frozen request: the first time, or again when it is unknown whether it went out. A target
+/// that is started twice lets one of the two begin.
+///
+/// # Errors
+/// Whether AWS took it is unknown: the launch stays as it is, and the same request is sent again later.
+pub async fn start_target(
+    ledger: &impl Ledger,
+    invoker: &impl Invoker,
+    launch: &LaunchRow,
+    now: Timestamp,
+) -> Result<Launched, AwsError> {
+    let book = Book(ledger);
+    let (LaunchState::Charged, Some(request)) = (launch.state, &launch.request) else { return Ok(Launched::UnderWay) };
+    let tenant = launch.isolated.then(|| launch.launch.as_str());
+    match invoker.start(&launch.target, request, tenant).await {
+        Ok(Invoked::Accepted) => {
+            book.started(&launch.launch, now).await?;
+            Ok(Launched::UnderWay)
+        }
+        Ok(Invoked::Throttled) => {
+            let end = End::NeverStarted { reason: "Lambda was throttled".to_owned(), retry_in: THROTTLED_RETRY };
+            book.conclude(&launch.launch, &end, now).await?;
+            Ok(Launched::Throttled(now + THROTTLED_RETRY))
+        }
+        Err(error @ AwsError::Refused { .. }) => {
+            let end =
+                End::NeverStarted { reason: format!("its target cannot be started: {error}"), retry_in: Millis(0) };
+            book.conclude(&launch.launch, &end, now).await?;
+            Ok(Launched::Refused(error))
+        }
+        Err(error) => Err(error),
+    }
+}

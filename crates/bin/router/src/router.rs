@@ -1,0 +1,197 @@
+//! One job's way to its launch.
+
+use runnerless_aws::AwsError;
+use runnerless_aws::book::Book;
+use runnerless_aws::ports::{Applied, Ledger, Mapping};
+use runnerless_core::change::RowKey;
+use runnerless_core::id::{JobKey, LaunchId};
+use runnerless_core::job::JobRow;
+use runnerless_core::lane::Lane;
+use runnerless_core::launch::{LaunchRow, LaunchState};
+use runnerless_core::limits;
+use runnerless_core::moves::{NotCharged, charge, hold, may_charge, not_ours};
+use runnerless_core::route::{BadMapRow, Decision, DefaultRoute, Job, MapRow, Outcome, learned_pk, route};
+use runnerless_core::time::{Millis, Timestamp};
+use runnerless_lambda_kit::metrics;
+use serde_json::json;
+
+use crate::launch::{Launched, freeze, start_target};
+use crate::tags::with_tags;
+use crate::{Ports, Routed, Rules};
+
+/// How often a job is routed again because its row changed meanwhile, or because a row's target cannot be started.
+const TRIES: usize = 4;
+
+/// A launch that was charged this long ago and whose request is not known to have gone out is started again: its
+/// charging function is not at it any more, because its own calls end sooner.
+const RESUME_AFTER: Millis = Millis::secs(10);
+
+/// Routes jobs. The router does it for an event, the sweep for a row that is due.
+#[derive(Debug)]
+pub struct Router<'a, P> {
+    /// What it speaks to.
+    pub ports: &'a P,
+    /// The rules of this stack.
+    pub rules: &'a Rules,
+    /// Whose metrics these are.
+    pub service: &'static str,
+}
+
+/// A lane that was decided for, and whether its target isolates tenants.
+pub(crate) struct Choice {
+    pub(crate) lane: Lane,
+    pub(crate) isolated: bool,
+    pub(crate) by_default: bool,
+    reason: String,
+    row: Option<MapRow>,
+}
+
+impl<P: Ports> Router<'_, P> {
+    /// Finds the job a launch.
+    ///
+    /// # Errors
+    /// AWS is out of reach. What was charged stays charged, and is started again from its row.
+    pub async fn route(&self, key: JobKey, now: Timestamp) -> Result<Routed, AwsError> {
+        let mut unusable: Vec<MapRow> = Vec::new();
+        for _ in 0..TRIES {
+            let Some(job) = self.ports.ledger().load(&[RowKey::Job(key)]).await?.job(key)? else {
+                return Ok(Routed::Nothing(format!("there is no row of job {key}")));
+            };
+            match may_charge(&job, now) {
+                Ok(()) => {}
+                Err(NotCharged::Charged(launch)) => return self.resume(&launch, now).await,
+                Err(why) => return Ok(Routed::Already(why.to_string())),
+            }
+            let job = with_tags(job, self.ports.jobs(), self.service).await;
+            let choice = match self.choose(&job, &unusable, now).await? {
+                Ok(choice) => choice,
+                Err(routed) => match self.write(&job, &routed, now).await? {
+                    Applied::All => return Ok(routed),
+                    Applied::Conflict => continue,
+                },
+            };
+            match self.launch(&job, &choice, now).await? {
+                Some(Ok(routed)) => return Ok(routed),
+                // Its row is as good as none: the next try goes to the default route.
+                Some(Err(error)) => match choice.row {
+                    Some(row) => unusable.push(self.report_unusable(row, &error)),
+                    None => return Err(error),
+                },
+                None => {}
+            }
+        }
+        Err(AwsError::Contended(key.pk()))
+    }
+
+    /// A launch is charged already: it is under way, or its start is repeated.
+    async fn resume(&self, id: &LaunchId, now: Timestamp) -> Result<Routed, AwsError> {
+        let already = Routed::Already(format!("launch {id} is charged to it already"));
+        let Some(launch) = Book(self.ports.ledger()).launch(id).await? else { return Ok(already) };
+        let charged = launch.times.charged_at.unwrap_or(now);
+        if launch.state != LaunchState::Charged || now < charged + RESUME_AFTER {
+            return Ok(already);
+        }
+        match start_target(self.ports.ledger(), self.ports.invoker(), &launch, now).await? {
+            Launched::UnderWay => Ok(Routed::Launched { launch: id.clone(), reason: "its start was repeated".into() }),
+            Launched::Throttled(until) => Ok(Routed::Held { until, reason: "Lambda was throttled".into() }),
+            Launched::Refused(error) => Err(error),
+        }
+    }
+
+    /// Decides; the inner error is an answer that needs no launch.
+    async fn choose(
+        &self,
+        job: &JobRow,
+        unusable: &[MapRow],
+        now: Timestamp,
+    ) -> Result<Result<Choice, Routed>, AwsError> {
+        let decision = self.decide(job, unusable, now).await?;
+        self.report_rows(&decision);
+        let (lane, row) = match decision.outcome {
+            Outcome::NotOurs => return Ok(Err(Routed::NotOurs(decision.reason))),
+            Outcome::Later(until) => return Ok(Err(Routed::Held { until, reason: decision.reason })),
+            Outcome::Lane { lane, row } => (lane, row.map(|row| *row)),
+        };
+        let live = self.ports.ledger().live(&lane.id()).await?;
+        if let Some(reason) = self.rules.caps.exceeded(live, &lane.id()) {
+            metrics::count(self.service, "LaunchesHeld", 1, &json!({"job.key": job.key(), "lane": lane.id()}));
+            return Ok(Err(Routed::Held { until: now + limits::CAP_RETRY, reason }));
+        }
+        let isolated = self.isolates(&lane.target, row.as_ref());
+        Ok(Ok(Choice { lane, isolated, by_default: decision.by_default, reason: decision.reason, row }))
+    }
+
+    async fn decide(&self, job: &JobRow, unusable: &[MapRow], now: Timestamp) -> Result<Decision, AwsError> {
+        let rows: Vec<Result<MapRow, BadMapRow>> = self.ports.mapping().rows(&job.facts.name).await?;
+        let usable = |row: &Result<MapRow, BadMapRow>| row.as_ref().map_or(true, |row| !unusable.contains(row));
+        let rows: Vec<_> = rows.into_iter().filter(usable).collect();
+        let lanes = if job.tags.is_some() { self.ports.mapping().lanes().await? } else { Vec::new() };
+        let learned = match (&self.rules.default, &job.tags) {
+            (DefaultRoute::Lane(_), None) => {
+                let pk = learned_pk(job.project_id, &job.facts.name);
+                self.ports.ledger().load(&[RowKey::Learned(pk.clone())]).await?.learned(&pk)
+            }
+            _ => None,
+        };
+        let waiting_since = job.times.waiting_at.unwrap_or(now);
+        let seen = Job { facts: &job.facts, tags: job.tags.as_ref(), waiting_since };
+        Ok(route(seen, &rows, &lanes, &self.rules.default, learned.as_ref(), self.rules.abilities, now))
+    }
+
+    /// Whether the target isolates tenants: ours by the stack's own setting, others by what the loader read of them.
+    fn isolates(&self, target: &str, row: Option<&MapRow>) -> bool {
+        let (executor, tenancy) = &self.rules.executor;
+        if target == executor { *tenancy } else { row.and_then(|row| row.target.tenancy).unwrap_or(false) }
+    }
+
+    async fn write(&self, job: &JobRow, routed: &Routed, now: Timestamp) -> Result<Applied, AwsError> {
+        let plan = match routed {
+            Routed::Held { until, reason } => hold(job, *until, reason, job.by_default, now),
+            Routed::NotOurs(reason) => {
+                metrics::count(self.service, "JobsNotOurs", 1, &json!({"job.key": job.key()}));
+                not_ours(job, reason, now)
+            }
+            Routed::Launched { .. } | Routed::Already(_) | Routed::Nothing(_) => return Ok(Applied::All),
+        };
+        self.ports.ledger().apply(&plan).await
+    }
+
+    /// Charges and starts; `None` when the job's row changed meanwhile, an inner error when the target refuses.
+    async fn launch(
+        &self,
+        job: &JobRow,
+        choice: &Choice,
+        now: Timestamp,
+    ) -> Result<Option<Result<Routed, AwsError>>, AwsError> {
+        let start = freeze(job, choice, self.rules, now);
+        let id = start.launch.clone();
+        let Ok(plan) = charge(job, &choice.lane, start, &choice.reason, now) else { return Ok(None) };
+        if self.ports.ledger().apply(&plan).await? == Applied::Conflict {
+            return Ok(None);
+        }
+        let launch = Book(self.ports.ledger()).launch(&id).await?;
+        let launch: LaunchRow = launch.ok_or_else(|| AwsError::Contended(id.pk()))?;
+        let launched = start_target(self.ports.ledger(), self.ports.invoker(), &launch, now).await?;
+        Ok(Some(match launched {
+            Launched::UnderWay => {
+                metrics::count(self.service, "Launches", 1, &json!({"job.key": job.key(), "launch": id}));
+                Ok(Routed::Launched { launch: id, reason: choice.reason.clone() })
+            }
+            Launched::Throttled(until) => Ok(Routed::Held { until, reason: "Lambda was throttled".into() }),
+            Launched::Refused(error) => Err(error),
+        }))
+    }
+
+    fn report_rows(&self, decision: &Decision) {
+        for bad in decision.unusable() {
+            tracing::warn!(target: "runnerless", verdict = %bad.verdict, map.row = bad.row, "a mapping row cannot be used");
+            metrics::count(self.service, "UnusableRows", 1, &json!({"map.row": bad.row}));
+        }
+    }
+
+    fn report_unusable(&self, row: MapRow, error: &AwsError) -> MapRow {
+        tracing::warn!(target: "runnerless", %error, map.row = %row, "a mapping row's target cannot be started");
+        metrics::count(self.service, "UnusableRows", 1, &json!({"map.row": row.to_string()}));
+        row
+    }
+}

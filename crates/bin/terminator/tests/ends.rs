@@ -1,0 +1,231 @@
+//! Ends of jobs and failures of invocations, on a ledger in memory.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use runnerless_aws::book::Book;
+use runnerless_aws::fake::FakeLedger;
+use runnerless_aws::ports::Ledger as _;
+use runnerless_core::change::{Item, RowKey};
+use runnerless_core::event::LaunchEvent;
+use runnerless_core::id::{JobKey, LaunchId};
+use runnerless_core::job::{JobEvent, JobFacts, JobRow, JobState};
+use runnerless_core::lane::{Engine, Lane, TagSet};
+use runnerless_core::launch::{LaunchRow, LaunchState};
+use runnerless_core::moves::{End, Start, charge, record};
+use runnerless_core::status::JobStatus;
+use runnerless_core::time::{Millis, Timestamp};
+use runnerless_lambda_kit::Named as _;
+use runnerless_terminator::{Ended, Error, Outcome, handle};
+use serde_json::{Value, json};
+
+const T0: Timestamp = Timestamp(1_789_373_730_000);
+const NOW: Timestamp = Timestamp(T0.0 + 5_000);
+const KEY: JobKey = JobKey { project: 380, job: 4_300_000_001 };
+const TIMEOUT: &str = include_str!("../../../../events/terminator/timeout.json");
+const EXIT: &str = include_str!("../../../../events/terminator/exit.json");
+const AGE_EXCEEDED: &str = include_str!("../../../../events/terminator/age-exceeded.json");
+const NOT_BEGUN: &str = include_str!("../../../../events/terminator/not-begun.json");
+const SETTLE: &str = include_str!("../../../../events/terminator/settle.json");
+
+/// The pending job and the launch of the example events.
+struct World {
+    ledger: FakeLedger,
+    event: LaunchEvent,
+}
+
+impl World {
+    async fn charged() -> Self {
+        let record: Value = serde_json::from_str(TIMEOUT).unwrap();
+        let world =
+            Self { ledger: FakeLedger::default(), event: LaunchEvent::read(&record["requestPayload"]).unwrap() };
+        world.hook("pending").await;
+        let lane = Lane { tags: TagSet::default(), engine: Engine::Lambda, target: "arn".into(), run_untagged: true };
+        let start = Start {
+            launch: world.id(),
+            nonce_sha256: world.event.nonce.sha256(),
+            system_id: "r_lane".into(),
+            request: "{}".into(),
+            isolated: false,
+            by_default: false,
+        };
+        let plan = charge(&world.job().await, &lane, start, "test", T0).unwrap();
+        world.ledger.apply(&plan).await.unwrap();
+        world
+    }
+
+    async fn polling() -> Self {
+        let world = Self::charged().await;
+        Book(&world.ledger).begin(&world.id(), &world.event.nonce.sha256(), "c", T0).await.unwrap();
+        world
+    }
+
+    /// Its job runs: GitLab has told so.
+    async fn running() -> Self {
+        let world = Self::polling().await;
+        Book(&world.ledger).bind(&world.id(), KEY, T0).await.unwrap();
+        Book(&world.ledger).renew(&world.id(), T0).await.unwrap();
+        world.hook("running").await;
+        world
+    }
+
+    fn id(&self) -> LaunchId {
+        self.event.launch.clone()
+    }
+
+    async fn hook(&self, status: &str) {
+        let event = JobEvent {
+            key: KEY,
+            status: JobStatus::parse(status),
+            facts: JobFacts::default(),
+            created_at: Some(T0),
+            runner: None,
+        };
+        let row = self.ledger.load(&[RowKey::Job(KEY)]).await.unwrap().job(KEY).unwrap();
+        self.ledger.apply(&record(row.as_ref(), &event, T0).plan).await.unwrap();
+    }
+
+    async fn job(&self) -> JobRow {
+        self.ledger.load(&[RowKey::Job(KEY)]).await.unwrap().job(KEY).unwrap().unwrap()
+    }
+
+    async fn launch(&self) -> LaunchRow {
+        Book(&self.ledger).launch(&self.id()).await.unwrap().unwrap()
+    }
+
+    async fn take(&self, event: &str) -> Result<Outcome, Error> {
+        handle(&serde_json::from_str(event).unwrap(), &self.ledger, NOW).await
+    }
+
+    fn rows(&self) -> Vec<(String, Item)> {
+        self.ledger.items().into_iter().collect()
+    }
+}
+
+#[tokio::test]
+async fn a_throttled_launch_burns_no_attempt_and_its_job_is_due_in_seconds() {
+    for event in [AGE_EXCEEDED, NOT_BEGUN] {
+        let world = World::charged().await;
+        assert_eq!(world.take(event).await.unwrap().outcome, Ended::BackPressure);
+        let (job, launch) = (world.job().await, world.launch().await);
+        assert_eq!((job.state, job.fruitless), (JobState::Waiting, 0));
+        assert_eq!(job.due.next_check_at, Some(NOW + Millis::secs(10)));
+        assert_eq!(launch.state, LaunchState::Closed);
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_that_did_not_begin_says_nothing_about_the_one_that_did() {
+    for world in [World::polling().await, World::running().await] {
+        let before = world.rows();
+        for event in [AGE_EXCEEDED, NOT_BEGUN] {
+            assert_eq!(world.take(event).await.unwrap().outcome, Ended::Nothing);
+        }
+        assert_eq!(world.rows(), before);
+    }
+}
+
+#[tokio::test]
+async fn an_invocation_that_failed_without_a_job_costs_an_attempt_and_names_the_failure() {
+    for (world, event, name) in
+        [(World::charged().await, EXIT, "Runtime.ExitError"), (World::polling().await, TIMEOUT, "Sandbox.Timedout")]
+    {
+        assert_eq!(world.take(event).await.unwrap().outcome, Ended::Closed);
+        let (job, launch) = (world.job().await, world.launch().await);
+        assert_eq!((job.state, job.fruitless, launch.state), (JobState::Waiting, 1, LaunchState::Closed));
+        assert!(job.reason.contains(name) && launch.end_reason.unwrap().contains(name), "{}", job.reason);
+        let after = world.rows();
+        assert_eq!(world.take(event).await.unwrap().outcome, Ended::Nothing, "a record that comes twice");
+        assert_eq!(world.rows(), after);
+    }
+}
+
+#[tokio::test]
+async fn an_invocation_that_failed_with_a_job_is_lost_once() {
+    let world = World::running().await;
+    let outcome = world.take(TIMEOUT).await.unwrap();
+    assert_eq!(outcome.outcome, Ended::Lost);
+    assert!(outcome.reason.contains("Sandbox.Timedout") && outcome.reason.contains("380/4300000001"), "{outcome:?}");
+    let (job, launch) = (world.job().await, world.launch().await);
+    assert_eq!((launch.state, job.launch.is_some()), (LaunchState::Closed, true));
+    assert!(job.due.next_check_at.is_some(), "the sweep looks what became of the job");
+    let after = world.rows();
+    assert_eq!(world.take(TIMEOUT).await.unwrap().outcome, Ended::Nothing);
+    assert_eq!(world.rows(), after);
+}
+
+#[tokio::test]
+async fn a_failure_after_the_launchs_end_changes_nothing() {
+    let world = World::running().await;
+    Book(&world.ledger).conclude(&world.id(), &End::JobDone("done".into()), T0).await.unwrap();
+    let before = world.rows();
+    assert_eq!(world.take(EXIT).await.unwrap().outcome, Ended::Nothing);
+    assert_eq!(world.rows(), before);
+}
+
+#[tokio::test]
+async fn a_record_without_the_launchs_nonce_is_left_alone() {
+    let world = World::running().await;
+    let before = world.rows();
+    let genuine: Value = serde_json::from_str(TIMEOUT).unwrap();
+    for (pointer, value) in [
+        ("/requestPayload/nonce", json!("another")),
+        ("/requestPayload/launch", json!("l-9")),
+        ("/requestPayload/launch", json!("../x")),
+        ("/requestPayload", json!({"detail": "of another function"})),
+    ] {
+        let mut forged = genuine.clone();
+        *forged.pointer_mut(pointer).unwrap() = value;
+        assert_eq!(world.take(&forged.to_string()).await.unwrap().outcome, Ended::Nothing, "{pointer}");
+    }
+    assert_eq!(world.rows(), before);
+}
+
+#[tokio::test]
+async fn what_the_ledger_did_not_take_is_done_by_the_next_try() {
+    let world = World::polling().await;
+    world.ledger.fail(true);
+    assert_eq!(world.take(TIMEOUT).await.unwrap_err().name(), "Ledger.Unavailable");
+    world.ledger.fail(false);
+    // The first of two writes takes effect and its answer is lost, as the second's is after it.
+    for _ in 0..2 {
+        world.ledger.lose_answers(1);
+        assert!(world.take(TIMEOUT).await.is_err());
+        let launch = world.launch().await;
+        assert!(launch.state == LaunchState::Closed || launch.due.next_check_at.is_some(), "the sweep finds it");
+    }
+    assert_eq!(world.take(TIMEOUT).await.unwrap().outcome, Ended::Nothing);
+    assert_eq!((world.job().await.fruitless, world.launch().await.state), (1, LaunchState::Closed));
+}
+
+#[tokio::test]
+async fn the_end_of_a_job_waits_for_the_function_and_retires_the_row_after_it() {
+    let world = World::running().await;
+    assert_eq!(world.take(SETTLE).await.unwrap().outcome, Ended::Nothing, "a job that runs is not settled");
+    world.hook("success").await;
+    let settled = world.take(SETTLE).await.unwrap();
+    assert_eq!(settled.outcome, Ended::EndsItself);
+    assert_eq!(serde_json::to_value(&settled).unwrap()["outcome"], "ends_itself");
+    assert_eq!(world.launch().await.state, LaunchState::Bound, "nothing of ours stops a function that reports");
+    Book(&world.ledger).conclude(&world.id(), &End::JobDone("done".into()), NOW).await.unwrap();
+    let outcome = world.take(SETTLE).await.unwrap().outcome;
+    assert!(matches!(outcome, Ended::Retired), "{outcome:?}");
+    assert!(world.job().await.expires_at.is_some());
+}
+
+#[tokio::test]
+async fn an_instance_of_another_version_is_an_error_that_names_it() {
+    let world = World::running().await;
+    world.hook("success").await;
+    let mut item = world.ledger.items()[&world.id().pk()].clone();
+    item.insert("engine".into(), "EC2".into());
+    item.insert("instance_id".into(), "i-0123456789abcdef0".into());
+    world.ledger.put(item);
+    let error = world.take(SETTLE).await.unwrap_err();
+    assert_eq!(error.name(), "Terminator.NoInstances");
+    assert!(error.to_string().contains("i-0123456789abcdef0"), "{error}");
+}
+
+#[tokio::test]
+async fn an_event_that_is_neither_is_refused_by_name() {
+    let world = World::charged().await;
+    assert_eq!(world.take(r#"{"do":"kill","job":"1/2"}"#).await.unwrap_err().name(), "Terminator.BadRequest");
+}
