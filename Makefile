@@ -1,0 +1,64 @@
+# The commands of this project. Each does its own set-up on a machine with Rust, Python 3, git and a C compiler.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint audit stack-up stack-down conformance build
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+# The toolchain is pinned in rust-toolchain.toml. Where rustup cannot fetch it and the installed stable one is of the
+# same version, that one is it.
+PINNED := $(shell sed -n 's/^channel = "\(.*\)"$$/\1/p' rust-toolchain.toml)
+HAS_PINNED := $(shell rustup run $(PINNED) rustc --version >/dev/null 2>&1 && echo yes)
+STABLE_IS_PINNED := $(shell rustup run stable rustc --version 2>/dev/null | grep -qF 'rustc $(PINNED) ' && echo yes)
+ifneq ($(HAS_PINNED),yes)
+ifeq ($(STABLE_IS_PINNED),yes)
+export RUSTUP_TOOLCHAIN := stable
+endif
+endif
+
+STATE ?= .local
+LOCAL := target/release/runnerless-local
+# One profile and one set of features for everything: the AWS SDK is built once.
+CARGO_FLAGS := --release --workspace --locked
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+build: ## the functions, the commands, the simulator and the local stack's driver
+	@cargo build $(CARGO_FLAGS) --bins 1>&2
+
+demo: ## the main job end to end on the local stack (KEEP=1 REPO=dir EXPECT=file NONCE=text OUT=file)
+	@began=$$(date +%s%3N); $(MAKE) build; \
+	exec $(LOCAL) demo --state '$(STATE)' --build-ms $$(($$(date +%s%3N) - began)) $(if $(KEEP),--keep) $(if $(REPO),--repo '$(REPO)') \
+	  $(if $(EXPECT),--expect '$(EXPECT)') $(if $(NONCE),--nonce '$(NONCE)') $(if $(OUT),--out '$(OUT)')
+
+stack-up: build ## start and deploy the local stack and leave it running (STATE=dir)
+	@exec $(LOCAL) up --state '$(STATE)'
+
+stack-down: ## end the local stack (STATE=dir)
+	@if [ -x $(LOCAL) ]; then exec $(LOCAL) down --state '$(STATE)'; fi
+
+conformance: build ## job descriptions through our engine, and the official runner (CASES=dir OFFICIAL=path OUT=file)
+	@exec $(LOCAL) conformance --state '$(STATE)' --cases '$(CASES)' \
+	  $(if $(OFFICIAL),--official '$(OFFICIAL)') $(if $(OUT),--out '$(OUT)')
+
+test: build ## all tests
+	@cargo test $(CARGO_FLAGS)
+
+lint: .local/lint/.made ## formatting, clippy with warnings denied, template and shell
+	cargo fmt --check
+	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+	.local/lint/bin/cfn-lint --non-zero-exit-code warning template.yaml
+	.local/lint/bin/shellcheck .ci/run helper-scripts/*.sh demo/repository/*.sh
+
+audit: .local/audit/bin/cargo-deny ## licences, bans and sources of the dependencies
+	.local/audit/bin/cargo-deny --locked check bans licenses sources
+
+.local/audit/bin/cargo-deny:
+	cargo install --quiet --locked --root .local/audit --target-dir target/tools cargo-deny@0.20.2
+
+.local/lint/.made: python/lint.txt
+	@python3 -m venv --clear .local/lint 1>&2
+	@.local/lint/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $< 1>&2
+	@touch $@
