@@ -28,20 +28,23 @@ help: ## this list
 build: ## the functions, the commands, the simulator and the local stack's driver
 	@cargo build $(CARGO_FLAGS) --bins 1>&2
 
+# Values of users reach the shell through the environment only, so that no character of theirs means anything to it.
+export STATE KEEP REPO EXPECT NONCE CASES OFFICIAL OUT
+
 demo: ## the main job end to end on the local stack (KEEP=1 REPO=dir EXPECT=file NONCE=text OUT=file)
 	@began=$$(date +%s%3N); $(MAKE) build; \
-	exec $(LOCAL) demo --state '$(STATE)' --build-ms $$(($$(date +%s%3N) - began)) $(if $(KEEP),--keep) $(if $(REPO),--repo '$(REPO)') \
-	  $(if $(EXPECT),--expect '$(EXPECT)') $(if $(NONCE),--nonce '$(NONCE)') $(if $(OUT),--out '$(OUT)')
+	exec $(LOCAL) demo --state "$$STATE" --build-ms $$(($$(date +%s%3N) - began)) $${KEEP:+--keep} \
+	  $${REPO:+--repo "$$REPO"} $${EXPECT:+--expect "$$EXPECT"} $${NONCE:+--nonce "$$NONCE"} $${OUT:+--out "$$OUT"}
 
 stack-up: build ## start and deploy the local stack and leave it running (STATE=dir)
-	@exec $(LOCAL) up --state '$(STATE)'
+	@exec $(LOCAL) up --state "$$STATE"
 
 stack-down: ## end the local stack (STATE=dir)
-	@if [ -x $(LOCAL) ]; then exec $(LOCAL) down --state '$(STATE)'; fi
+	@if [ -x $(LOCAL) ]; then exec $(LOCAL) down --state "$$STATE"; fi
 
-conformance: build ## job descriptions through our engine, and the official runner (CASES=dir OFFICIAL=path OUT=file)
-	@exec $(LOCAL) conformance --state '$(STATE)' --cases '$(CASES)' \
-	  $(if $(OFFICIAL),--official '$(OFFICIAL)') $(if $(OUT),--out '$(OUT)')
+conformance: build ## job descriptions through our engine (CASES=dir OFFICIAL=path OUT=file)
+	@exec $(LOCAL) conformance --state "$$STATE" $${CASES:+--cases "$$CASES"} $${OFFICIAL:+--official "$$OFFICIAL"} \
+	  $${OUT:+--out "$$OUT"}
 
 test: build ## all tests
 	@cargo test $(CARGO_FLAGS)
