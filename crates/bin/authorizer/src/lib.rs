@@ -64,7 +64,7 @@ async fn in_time(rules: Rules, read: impl Future<Output = Result<Branch, AwsErro
         Err(_) => format!("Parameter Store did not answer within {:?}", rules.patience),
     };
     tracing::error!(target: "runnerless", service = SERVICE, error = why, "the secrets cannot be read");
-    metrics::count(SERVICE, "SecretsUnread", 1, &json!({}));
+    metrics::trouble(SERVICE, "SecretsUnread", 1, &json!({}));
     None
 }
 
@@ -79,6 +79,6 @@ fn refused(request: &Request, refusal: Refusal) {
         "refused: {refusal}");
     metrics::count(SERVICE, "HooksRefused", 1, &json!({"refusal": why}));
     if refusal == Refusal::NothingConfigured {
-        metrics::count(SERVICE, "SecretsMissing", 1, &json!({}));
+        metrics::trouble(SERVICE, "SecretsMissing", 1, &json!({}));
     }
 }

@@ -1,9 +1,11 @@
 //! The executor as a function: what is made once per process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use runnerless_aws::{DynamoLedger, ParameterStore};
 use runnerless_core::chain::chain;
+use runnerless_core::limits;
 use runnerless_gitlab::protocol::{Client, ClientConfig, ConfigError, Info};
 use runnerless_lambda_kit::{Call, Env, EnvError, now};
 use serde_json::Value;
@@ -37,7 +39,10 @@ impl Executor {
     pub fn new(env: &Env) -> Result<Self, EnvError> {
         let config = Config::read(env)?;
         let info = Info::new(NAME, env!("CARGO_PKG_VERSION"), "");
-        let gitlab = match Client::new(ClientConfig::new(&config.gitlab_url, info)) {
+        // What closes a launch counts on no request being answered later than this.
+        let request_timeout = Duration::from_millis(limits::ASK_TIMEOUT.0.unsigned_abs());
+        let gitlab = ClientConfig { request_timeout, ..ClientConfig::new(&config.gitlab_url, info) };
+        let gitlab = match Client::new(gitlab) {
             Err(ConfigError::Url(value)) => {
                 let what = "GitLab's URL, such as https://gitlab.example.com";
                 return Err(EnvError::Wrong { name: "RUNNERLESS_GITLAB_URL", value, what });

@@ -9,7 +9,8 @@ use runnerless_aws::book::{Book, MoveError};
 use runnerless_aws::ports::Ledger;
 use runnerless_core::id::LaunchId;
 use runnerless_core::time::Timestamp;
-use runnerless_engine::StopHandle;
+use runnerless_lambda_kit::metrics;
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -32,9 +33,10 @@ pub(crate) struct Heartbeat<'a, L> {
 }
 
 impl<L: Ledger> Heartbeat<'_, L> {
-    /// Renews from the acceptance on, the first time at once: that records the acceptance. A refusal stops the job:
-    /// the launch was reported lost, and its job may be another runner's by now. Never ends by itself.
-    pub(crate) async fn beat(&self, mut accepted: watch::Receiver<bool>, handle: &StopHandle) -> Infallible {
+    /// Renews from the acceptance on, the first time at once: that records the acceptance. A refusal does not
+    /// stop the job: GitLab never gives an accepted job to another runner, and says itself when one is over. Nobody
+    /// renews any more then. Never ends by itself.
+    pub(crate) async fn beat(&self, mut accepted: watch::Receiver<bool>) -> Infallible {
         if accepted.wait_for(|accepted| *accepted).await.is_err() {
             return pending().await;
         }
@@ -48,9 +50,9 @@ impl<L: Ledger> Heartbeat<'_, L> {
                 }
                 Err(refused @ (MoveError::Refused(_) | MoveError::NoLaunch(_))) => {
                     let (launch, reason) = (self.launch.as_str(), chain(&refused));
-                    tracing::error!(target: "runnerless", service = "executor", "launch.id" = launch, reason, "the launch is lost: its job is stopped");
+                    tracing::error!(target: "runnerless", service = "executor", "launch.id" = launch, reason, "the launch counts as lost, and its job goes on");
+                    metrics::count("executor", "RenewalsRefused", 1, &json!({"launch.id": launch}));
                     self.lost.store(true, Ordering::Relaxed);
-                    handle.stop();
                     return pending().await;
                 }
             };

@@ -6,16 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use runnerless_aws::book::{Book, MoveError};
 use runnerless_aws::ports::{Ledger, Parameters};
-use runnerless_aws::{runner_token, runner_token_name};
+use runnerless_aws::{AwsError, runner_token, runner_token_name};
 use runnerless_core::chain::chain;
 use runnerless_core::event::LaunchEvent;
 use runnerless_core::launch::LaunchRow;
+use runnerless_core::limits;
 use runnerless_core::moves::End;
-use runnerless_core::time::{Millis, Timestamp};
+use runnerless_core::time::Timestamp;
 use runnerless_engine::{self as engine, JobIds, JobReport, Reported, RunConfig, WorkRoot, run_one, stop_channel};
 use runnerless_gitlab::protocol::{Client, Secret};
 use runnerless_lambda_kit::{Call, metrics, token};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::error::Error;
@@ -27,8 +28,6 @@ use crate::surroundings::{Settings, Terms};
 
 /// Random bytes of a claim: enough that two processes never draw the same.
 const CLAIM_BYTES: usize = 16;
-/// How long a job waits whose launch was told to end before it asked.
-const RETRY: Millis = Millis::secs(10);
 
 /// What an executor speaks to.
 #[derive(Debug)]
@@ -55,7 +54,12 @@ pub async fn handle<L: Ledger, P: Parameters>(
 ) -> Result<Outcome, Error> {
     let event = LaunchEvent::read(&call.event)?;
     let (book, now) = (Book(ports.ledger), (ports.clock)());
-    let begun = book.begin(&event.launch, &event.nonce.sha256(), &token(CLAIM_BYTES), now).await;
+    let (hash, claim) = (event.nonce.sha256(), token(CLAIM_BYTES));
+    let mut begun = book.begin(&event.launch, &hash, &claim, now).await;
+    if let Err(MoveError::Ledger(AwsError::Unavailable { .. })) = begun {
+        // Its answer may be lost. Under the same claim it is the same begin.
+        begun = book.begin(&event.launch, &hash, &claim, now).await;
+    }
     let launch = match begun {
         Ok(launch) => launch,
         Err(MoveError::Ledger(error)) => return Err(Error::NotBegun(error)),
@@ -67,8 +71,13 @@ pub async fn handle<L: Ledger, P: Parameters>(
     };
     let lane = launch.lane.as_str();
     tracing::info!(target: "runnerless", service = "executor", "launch.id" = launch.launch.as_str(), "lane.id" = lane, "begun");
-    let served = Serving { call, event: &event, launch: &launch, ports, settings }.serve(terminated).await;
+    let serving = Serving { call, event: &event, launch: &launch, began: now, ports, settings };
+    let (served, folder) = serving.serve(terminated).await;
     conclude(&book, &launch, &served, (ports.clock)()).await;
+    // Last, because it may take as long as what the job left is large, and Lambda waits for nobody.
+    if let Some(folder) = folder {
+        folder.remove();
+    }
     served.answer
 }
 
@@ -80,9 +89,15 @@ struct Served {
 }
 
 impl Served {
-    /// Our own failure, which costs the launch's job an attempt.
+    /// Our own failure: it says nothing about the launch's job.
     fn failed(error: Error) -> Self {
-        Self { end: Some(End::Fruitless(chain(&error))), answer: Err(error) }
+        Self { end: Some(End::Unanswered(chain(&error))), answer: Err(error) }
+    }
+
+    /// GitLab was not really asked.
+    fn unanswered(ended: Ended, reason: impl Into<String>) -> Self {
+        let outcome = Outcome::without_job(ended, reason);
+        Self { end: outcome.reason.clone().map(End::Unanswered), answer: Ok(outcome) }
     }
 
     fn without_job(ended: Ended, reason: impl Into<String>) -> Self {
@@ -115,33 +130,46 @@ struct Serving<'a, L, P> {
     call: &'a Call<Value>,
     event: &'a LaunchEvent,
     launch: &'a LaunchRow,
+    began: Timestamp,
     ports: &'a Ports<'a, L, P>,
     settings: &'a Settings,
 }
 
 impl<L: Ledger, P: Parameters> Serving<'_, L, P> {
-    async fn serve(&self, terminated: impl Future<Output = ()> + Send) -> Served {
-        let same = |url: &str| url.trim_end_matches('/').to_owned();
-        if same(&self.event.gitlab_url) != same(&self.settings.gitlab_url) {
-            return Served::failed(Error::WrongGitLab(self.settings.gitlab_url.clone()));
-        }
-        let client = match &self.ports.gitlab {
-            Ok(client) => *client,
-            Err(why) => return Served::failed(Error::Client(why.clone())),
-        };
-        let root = &self.settings.parameter_path;
-        let token = match runner_token(self.ports.parameters, root, self.launch.engine, &self.launch.lane).await {
-            Ok(token) => Secret::new(token.as_str()),
-            Err(error) => return Served { end: Some(error.end()), answer: Err(error.into()) },
+    /// Serves, and gives back the folder that is to be removed when the launch has ended.
+    async fn serve(&self, terminated: impl Future<Output = ()> + Send) -> (Served, Option<LaunchFolder>) {
+        let (client, token) = match self.prepare().await {
+            Ok(prepared) => prepared,
+            Err(served) => return (served, None),
         };
         let folder = match LaunchFolder::make(&self.settings.work_root, &self.launch.launch) {
             Ok(folder) => folder,
-            Err(error) => return Served::failed(error.into()),
+            Err(error) => return (Served::failed(error.into()), None),
         };
-        let config = self.terms(token).config(self.settings, (self.ports.clock)());
-        let served = self.run(&config, client, folder.root(), terminated).await;
-        folder.remove();
-        served
+        let now = (self.ports.clock)();
+        if now - self.began >= limits::WAIT {
+            let late = Served::unanswered(Ended::NoJob, "it became too late to ask GitLab");
+            return (late, Some(folder));
+        }
+        let config = self.terms(token).config(self.settings, now);
+        (self.run(&config, client, folder.root(), terminated).await, Some(folder))
+    }
+
+    /// What it takes to ask; the error is the launch's end.
+    async fn prepare(&self) -> Result<(&Client, Secret), Served> {
+        let same = |url: &str| url.trim_end_matches('/').to_owned();
+        if same(&self.event.gitlab_url) != same(&self.settings.gitlab_url) {
+            return Err(Served::failed(Error::WrongGitLab(self.settings.gitlab_url.clone())));
+        }
+        let client = match &self.ports.gitlab {
+            Ok(client) => *client,
+            Err(why) => return Err(Served::failed(Error::Client(why.clone()))),
+        };
+        let root = &self.settings.parameter_path;
+        match runner_token(self.ports.parameters, root, self.launch.engine, &self.launch.lane).await {
+            Ok(token) => Ok((client, Secret::new(token.as_str()))),
+            Err(error) => Err(Served { end: Some(error.end()), answer: Err(error.into()) }),
+        }
     }
 
     fn terms(&self, token: Secret) -> Terms {
@@ -149,6 +177,7 @@ impl<L: Ledger, P: Parameters> Serving<'_, L, P> {
             token,
             system_id: self.launch.system_id.clone(),
             wait_s: self.event.wait_s,
+            began: self.began,
             disposable: self.call.tenant.is_some(),
             ends_at: self.call.ends_at.min(self.launch.deadline).min(self.event.deadline_ms),
         }
@@ -174,7 +203,7 @@ impl<L: Ledger, P: Parameters> Serving<'_, L, P> {
         };
         let outcome = tokio::select! {
             outcome = run_one(config, client, &host, root, stop) => outcome,
-            never = heartbeat.beat(accepted, &handle) => match never {},
+            never = heartbeat.beat(accepted) => match never {},
             never = terminated => match never {},
         };
         self.judge(outcome, &host, heartbeat.lost.load(Ordering::Relaxed))
@@ -198,12 +227,11 @@ impl<L: Ledger, P: Parameters> Serving<'_, L, P> {
                 Served::without_job(Ended::TokenRefused, reason)
             }
             engine::Outcome::Unreachable(why) => {
-                Served::without_job(Ended::Unreachable, format!("GitLab could not be asked: {why}"))
+                metrics::count("executor", "GitLabUnanswered", 1, &json!({"launch.id": self.launch.launch.as_str()}));
+                Served::unanswered(Ended::Unreachable, format!("GitLab could not be asked: {why}"))
             }
             engine::Outcome::Stopped => {
-                let reason = "the process was told to end before a job came".to_owned();
-                let answer = Ok(Outcome::without_job(Ended::Stopped, reason.clone()));
-                Served { end: Some(End::NeverStarted { reason, retry_in: RETRY }), answer }
+                Served::unanswered(Ended::Stopped, "the process was told to end before a job came")
             }
             engine::Outcome::Unsafe(why) => Served::failed(Error::Unsafe(why)),
         }

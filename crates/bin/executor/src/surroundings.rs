@@ -66,6 +66,8 @@ pub(crate) struct Terms {
     pub(crate) token: Secret,
     pub(crate) system_id: String,
     pub(crate) wait_s: u64,
+    /// When the launch began: its wait and its lease count from there.
+    pub(crate) began: Timestamp,
     /// Whether this environment is thrown away after the launch.
     pub(crate) disposable: bool,
     /// When the invocation, or the launch, is over.
@@ -76,7 +78,7 @@ impl Terms {
     /// The engine's configuration.
     pub(crate) fn config(self, settings: &Settings, now: Timestamp) -> RunConfig {
         let left = length(self.ends_at - OWN_END - now);
-        let longest = length(limits::WAIT);
+        let longest = length(limits::WAIT - (now - self.began));
         RunConfig {
             token: self.token,
             system_id: Some(self.system_id),
@@ -160,10 +162,16 @@ mod tests {
             token: Secret::new("t"),
             system_id: "r_x".to_owned(),
             wait_s,
+            began: Timestamp(0),
             disposable: true,
             ends_at: Timestamp(900_000),
         };
         assert_eq!(terms(86_400).config(&settings, Timestamp(0)).wait, Duration::from_secs(20));
+        assert_eq!(
+            terms(86_400).config(&settings, Timestamp(6_000)).wait,
+            Duration::from_secs(14),
+            "counted from the begin"
+        );
         assert_eq!(terms(0).config(&settings, Timestamp(0)).wait, Duration::ZERO);
     }
 }

@@ -59,7 +59,7 @@ pub async fn handle<L: Ledger, B: Bus, P: Parameters>(
         Err(refusal) => return Ok(Outcome::Rejected(Rejected::Unproved(refusal))),
     };
     if !is_from(&rules.instance, request) {
-        return Ok(Outcome::Rejected(Rejected::ForeignInstance));
+        return Ok(Outcome::Ignored(Ignored::ForeignInstance));
     }
     match webhook::read(&body, &rules.instance) {
         Err(bad) => Ok(Outcome::Ignored(Ignored::Unreadable(bad))),
@@ -110,7 +110,9 @@ async fn take<L: Ledger, B: Bus, P>(
     rules: &Rules,
     now: Timestamp,
 ) -> Result<Outcome, AwsError> {
-    let stored = record::store(ports.ledger, event, now).await?;
+    let Some(stored) = record::store(ports.ledger, event, proof, now).await? else {
+        return Ok(Outcome::Rejected(Rejected::OutOfScope(event.key)));
+    };
     let announced = record::announce(ports.bus, event.key, stored.recorded.announce, rules.announce_limit).await;
     let changed = stored.changed();
     let why = stored.recorded.plan.reason;

@@ -62,6 +62,8 @@ pub enum Ignored {
         /// Why nothing is done.
         why: String,
     },
+    /// Proved by our secret, and sent by another GitLab than the one that this stack serves.
+    ForeignInstance,
     /// A body that cannot be read. It is answered like the others: by a body that a template or somebody's job name
     /// made, nobody may bring GitLab to switch the hook off.
     Unreadable(BadPayload),
@@ -80,8 +82,6 @@ pub enum Rejected {
     Encoding,
     /// It is not proved to be GitLab's.
     Unproved(Refusal),
-    /// `X-Gitlab-Instance` names another GitLab, or is no URL.
-    ForeignInstance,
     /// It was proved by a credential that is bound to other projects.
     OutOfScope(JobKey),
 }
@@ -96,7 +96,6 @@ impl Rejected {
             Self::TooLarge => "too_large",
             Self::Encoding => "encoding",
             Self::Unproved(refusal) => refusal.name(),
-            Self::ForeignInstance => "foreign_instance",
             Self::OutOfScope(_) => "out_of_scope",
         }
     }
@@ -108,7 +107,7 @@ impl Rejected {
             Self::TooLarge => 413,
             Self::Encoding => 400,
             Self::Unproved(_) => 401,
-            Self::ForeignInstance | Self::OutOfScope(_) => 403,
+            Self::OutOfScope(_) => 403,
         }
     }
 }
@@ -184,11 +183,15 @@ fn report_ignored(ignored: &Ignored) {
                 "a job's hook that needs nothing");
             metrics::count(SERVICE, "HooksIgnored", 1, &json!({"why": "status", "job.key": job}));
         }
+        Ignored::ForeignInstance => {
+            tracing::warn!(target: "runnerless", service = SERVICE, "a hook of another GitLab than this stack's");
+            metrics::count(SERVICE, "HooksIgnored", 1, &json!({"why": "foreign_instance"}));
+        }
         Ignored::Unreadable(bad) => {
             tracing::error!(target: "runnerless", service = SERVICE, "hook.field" = bad.field(), error = %bad,
                 "an authentic hook that cannot be read");
             metrics::count(SERVICE, "HooksIgnored", 1, &json!({"why": "unreadable"}));
-            metrics::count(SERVICE, "HooksUnreadable", 1, &json!({"field": bad.field()}));
+            metrics::trouble(SERVICE, "HooksUnreadable", 1, &json!({"field": bad.field()}));
         }
     }
 }
@@ -203,7 +206,7 @@ fn report_rejected(rejected: &Rejected, request: &Request) {
         refusal = rejected.name(), "refused: {why}");
     metrics::count(SERVICE, "HooksRefused", 1, &json!({"refusal": rejected.name()}));
     if *rejected == Rejected::Unproved(Refusal::NothingConfigured) {
-        metrics::count(SERVICE, "SecretsMissing", 1, &json!({}));
+        metrics::trouble(SERVICE, "SecretsMissing", 1, &json!({}));
     }
 }
 
@@ -211,6 +214,6 @@ fn report_rejected(rejected: &Rejected, request: &Request) {
 pub(crate) fn report_unusable(credentials: &Credentials) {
     for unusable in credentials.unusable() {
         tracing::error!(target: "runnerless", service = SERVICE, parameter = unusable.name, "{unusable}");
-        metrics::count(SERVICE, "SecretsUnusable", 1, &json!({"parameter": unusable.name}));
+        metrics::trouble(SERVICE, "SecretsUnusable", 1, &json!({"parameter": unusable.name}));
     }
 }

@@ -10,6 +10,7 @@ use runnerless_core::id::JobKey;
 use runnerless_core::job::JobEvent;
 use runnerless_core::moves::{self, Announce, Recorded};
 use runnerless_core::time::Timestamp;
+use runnerless_gitlab::proof::Proof;
 
 use crate::SERVICE;
 use crate::outcome::Announced;
@@ -33,19 +34,29 @@ impl Stored {
     }
 }
 
-/// Stores what the hook says.
+/// Stores what the hook says; `None` when the row is known to be of a project that the hook's proof does not cover: path and
+/// ids are two fields of one body, and only together they say whose job it is.
 ///
 /// # Errors
 /// The ledger is out of reach: nothing is known to be stored.
-pub(crate) async fn store(ledger: &impl Ledger, event: &JobEvent, now: Timestamp) -> Result<Stored, AwsError> {
+pub(crate) async fn store(
+    ledger: &impl Ledger,
+    event: &JobEvent,
+    proof: &Proof,
+    now: Timestamp,
+) -> Result<Option<Stored>, AwsError> {
     let mut in_doubt = false;
     for _ in 0..TRIES {
         let existing = ledger.load(&[RowKey::Job(event.key)]).await?.job(event.key)?;
+        let path = existing.as_ref().map(|row| row.facts.project_path.as_str());
+        if path.is_some_and(|path| !path.is_empty() && !proof.covers(path)) {
+            return Ok(None);
+        }
         let recorded = moves::record(existing.as_ref(), event, now);
         match ledger.apply(&recorded.plan).await {
             Ok(Applied::All) => {
                 learn(ledger, event.key, &recorded).await;
-                return Ok(Stored { known: existing.is_some(), recorded });
+                return Ok(Some(Stored { known: existing.is_some(), recorded }));
             }
             Ok(Applied::Conflict) => {}
             // The write may have been made all the same: the row tells, and the hook is then a repetition of itself.

@@ -85,13 +85,18 @@ async fn settle<P: Ports>(ports: &P, key: JobKey, now: Timestamp) -> std::result
 
 /// GitLab's word on a job whose end hook did not come.
 async fn ask<P: Ports>(ports: &P, key: JobKey, later: &Plan, now: Timestamp) -> std::result::Result<Result, AwsError> {
-    let Some(jobs) = ports.jobs() else { return write(ports, later).await };
+    let put_off = async |why: &str| {
+        let written = write(ports, later).await?;
+        Ok(if written == Result::Done { Result::Held(why.to_owned()) } else { written })
+    };
+    let Some(jobs) = ports.jobs() else { return put_off("without an API token nobody can be asked").await };
     let job = match jobs.job(key).await {
         Ok(Some(job)) if job.status.is_ended() => job,
-        Ok(_) => return write(ports, later).await,
+        Ok(_) => return put_off("GitLab says that the job is not over").await,
         Err(error) => {
             tracing::warn!(target: "runnerless", %error, job.key = %key, "GitLab did not say how the job stands");
-            return write(ports, later).await;
+            write(ports, later).await?;
+            return Ok(Result::Failed(error.name().to_owned()));
         }
     };
     let row = ports.ledger().load(&[RowKey::Job(key)]).await?.job(key)?;

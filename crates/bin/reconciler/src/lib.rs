@@ -11,7 +11,7 @@ mod report;
 
 use runnerless_aws::AwsError;
 use runnerless_core::time::{Millis, Timestamp};
-use runnerless_lambda_kit::{Env, EnvError};
+use runnerless_lambda_kit::{Env, EnvError, Named};
 use runnerless_router::{Config as RouterConfig, Ports, Rules};
 use serde::Deserialize;
 
@@ -59,14 +59,14 @@ impl Config {
 /// Sweeps once; `ends_at` is when the invocation ends.
 ///
 /// # Errors
-/// The ledger is out of reach. What failed item by item is in the report, and stays due.
+/// The ledger is out of reach, or all that was tried failed. What failed item by item is in the report, and stays due.
 pub async fn sweep<P: Ports>(
     ports: &P,
     rules: &Rules,
     dry_run: bool,
     now: Timestamp,
     ends_at: Timestamp,
-) -> std::result::Result<Report, AwsError> {
+) -> std::result::Result<Report, Error> {
     let loaded = load::load(ports.ledger(), now).await?;
     let planned = plan(&loaded, now);
     let mut report = Report::new(&loaded, dry_run);
@@ -84,5 +84,25 @@ pub async fn sweep<P: Ports>(
         report.add(item, result);
     }
     report.publish();
-    Ok(report)
+    if report.is_failure() { Err(Error::NothingDone(report.items.len())) } else { Ok(report) }
+}
+
+/// A sweep that did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The ledger is out of reach.
+    #[error(transparent)]
+    Ledger(#[from] AwsError),
+    /// Everything that was tried failed; each has its own line in the log.
+    #[error("all of {0} items failed")]
+    NothingDone(usize),
+}
+
+impl Named for Error {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Ledger(error) => error.name(),
+            Self::NothingDone(_) => "Sweep.NothingDone",
+        }
+    }
 }

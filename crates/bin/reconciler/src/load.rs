@@ -54,6 +54,9 @@ pub(crate) async fn load(ledger: &impl Ledger, now: Timestamp) -> Result<Loaded,
     let charged = loaded.launches.values().filter_map(|launch| launch.charged_to);
     let keys: Vec<RowKey> = due.iter().copied().chain(charged).map(RowKey::Job).collect();
     take_jobs(&ledger.load(&keys).await?, &keys, &mut loaded);
+    // The index may be behind or cut off: what is not in it is not gone until its row says so.
+    let named = named_launches(&loaded);
+    take_launches(&ledger.load(&named).await?, &named, &mut loaded);
     // The index may be behind: a row that is not due any more is not acted on.
     loaded.due = due.into_iter().filter(|key| loaded.jobs.contains_key(key)).collect();
     Ok(loaded)
@@ -75,6 +78,13 @@ pub(crate) async fn recount(ledger: &impl Ledger, loaded: &Loaded) -> Result<(),
         }
     }
     ledger.recount(&counts.into_iter().collect::<Vec<_>>()).await
+}
+
+/// Launches that jobs name and that the index did not show.
+fn named_launches(loaded: &Loaded) -> Vec<RowKey> {
+    let named = loaded.jobs.values().flat_map(|job| job.charge.iter().chain(&job.launch));
+    let missing = named.filter(|id| !loaded.launches.contains_key(id));
+    missing.map(|id| RowKey::Launch(id.clone())).collect()
 }
 
 fn launch_key(row: &DueRow) -> Option<RowKey> {

@@ -78,6 +78,9 @@ pub fn plan(loaded: &Loaded, now: Timestamp) -> Vec<Planned> {
     let mut waiting = Vec::new();
     for key in &loaded.due {
         let job = &loaded.jobs[key];
+        if names_unreadable(job, loaded) {
+            continue;
+        }
         match due_job(job, launch_of(job, &loaded.launches), now) {
             DueJob::NeedsLaunch => waiting.push(job),
             DueJob::NeedsSettling => planned.push(planned_for(Action::Settle(*key), "its end was not settled")),
@@ -88,6 +91,12 @@ pub fn plan(loaded: &Loaded, now: Timestamp) -> Vec<Planned> {
     }
     planned.extend(for_waiting(&waiting, loaded, now));
     planned
+}
+
+/// Whether the row that decides about the job cannot be read: unknown is not gone.
+fn names_unreadable(job: &JobRow, loaded: &Loaded) -> bool {
+    let named = job.charge.iter().chain(&job.launch).map(LaunchId::pk);
+    named.into_iter().any(|pk| loaded.unreadable.contains(&pk))
 }
 
 fn planned_for(action: Action, reason: &str) -> Planned {
@@ -104,8 +113,7 @@ fn of_launch(launch: &LaunchRow, now: Timestamp) -> Option<Planned> {
     match due_launch(launch, now) {
         DueLaunch::NeedsStart => Some(planned_for(Action::Start(id), "its request may never have gone out")),
         DueLaunch::NeedsStop(end) => {
-            let (End::Fruitless(reason) | End::NeverStarted { reason, .. } | End::JobDone(reason)) = &end;
-            let reason = reason.clone();
+            let reason = end.reason().to_owned();
             Some(Planned { action: Action::Stop(id, end), reason })
         }
         DueLaunch::MaybeLost => Some(planned_for(Action::Lost(id), "it is bound and its lease is over")),

@@ -92,11 +92,20 @@ impl Report {
         }
     }
 
+    /// Whether all that was tried failed: the sweep did no work.
+    pub(crate) fn is_failure(&self) -> bool {
+        self.ended_as(".failed") > 0 && self.ended_as(".failed") == self.counts.values().sum::<u64>()
+    }
+
+    fn ended_as(&self, outcome: &str) -> u64 {
+        self.counts.iter().filter(|(name, _)| name.ends_with(outcome)).map(|(_, count)| count).sum()
+    }
+
     /// Logs and counts. Nothing is said of a sweep that had nothing to do, which is nearly every one.
     pub(crate) fn publish(&self) {
         if !self.unreadable.is_empty() {
             tracing::error!(target: "runnerless", rows = ?self.unreadable, "rows that cannot be read are left alone");
-            metrics::count(SERVICE, "UnreadableRows", self.unreadable.len() as u64, &json!({}));
+            metrics::trouble(SERVICE, "UnreadableRows", self.unreadable.len() as u64, &json!({}));
         }
         let failed: u64 =
             self.counts.iter().filter(|(name, _)| name.ends_with(".failed")).map(|(_, count)| count).sum();

@@ -17,6 +17,7 @@ use runnerless_core::status::JobStatus;
 use runnerless_core::time::Timestamp;
 use runnerless_gitlab::rest::ApiJob;
 use runnerless_gitlab::rest::fake::FakeJobs;
+use runnerless_lambda_kit::Named;
 use runnerless_reconciler::{Report, Request, sweep};
 use runnerless_router::Rules;
 use support::{T0, World, after, key, rules};
@@ -100,7 +101,7 @@ async fn a_launch_that_never_began_is_stopped_and_its_job_gets_another() {
     let first = world.launch(1).await;
     swept(&world, &rules, first.lease_until).await;
     assert_eq!(launch(&world, &first.launch).await.state, LaunchState::Closed);
-    assert_eq!(world.job(1).await.fruitless, 0, "AWS never started it: no attempt is burnt");
+    assert_eq!(world.job(1).await.fruitless, 1, "AWS took it: a target that never begins is not tried for ever");
     swept(&world, &rules, first.lease_until + limits::RETRY_BACKOFF[0]).await;
     assert_eq!(world.invoker.started().len(), 2);
 }
@@ -163,7 +164,7 @@ async fn an_end_hook_that_was_lost_is_asked_for_and_the_rows_retire() {
     let id = bound(&world, &rules, 1).await;
     Book(&world.ledger).conclude(&id, &End::JobDone("done".into()), after(30)).await.unwrap();
     let without = swept(&world, &rules, after(90)).await;
-    assert_eq!(without.counts["ask.done"], 1);
+    assert_eq!(without.counts["ask.held"], 1);
     assert_eq!(world.job(1).await.state, JobState::Bound, "nobody can be asked");
     let api = FakeJobs::default();
     api.put(ApiJob {
@@ -213,8 +214,8 @@ async fn what_fails_is_counted_as_failed_and_stays_due() {
     let (world, rules) = (World::default(), rules());
     world.hook(1, "unit", "pending", T0).await;
     world.mapping.fail(true);
-    let report = swept(&world, &rules, after(20)).await;
-    assert_eq!(report.counts["route.failed"], 1, "{report:?}");
+    let failed = sweep(&world, &rules, false, after(20), NEVER).await.unwrap_err();
+    assert_eq!(failed.name(), "Sweep.NothingDone", "a sweep whose work failed has failed");
     world.mapping.fail(false);
     assert_eq!(swept(&world, &rules, after(80)).await.counts["route.done"], 1);
 }

@@ -1,5 +1,7 @@
 //! What the router reads from its environment, and the ports that it makes of it.
 
+use std::time::Duration;
+
 use runnerless_aws::{
     AwsError, Credentials, DynamoLedger, DynamoMapping, LambdaInvoker, ParameterCache, ParameterStore, Place,
 };
@@ -107,6 +109,9 @@ fn default_route(env: &Env, executor: &str) -> Result<DefaultRoute, EnvError> {
     }
 }
 
+/// What the API tells is worth this much of a function's twenty seconds: without it the job is routed by its name.
+const API_LIMIT: Duration = Duration::from_secs(3);
+
 /// GitLab's jobs API, if somebody stored a token for it.
 #[derive(Debug)]
 pub struct GitLabApi {
@@ -140,7 +145,12 @@ impl GitLabApi {
         };
         let token = Secret::new(branch.get("ApiToken")?);
         let info = Info::new("runnerless", env!("CARGO_PKG_VERSION"), "");
-        let client = Client::new(ClientConfig::new(&self.url, info)).map_err(|error| error.to_string());
+        let limits = ClientConfig {
+            connect_timeout: API_LIMIT,
+            request_timeout: API_LIMIT,
+            ..ClientConfig::new(&self.url, info)
+        };
+        let client = Client::new(limits).map_err(|error| error.to_string());
         let client = client.and_then(|client| RestClient::new(client, &token).map_err(|error| error.to_string()));
         match client {
             Ok(client) => Some(client),

@@ -1,7 +1,7 @@
 //! A launch's start: what is drawn and frozen when it is charged, and the invocation of its target.
 
 use runnerless_aws::AwsError;
-use runnerless_aws::book::Book;
+use runnerless_aws::book::{Book, Concluded};
 use runnerless_aws::ports::{Invoked, Invoker, Ledger};
 use runnerless_core::event::{JobHint, LaunchEvent, Nonce, VERSION};
 use runnerless_core::id::LaunchId;
@@ -89,19 +89,26 @@ pub async fn start_target(
     let tenant = launch.isolated.then(|| launch.launch.as_str());
     match invoker.start(&launch.target, request, tenant).await {
         Ok(Invoked::Accepted) => {
-            book.started(&launch.launch, now).await?;
+            book.started(&launch.launch, runnerless_lambda_kit::now().max(now)).await?;
             Ok(Launched::UnderWay)
         }
         Ok(Invoked::Throttled) => {
             let end = End::NeverStarted { reason: "Lambda was throttled".to_owned(), retry_in: THROTTLED_RETRY };
-            book.conclude(&launch.launch, &end, now).await?;
-            Ok(Launched::Throttled(now + THROTTLED_RETRY))
+            Ok(match book.conclude(&launch.launch, &end, now).await? {
+                // An earlier try of this call went through, and its runner is at work.
+                Concluded::WasOver => Launched::UnderWay,
+                Concluded::Now | Concluded::LeavesUnserved(_) => Launched::Throttled(now + THROTTLED_RETRY),
+            })
         }
         Err(error @ AwsError::Refused { .. }) => {
-            let end =
-                End::NeverStarted { reason: format!("its target cannot be started: {error}"), retry_in: Millis(0) };
-            book.conclude(&launch.launch, &end, now).await?;
-            Ok(Launched::Refused(error))
+            let end = End::NeverStarted {
+                reason: format!("its target cannot be started: {error}"),
+                retry_in: limits::TROUBLE_RETRY,
+            };
+            Ok(match book.conclude(&launch.launch, &end, now).await? {
+                Concluded::WasOver => Launched::UnderWay,
+                Concluded::Now | Concluded::LeavesUnserved(_) => Launched::Refused(error),
+            })
         }
         Err(error) => Err(error),
     }

@@ -9,7 +9,7 @@ mod config;
 mod launch;
 mod ports;
 mod router;
-mod tags;
+mod word;
 
 use runnerless_aws::AwsError;
 use runnerless_core::id::JobKey;

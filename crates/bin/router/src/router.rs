@@ -9,14 +9,14 @@ use runnerless_core::job::JobRow;
 use runnerless_core::lane::Lane;
 use runnerless_core::launch::{LaunchRow, LaunchState};
 use runnerless_core::limits;
-use runnerless_core::moves::{NotCharged, charge, hold, may_charge, not_ours};
+use runnerless_core::moves::{NotCharged, charge, hold, may_charge, not_ours, record};
 use runnerless_core::route::{BadMapRow, Decision, DefaultRoute, Job, MapRow, Outcome, learned_pk, route};
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_lambda_kit::metrics;
 use serde_json::json;
 
 use crate::launch::{Launched, freeze, start_target};
-use crate::tags::with_tags;
+use crate::word::{self, Word};
 use crate::{Ports, Routed, Rules};
 
 /// How often a job is routed again because its row changed meanwhile, or because a row's target cannot be started.
@@ -62,7 +62,13 @@ impl<P: Ports> Router<'_, P> {
                 Err(NotCharged::Charged(launch)) => return self.resume(&launch, now).await,
                 Err(why) => return Ok(Routed::Already(why.to_string())),
             }
-            let job = with_tags(job, self.ports.jobs(), self.service).await;
+            let job = match word::ask(job.clone(), self.ports.jobs(), self.service).await {
+                Word::Waits(job) => *job,
+                Word::MovedOn(event) => match self.ports.ledger().apply(&record(Some(&job), &event, now).plan).await? {
+                    Applied::All => return Ok(Routed::Already(format!("GitLab says that it is {}", event.status))),
+                    Applied::Conflict => continue,
+                },
+            };
             let choice = match self.choose(&job, &unusable, now).await? {
                 Ok(choice) => choice,
                 Err(routed) => match self.write(&job, &routed, now).await? {

@@ -185,6 +185,34 @@ async fn tags_that_cannot_be_asked_for_cost_no_launch() {
 }
 
 #[tokio::test]
+async fn a_job_that_gitlab_says_is_over_is_not_launched_for() {
+    let (mut world, rules) = (World::default(), rules());
+    world.hook(1, "unit", "pending", T0).await;
+    let api = runnerless_gitlab::rest::fake::FakeJobs::default();
+    let over = runnerless_core::status::JobStatus::Ended("canceled");
+    api.put(runnerless_gitlab::rest::ApiJob { status: over, ..support_job(1, &[]) });
+    world.api = Some(api);
+    assert!(matches!(world.router(&rules).route(key(1), T0).await.unwrap(), Routed::Already(_)));
+    assert_eq!(world.job(1).await.state, JobState::Ended, "the hook that said so was lost");
+    assert!(world.invoker.started().is_empty());
+}
+
+#[tokio::test]
+async fn a_try_that_went_through_before_a_throttle_is_not_ended() {
+    let (world, rules) = (World::default(), rules());
+    world.hook(1, "unit", "pending", T0).await;
+    world.invoker.answer(Err(unavailable()));
+    assert!(world.router(&rules).route(key(1), T0).await.is_err());
+    let launch = world.launch(1).await;
+    let book = runnerless_aws::book::Book(&world.ledger);
+    book.begin(&launch.launch, &launch.nonce_sha256, "c", after(1)).await.unwrap();
+    world.invoker.answer(Ok(Invoked::Throttled));
+    let launched = runnerless_router::start_target(&world.ledger, &world.invoker, &launch, after(11)).await.unwrap();
+    assert!(matches!(launched, runnerless_router::Launched::UnderWay), "{launched:?}");
+    assert_eq!(world.launch(1).await.state, LaunchState::Polling);
+}
+
+#[tokio::test]
 async fn the_default_route_learns_what_foreign_runners_take() {
     let (world, rules) = (World::default(), rules());
     world.hook(1, "deploy", "pending", T0).await;

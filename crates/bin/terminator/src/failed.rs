@@ -86,10 +86,12 @@ async fn ended<L: Ledger>(book: &Book<'_, L>, id: &LaunchId, why: &str, now: Tim
     }
 }
 
-/// A bound launch is lost: counted, and its job's row is left as the rules say. A job that GitLab still shows as running
-/// is ended by GitLab's own rule for jobs without a sign of life.
+/// A bound launch is lost once its lease is over: counted, and its job's row is left as the rules say. Before that this
+/// record is no evidence, because it may be about a second delivery of the event while the first one runs the job; the
+/// sweep looks when the lease is over. A job that GitLab still shows as running is ended by GitLab's own rule for jobs
+/// without a sign of life.
 async fn lost<L: Ledger>(book: &Book<'_, L>, id: &LaunchId, why: &str, now: Timestamp) -> Result<Outcome, Error> {
-    match book.lost(id, Evidence::HostGone, now).await? {
+    match book.lost(id, Evidence::RowOnly, now).await? {
         Loss::NotLost(reason) => Ok(Outcome::new(Ended::Nothing, reason)),
         Loss::Lost { report, .. } => {
             let job = report.map(|job| job.to_string());

@@ -92,7 +92,11 @@ impl World {
     }
 
     async fn take(&self, event: &str) -> Result<Outcome, Error> {
-        handle(&serde_json::from_str(event).unwrap(), &self.ledger, NOW).await
+        self.take_at(event, NOW).await
+    }
+
+    async fn take_at(&self, event: &str, now: Timestamp) -> Result<Outcome, Error> {
+        handle(&serde_json::from_str(event).unwrap(), &self.ledger, now).await
     }
 
     fn rows(&self) -> Vec<(String, Item)> {
@@ -139,16 +143,20 @@ async fn an_invocation_that_failed_without_a_job_costs_an_attempt_and_names_the_
 }
 
 #[tokio::test]
-async fn an_invocation_that_failed_with_a_job_is_lost_once() {
+async fn an_invocation_that_failed_with_a_job_is_lost_once_and_not_before_its_lease_is_over() {
     let world = World::running().await;
-    let outcome = world.take(TIMEOUT).await.unwrap();
+    let running = world.rows();
+    assert_eq!(world.take(TIMEOUT).await.unwrap().outcome, Ended::Nothing, "a second delivery may have failed");
+    assert_eq!(world.rows(), running);
+    let over = world.launch().await.lease_until;
+    let outcome = world.take_at(TIMEOUT, over).await.unwrap();
     assert_eq!(outcome.outcome, Ended::Lost);
     assert!(outcome.reason.contains("Sandbox.Timedout") && outcome.reason.contains("380/4300000001"), "{outcome:?}");
     let (job, launch) = (world.job().await, world.launch().await);
     assert_eq!((launch.state, job.launch.is_some()), (LaunchState::Closed, true));
     assert!(job.due.next_check_at.is_some(), "the sweep looks what became of the job");
     let after = world.rows();
-    assert_eq!(world.take(TIMEOUT).await.unwrap().outcome, Ended::Nothing);
+    assert_eq!(world.take_at(TIMEOUT, over).await.unwrap().outcome, Ended::Nothing);
     assert_eq!(world.rows(), after);
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use runnerless_core::chain::chain;
 use runnerless_core::time::{Millis, Timestamp};
 use zeroize::Zeroizing;
 
@@ -76,7 +77,10 @@ impl ParameterCache {
         let branch = match (port.below(&self.path).await, held) {
             (Ok(values), _) => Branch { values, read_at: now },
             // Old secrets are better than none. They count as read now, so that a failing store is not asked each time.
-            (Err(_), Some(old)) => Branch { read_at: now, ..old },
+            (Err(error), Some(old)) => {
+                tracing::warn!(target: "runnerless", error = chain(&error), path = self.path, "old secrets are used on");
+                Branch { read_at: now, ..old }
+            }
             (Err(error), None) => return Err(error),
         };
         if let Ok(mut slot) = self.held.lock() {

@@ -3,7 +3,6 @@
 use runnerless_core::id::LaneId;
 use runnerless_core::lane::Engine;
 use runnerless_core::moves::End;
-use runnerless_core::time::Millis;
 use zeroize::Zeroizing;
 
 use crate::error::AwsError;
@@ -13,9 +12,6 @@ use crate::ports::Parameters;
 const NAME: &str = "RegistrationToken";
 /// What runner authentication tokens start with: of runners made in GitLab, and of those that registered themselves.
 const AUTHENTICATION: [&str; 2] = ["glrt-", "glrtr-"];
-/// How long a job waits when Parameter Store did not answer: its limit is per second.
-const RETRY: Millis = Millis::secs(10);
-
 /// A lane without a token to ask GitLab with.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
@@ -46,7 +42,7 @@ impl TokenError {
     pub fn end(&self) -> End {
         match self {
             Self::Unread { source: AwsError::Throttled { .. } | AwsError::Unavailable { .. }, .. } => {
-                End::NeverStarted { reason: self.to_string(), retry_in: RETRY }
+                End::Unanswered(self.to_string())
             }
             _ => End::Fruitless(self.to_string()),
         }
@@ -125,6 +121,6 @@ mod tests {
         let store = FakeParameters::default();
         store.fail(true);
         let error = runner_token(&store, "/r", Engine::Lambda, &LaneId::new("aa")).await.unwrap_err();
-        assert!(matches!(error.end(), End::NeverStarted { .. }));
+        assert!(matches!(error.end(), End::Unanswered(_)));
     }
 }

@@ -10,11 +10,13 @@ pub const EVENT_AGE: Millis = Millis::secs(120);
 /// begin itself. Shorter than the event's age would let the sweep start a second launch beside one still queued.
 pub const START_LEASE: Millis = Millis(EVENT_AGE.0 + 30_000);
 
-/// How long a runner asks GitLab for a job. The last ask of the schedule (0, 1, 3, 7, 15 s) falls inside it.
+/// How long a runner asks GitLab for a job, counted from its begin: the last ask is sent before this is over. That of the
+/// usual schedule (0, 1, 3, 7, 15 s) falls inside it.
 pub const WAIT: Millis = Millis::secs(20);
 
-/// The limit of one request to GitLab while asking.
-pub const ASK_TIMEOUT: Millis = Millis::secs(10);
+/// The limit of one request to GitLab while asking. Not shorter, because a 201 that is cut off costs its job two minutes,
+/// or an hour where GitLab runs jobs from the 201 on. The executor gives its client this limit.
+pub const ASK_TIMEOUT: Millis = Millis::secs(30);
 
 /// A bind happens within this of the 201, by the runner's monotonic clock; later the runner gives the job back.
 pub const BIND_LIMIT: Millis = Millis::secs(30);
@@ -45,8 +47,19 @@ pub const FRUITLESS_LIMIT: u32 = 3;
 /// An unserved job costs one attempt in this time.
 pub const UNSERVED_RETRY: Millis = Millis::minutes(60);
 
-/// The wait before the second and the third attempt: 10 s, 30 s. Later ones are the unserved job's.
-pub const RETRY_BACKOFF: [Millis; 2] = [Millis::secs(10), Millis::secs(30)];
+/// The wait before the second and the third attempt; later ones are the unserved job's. A job whose offer nobody accepted
+/// is shown to nobody for GitLab's two minutes: the third attempt comes after them, or one crash would cost an hour.
+pub const RETRY_BACKOFF: [Millis; 2] = [Millis::secs(10), Millis::secs(130)];
+
+/// The wait after a launch that was not in vain for the job's sake: GitLab did not answer, or this side had a trouble.
+pub const TROUBLE_RETRY: Millis = Millis::secs(60);
+
+/// How long an offer that nobody accepted hides its job: GitLab's two minutes, and a little.
+pub const OFFER_AGAIN: Millis = Millis::secs(125);
+
+/// How long a job is taken to be pending without another word. GitLab drops a pending job after a day; an hour is for
+/// clocks and queues.
+pub const PENDING_LIMIT: Millis = Millis(Millis::days(1).0 + Millis::minutes(60).0);
 
 /// How long an announced job may wait for its charge before the sweep charges it. The bus and the workflow take well
 /// under a second; a smaller number only makes the sweep and the router race, which costs a conflict and no launch.

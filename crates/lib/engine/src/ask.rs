@@ -44,13 +44,9 @@ pub(crate) async fn ask(
     let mut trouble = None;
     let mut not_before = began;
     for offset in offsets() {
-        if offset > wait {
-            break;
-        }
-        let at = (began + offset).max(not_before);
-        if at > began + wait {
-            break;
-        }
+        // The first ask is sent in any case: a wait of nothing is one ask.
+        let now = if offset.is_zero() { began } else { Instant::now() };
+        let Some(at) = next_ask(began + offset, not_before, now, began + wait) else { break };
         tokio::select! {
             () = sleep_until(at) => {}
             () = stop.asked() => return Asked::Stopped,
@@ -76,6 +72,12 @@ pub(crate) async fn ask(
     trouble.map_or(Asked::Nothing, Asked::Unreachable)
 }
 
+/// When the next ask is sent: at its time, but not before GitLab wants it, nor in the past. `None` when that is after the
+/// end of the wait: who relies on the wait closes the launch some time later, and must not meet an ask.
+fn next_ask(scheduled: Instant, not_before: Instant, now: Instant, end: Instant) -> Option<Instant> {
+    Some(scheduled.max(not_before).max(now)).filter(|at| *at <= end)
+}
+
 /// When to ask, after the start.
 fn offsets() -> impl Iterator<Item = Duration> {
     let mut last = 0;
@@ -99,6 +101,22 @@ fn random_part() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_asked_after_the_wait_however_long_an_answer_took() {
+        let began = Instant::now();
+        let at = |secs| began + Duration::from_secs(secs);
+        assert_eq!(next_ask(at(3), began, at(1), at(20)), Some(at(3)));
+        assert_eq!(next_ask(at(3), at(9), at(1), at(20)), Some(at(9)), "GitLab asked for a pause");
+        assert_eq!(
+            next_ask(at(3), began, at(12), at(20)),
+            Some(at(12)),
+            "the answer before took nine seconds too long"
+        );
+        assert_eq!(next_ask(at(3), began, at(31), at(20)), None, "and here it took the whole wait");
+        assert_eq!(next_ask(at(25), began, at(16), at(20)), None);
+        assert_eq!(next_ask(began, began, began, began), Some(began), "a wait of nothing is one ask");
+    }
 
     #[test]
     fn asks_keep_to_the_schedule_and_never_crowd() {

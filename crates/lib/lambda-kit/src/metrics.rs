@@ -14,6 +14,12 @@ pub fn count(service: &'static str, name: &'static str, value: u64, fields: &ser
     println!("{}", line(service, name, value, fields, now().0));
 }
 
+/// Counts what needs an operator, under its own name and under `Troubles`, which has the alarm.
+pub fn trouble(service: &'static str, name: &'static str, value: u64, fields: &serde_json::Value) {
+    count(service, name, value, fields);
+    count(service, "Troubles", 1, &json!({"trouble": name}));
+}
+
 /// Counts a job that is unserved now, if concluding a launch left one.
 pub fn concluded(service: &'static str, concluded: Concluded) {
     if let Concluded::LeavesUnserved(job) = concluded {

@@ -5,6 +5,7 @@
 //! answer lost.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -12,11 +13,13 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, ConditionCheck, KeysAndAttributes, Put, TransactWriteItem,
 };
-use runnerless_core::change::{Change, Expect, Item, Plan, RowKey, Write, shard_name};
+use runnerless_core::chain::chain;
+use runnerless_core::change::{Change, Expect, Item, Plan, RowKey, SCHEMA, Write, shard_name};
 use runnerless_core::id::LaneId;
 use runnerless_core::live::{LIVE_PK, Live, STACK, counts};
 use runnerless_core::route::Learned;
 use runnerless_core::time::Timestamp;
+use tokio::time::sleep;
 
 use super::failure::failure;
 use crate::attributes::{to_attributes, to_item};
@@ -27,7 +30,11 @@ use crate::ports::{Applied, DueRow, Ledger, Rows};
 /// DynamoDB reads at most this many items in one batch.
 const BATCH: usize = 100;
 /// How often a batch that was answered in part, or a transaction that met another one, is tried again at once.
-const TRIES: usize = 5;
+const TRIES: u32 = 5;
+/// How long a row is left alone that another transaction is writing; those take a few milliseconds.
+const COLLISION_PAUSE: Duration = Duration::from_millis(15);
+/// The pause before what a batch left out is asked for again; grows with each try.
+const BATCH_PAUSE: Duration = Duration::from_millis(50);
 
 /// The ledger's table.
 #[derive(Clone, Debug)]
@@ -51,7 +58,8 @@ impl DynamoLedger {
 
     async fn batch(&self, pks: &[String], rows: &mut Rows) -> Result<(), AwsError> {
         let mut wanted: Vec<HashMap<String, AttributeValue>> = pks.iter().map(|pk| key(pk)).collect();
-        for _ in 0..TRIES {
+        for tries in 0..TRIES {
+            sleep(BATCH_PAUSE * tries).await;
             let keys = KeysAndAttributes::builder().consistent_read(true).set_keys(Some(wanted)).build();
             let keys = keys.map_err(|error| unusable("BatchGetItem", error))?;
             let call = self.client.batch_get_item().request_items(&self.table, keys);
@@ -87,12 +95,16 @@ impl DynamoLedger {
             .set_expression_attribute_values(condition.values);
         match call.send().await {
             Ok(_) => Ok(Applied::All),
-            Err(error)
-                if matches!(error.as_service_error(), Some(PutItemError::ConditionalCheckFailedException(_))) =>
-            {
-                Ok(Applied::Conflict)
-            }
-            Err(error) => Err(failure(Service::Ledger, "PutItem", error)),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Applied::Conflict),
+                // The row is in a transaction of somebody else at this moment: as good as changed by it. The SDK takes
+                // this for final, and a hook that is refused for it would be lost.
+                Some(PutItemError::TransactionConflictException(_)) => {
+                    sleep(COLLISION_PAUSE).await;
+                    Ok(Applied::Conflict)
+                }
+                _ => Err(failure(Service::Ledger, "PutItem", error)),
+            },
         }
     }
 
@@ -115,7 +127,7 @@ impl DynamoLedger {
             };
             match cancelled(reasons) {
                 Cancelled::Condition => return Ok(Applied::Conflict),
-                Cancelled::Collision if tries < TRIES => {}
+                Cancelled::Collision if tries < TRIES => sleep(COLLISION_PAUSE * tries).await,
                 // Another transaction keeps the rows busy: as good as changed by it.
                 Cancelled::Collision => return Ok(Applied::Conflict),
                 Cancelled::Throttled => {
@@ -180,7 +192,9 @@ impl DynamoLedger {
                 .expression_attribute_names(format!("#n{at}"), name)
                 .expression_attribute_values(format!(":d{at}"), AttributeValue::N(delta.to_string()));
         }
-        let _soft = call.update_expression(format!("ADD {}", parts.join(", "))).send().await;
+        if let Err(error) = call.update_expression(format!("ADD {}", parts.join(", "))).send().await {
+            tracing::warn!(target: "runnerless", error = chain(&error), "the live launches were not counted; the sweep counts again");
+        }
     }
 }
 
@@ -222,14 +236,13 @@ impl Ledger for DynamoLedger {
     async fn recount(&self, counts: &[(String, u64)]) -> Result<(), AwsError> {
         let mut item: Item = counts.iter().map(|(name, count)| (name.clone(), (*count).into())).collect();
         item.insert("pk".to_owned(), LIVE_PK.into());
+        item.insert("schema".to_owned(), SCHEMA.into());
         let call = self.client.put_item().table_name(&self.table).set_item(Some(to_attributes(&item)));
         call.send().await.map(|_| ()).map_err(|error| failure(Service::Ledger, "PutItem", error))
     }
 
     async fn learn(&self, learned: &Learned) -> Result<(), AwsError> {
-        let Ok(serde_json::Value::Object(item)) = serde_json::to_value(learned) else {
-            unreachable!("what is learned is a struct with text keys");
-        };
+        let item = learned.to_item();
         let call = self.client.put_item().table_name(&self.table).set_item(Some(to_attributes(&item)));
         call.send().await.map(|_| ()).map_err(|error| failure(Service::Ledger, "PutItem", error))
     }

@@ -146,9 +146,7 @@ impl Ledger for FakeLedger {
     }
 
     async fn learn(&self, learned: &Learned) -> Result<(), AwsError> {
-        let Ok(Value::Object(item)) = serde_json::to_value(learned) else {
-            unreachable!("what is learned is a struct with text keys");
-        };
+        let item = learned.to_item();
         self.reachable("PutItem")?.items.insert(learned.pk.clone(), item);
         Ok(())
     }

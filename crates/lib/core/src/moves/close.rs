@@ -66,38 +66,63 @@ pub enum End {
         /// How long the job waits before the next attempt.
         retry_in: Millis,
     },
+    /// Its runner began and could not really ask: GitLab did not answer, or this side had a trouble of its own. Says
+    /// nothing about the job, and burns no attempt.
+    Unanswered(String),
     /// Its job is done.
     JobDone(String),
+}
+
+impl End {
+    /// Why.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Fruitless(reason)
+            | Self::NeverStarted { reason, .. }
+            | Self::Unanswered(reason)
+            | Self::JobDone(reason) => reason,
+        }
+    }
 }
 
 /// Closes a launch for good and frees the job that was charged to it.
 ///
 /// Called by the runner itself when it leaves, or by whoever closed the launch once its compute is gone.
-/// `job` is the row of the bound job if there is one, else of the charged job. `None` when the launch is closed.
+/// `job` is the row of the bound job if there is one, else of the charged job. `None` when the launch is closed, and when
+/// it is said never to have started and its runner knows better: an answer of AWS may be about a second try.
 #[must_use]
 pub fn conclude(launch: &LaunchRow, job: Option<&JobRow>, end: &End, now: Timestamp) -> Option<Plan> {
-    if launch.state == LaunchState::Closed {
+    let never_started = matches!(end, End::NeverStarted { .. });
+    let began = matches!(launch.state, LaunchState::Polling | LaunchState::Bound);
+    if launch.state == LaunchState::Closed || (never_started && began) {
         return None;
     }
-    let reason = match end {
-        End::Fruitless(reason) | End::NeverStarted { reason, .. } | End::JobDone(reason) => reason,
-    };
+    let reason = end.reason();
     let mut after = launch.clone();
-    after.retire(now, reason.clone());
-    let plan = Plan::because(reason.clone()).with_some(put(Some(launch), after));
-    let freed = job
-        .and_then(|job| if launch.bound_job.is_some() { done(launch, job, now) } else { free(launch, job, end, now) });
+    after.retire(now, reason);
+    let plan = Plan::because(reason).with_some(put(Some(launch), after));
+    let freed = job.and_then(|job| match launch.bound_job {
+        Some(_) => done(launch, job, end, now),
+        None => free(launch, job, end, now),
+    });
     Some(plan.with_some(freed))
 }
 
-/// The bound job's row: settled when GitLab has told us its end, else due for a look whether that hook was lost.
-fn done(launch: &LaunchRow, job: &JobRow, now: Timestamp) -> Option<Change> {
+/// The bound job's row: settled when GitLab has told us its end, else due for a look whether that hook was lost. A job that
+/// was bound and never accepted is offered again once GitLab's two minutes are over, and waits for that.
+fn done(launch: &LaunchRow, job: &JobRow, end: &End, now: Timestamp) -> Option<Change> {
     if job.launch.as_ref() != Some(&launch.launch) {
         return None;
     }
     let mut after = job.clone();
+    let unaccepted = !launch.accepted && job.gitlab_status == JobStatus::Pending && !matches!(end, End::JobDone(_));
     if job.state == JobState::Ended {
         after.retire(now);
+    } else if unaccepted {
+        after.launch = None;
+        after.enter(JobState::Waiting, now, end.reason());
+        after.due_at(now + limits::OFFER_AGAIN);
     } else {
         after.due_at(now + limits::SETTLE_CHECK);
     }
@@ -115,6 +140,10 @@ pub(super) fn free(launch: &LaunchRow, job: &JobRow, end: &End, now: Timestamp) 
         End::NeverStarted { reason, retry_in } => {
             after.enter(JobState::Waiting, now, reason.clone());
             after.due_at(now + *retry_in);
+        }
+        End::Unanswered(reason) => {
+            after.enter(JobState::Waiting, now, reason.clone());
+            after.due_at(now + limits::TROUBLE_RETRY);
         }
         End::Fruitless(reason) | End::JobDone(reason) => count_fruitless(&mut after, reason, now),
     }
@@ -174,7 +203,7 @@ mod tests {
             waits,
             [
                 (JobState::Waiting, Millis::secs(10)),
-                (JobState::Waiting, Millis::secs(30)),
+                (JobState::Waiting, Millis::secs(130)),
                 (JobState::Unserved, hour),
                 (JobState::Unserved, hour)
             ]
@@ -188,6 +217,35 @@ mod tests {
         let after = job_of(&conclude(&launch, Some(&job), &end, T0).unwrap());
         assert_eq!((after.fruitless, after.state), (0, JobState::Waiting));
         assert_eq!(after.due.next_check_at, Some(secs(7)));
+    }
+
+    #[test]
+    fn a_gitlab_that_does_not_answer_burns_no_attempt() {
+        let (job, launch) = charged_pair(1, "l-1");
+        let plan = conclude(&polling(&launch), Some(&job), &End::Unanswered("502".into()), T0).unwrap();
+        assert_eq!((job_of(&plan).fruitless, job_of(&plan).due.next_check_at), (0, Some(T0 + limits::TROUBLE_RETRY)));
+    }
+
+    #[test]
+    fn a_job_that_was_bound_and_never_accepted_is_waited_for_again() {
+        let (job, bound) = crate::moves::testing::bound_pair(1, "l-1");
+        let after = job_of(&conclude(&bound, Some(&job), &End::Fruitless("the function failed".into()), T0).unwrap());
+        assert_eq!(
+            (after.state, after.launch, after.due.next_check_at),
+            (JobState::Waiting, None, Some(T0 + limits::OFFER_AGAIN))
+        );
+        let accepted = LaunchRow { accepted: true, ..bound };
+        let after = job_of(&conclude(&accepted, Some(&job), &End::Fruitless("x".into()), T0).unwrap());
+        assert_eq!(after.state, JobState::Bound, "only GitLab knows how it ended");
+    }
+
+    #[test]
+    fn a_launch_that_began_is_not_ended_as_never_started() {
+        let (job, launch) = charged_pair(1, "l-1");
+        let end = End::NeverStarted { reason: "throttled".into(), retry_in: Millis::secs(7) };
+        assert_eq!(conclude(&polling(&launch), Some(&job), &end, T0), None);
+        let (job, bound) = crate::moves::testing::bound_pair(1, "l-1");
+        assert_eq!(conclude(&bound, Some(&job), &end, T0), None);
     }
 
     #[test]

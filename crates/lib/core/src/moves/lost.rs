@@ -68,6 +68,8 @@ fn with_its_job(job: &JobRow, may_report: bool, plan: Plan, now: Timestamp) -> L
         after.due_at(now + limits::SETTLE_CHECK);
     } else {
         after.launch = None;
+        // It was ours once: nothing is to be learned from its end.
+        after.by_default = false;
         after.enter(JobState::Foreign, now, "its launch was lost before it is known to have accepted the job");
         after.retire(now);
     }

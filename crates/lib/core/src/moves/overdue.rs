@@ -48,7 +48,12 @@ pub fn due_job(job: &JobRow, launch: Option<&LaunchRow>, now: Timestamp) -> DueJ
     let live = launch.filter(|launch| launch.state != LaunchState::Closed);
     match job.state {
         JobState::Ended => DueJob::NeedsSettling,
-        JobState::Waiting | JobState::Unserved if job.gitlab_status == JobStatus::Pending => DueJob::NeedsLaunch,
+        JobState::Waiting | JobState::Unserved if job.gitlab_status == JobStatus::Pending => {
+            match waits_too_long(job, now) {
+                true => given_up(job, now),
+                false => DueJob::NeedsLaunch,
+            }
+        }
         JobState::Charged => match live {
             Some(launch) if launch.lease_until > now => postponed(job, launch.lease_until),
             // The launch's own row is due too, and frees the job when it is concluded.
@@ -65,6 +70,19 @@ pub fn due_job(job: &JobRow, launch: Option<&LaunchRow>, now: Timestamp) -> DueJ
             DueJob::Write(Plan::because("nothing is left to do").with_some(put(Some(job), after)))
         }
     }
+}
+
+/// GitLab has dropped a job that was pending for so long, and its hook was lost.
+fn waits_too_long(job: &JobRow, now: Timestamp) -> bool {
+    job.times.ingested_at.is_some_and(|at| now - at > limits::PENDING_LIMIT)
+}
+
+fn given_up(job: &JobRow, now: Timestamp) -> DueJob {
+    let why = "GitLab drops a job that is pending for a day, and its hook did not come";
+    let mut after = job.clone();
+    after.reason = format!("{why}; before: {}", job.reason);
+    after.retire(now);
+    DueJob::Write(Plan::because(why).with_some(put(Some(job), after)))
 }
 
 fn postponed(job: &JobRow, until: Timestamp) -> DueJob {
@@ -88,7 +106,8 @@ fn without_word(job: &JobRow, now: Timestamp) -> DueJob {
         after.retire(now);
         return DueJob::Write(Plan::because("no word of its end came in time").with_some(put(Some(job), after)));
     }
-    after.due_at(now + WORD);
+    // The longer the silence, the longer the pause.
+    after.due_at(now + (now - since).max(WORD).min(Millis::days(1)));
     DueJob::NeedsWord(
         Plan::because("its launch is over and its end hook did not come").with_some(put(Some(job), after)),
     )
@@ -103,10 +122,14 @@ pub fn due_launch(launch: &LaunchRow, now: Timestamp) -> DueLaunch {
     let over = now >= launch.lease_until;
     match launch.state {
         LaunchState::Charged if !over && launch.request.is_some() => DueLaunch::NeedsStart,
-        LaunchState::Charged | LaunchState::Starting if over => DueLaunch::NeedsStop(End::NeverStarted {
-            reason: "its runner did not begin in time".to_owned(),
+        LaunchState::Charged if over => DueLaunch::NeedsStop(End::NeverStarted {
+            reason: "its request did not go out in time".to_owned(),
             retry_in: limits::RETRY_BACKOFF[0],
         }),
+        // AWS took it and did not say that it dropped it: a target that runs and never begins is not worth many tries.
+        LaunchState::Starting if over => {
+            DueLaunch::NeedsStop(End::Fruitless("its runner did not begin in time".to_owned()))
+        }
         LaunchState::Polling if over => {
             DueLaunch::NeedsStop(End::Fruitless("its runner asked and went silent".to_owned()))
         }
@@ -164,11 +187,23 @@ mod tests {
     }
 
     #[test]
+    fn no_job_is_launched_for_for_ever() {
+        let job = pending_job(1);
+        assert_eq!(due_job(&job, None, T0 + limits::PENDING_LIMIT), DueJob::NeedsLaunch);
+        let DueJob::Write(plan) = due_job(&job, None, T0 + limits::PENDING_LIMIT + Millis(1)) else {
+            panic!("launched")
+        };
+        assert!(job_of(&plan).expires_at.is_some() && job_of(&plan).reason.contains("a day"));
+    }
+
+    #[test]
     fn each_state_of_a_silent_launch_has_its_end() {
         let (_, charged) = charged_pair(1, "l-1");
         let grace = T0 + limits::CHARGE_GRACE;
         assert_eq!(due_launch(&charged, grace), DueLaunch::NeedsStart);
         assert!(matches!(due_launch(&charged, charged.lease_until), DueLaunch::NeedsStop(End::NeverStarted { .. })));
+        let starting = LaunchRow { state: LaunchState::Starting, ..charged.clone() };
+        assert!(matches!(due_launch(&starting, charged.lease_until), DueLaunch::NeedsStop(End::Fruitless(_))));
         let asking = polling(&charged);
         assert!(matches!(due_launch(&asking, asking.lease_until), DueLaunch::NeedsStop(End::Fruitless(_))));
         let (_, bound) = bound_pair(1, "l-1");

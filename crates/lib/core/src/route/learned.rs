@@ -1,8 +1,10 @@
 //! What the default route learned: job names that runners of others take.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::change::{Item, SCHEMA};
 use crate::id::JobKey;
 use crate::limits;
 use crate::route::base_name;
@@ -31,6 +33,16 @@ impl Learned {
             seen_at: now,
             expires_at: (now + limits::LEARNED_KEEP).epoch_secs(),
         }
+    }
+
+    /// The row's attributes.
+    #[must_use]
+    pub fn to_item(&self) -> Item {
+        let Ok(Value::Object(mut item)) = serde_json::to_value(self) else {
+            unreachable!("a struct with text keys");
+        };
+        item.insert("schema".into(), SCHEMA.into());
+        item
     }
 
     /// Whether it is still remembered; DynamoDB deletes expired rows up to days late.

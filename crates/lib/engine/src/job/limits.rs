@@ -12,8 +12,9 @@ use crate::verdict::Verdict;
 
 /// `after_script` may take this long unless `RUNNER_AFTER_SCRIPT_TIMEOUT` says otherwise; GitLab's default.
 const AFTER_SCRIPT: Duration = Duration::from_secs(5 * 60);
-/// What is kept of the host's grace for the last log bytes and the final update.
-const REPORT: Duration = Duration::from_secs(10);
+/// What is kept of the host's grace for ending processes that do not want to end (up to 21 s, see `stage` and `family`),
+/// the last log bytes and the final update: a job whose end is not reported hangs in GitLab for an hour.
+const REPORT: Duration = Duration::from_secs(30);
 
 /// The limits of one job, in the runner's monotonic time.
 #[derive(Clone, Debug)]
@@ -127,7 +128,7 @@ mod tests {
         let (at, verdict) = short.before_after_script().unwrap();
         assert_eq!(at, now + Duration::from_secs(840));
         assert!(matches!(verdict, Verdict::HostTimeout { limit, .. } if limit == Duration::from_secs(840)));
-        assert_eq!(short.whole().0, now + Duration::from_secs(890));
+        assert_eq!(short.whole().0, now + Duration::from_secs(870));
         assert!(short.sentence().contains("14m0s") && short.sentence().contains("1h0m0s"), "{}", short.sentence());
 
         let long = Limits::new(now, Duration::from_secs(60), Some(&deadline(now, 900, 60)));
