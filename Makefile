@@ -17,6 +17,10 @@ export RUSTUP_TOOLCHAIN := stable
 endif
 endif
 
+# When this make began (ms), and how a long command is told of its end where the kernel's way to do so is installed.
+BEGAN := $(shell date +%s%3N)
+FOLLOWING := $(if $(shell command -v setpriv),setpriv --pdeathsig TERM)
+
 STATE ?= .local
 LOCAL := target/release/runnerless-local
 # One profile and one set of features for everything: the AWS SDK is built once.
@@ -26,25 +30,30 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 build: ## the functions, the commands, the simulator and the local stack's driver
-	@cargo build $(CARGO_FLAGS) --bins 1>&2
+	@exec $(FOLLOWING) cargo build $(CARGO_FLAGS) --bins 1>&2
 
 # Values of users reach the shell through the environment only, so that no character of theirs means anything to it.
 export STATE KEEP REPO EXPECT NONCE CASES OFFICIAL OUT
 
-demo: ## the main job end to end on the local stack (KEEP=1 REPO=dir EXPECT=file NONCE=text OUT=file)
-	@began=$$(date +%s%3N); $(MAKE) build; \
-	exec $(LOCAL) demo --state "$$STATE" --build-ms $$(($$(date +%s%3N) - began)) $${KEEP:+--keep} \
+# The commands end when make does, also when it is killed: it is the parent of each.
+demo: build ## the main job end to end on the local stack (KEEP=1 REPO=dir EXPECT=file NONCE=text OUT=file)
+	@exec $(LOCAL) demo --parent "$$PPID" --state "$$STATE" --build-ms $$(($$(date +%s%3N) - $(BEGAN))) $${KEEP:+--keep} \
 	  $${REPO:+--repo "$$REPO"} $${EXPECT:+--expect "$$EXPECT"} $${NONCE:+--nonce "$$NONCE"} $${OUT:+--out "$$OUT"}
 
 stack-up: build ## start and deploy the local stack and leave it running (STATE=dir)
-	@exec $(LOCAL) up --state "$$STATE"
+	@exec $(LOCAL) up --parent "$$PPID" --state "$$STATE"
 
 stack-down: ## end the local stack (STATE=dir)
-	@if [ -x $(LOCAL) ]; then exec $(LOCAL) down --state "$$STATE"; fi
+	@if [ -x $(LOCAL) ]; then exec $(LOCAL) down --state "$$STATE"; fi; \
+	if { [ -e "$$STATE/stack.lock" ] && ! flock -n "$$STATE/stack.lock" true; } || \
+	  [ -n "$$(ls "$$STATE/drivers" 2>/dev/null)" ]; then \
+	  echo "a stack may run in $$STATE, and the command that ends it is not built: make build && make stack-down" >&2; \
+	  exit 1; \
+	fi
 
 conformance: build ## job descriptions through our engine (CASES=dir OFFICIAL=path OUT=file)
-	@exec $(LOCAL) conformance --state "$$STATE" $${CASES:+--cases "$$CASES"} $${OFFICIAL:+--official "$$OFFICIAL"} \
-	  $${OUT:+--out "$$OUT"}
+	@exec $(LOCAL) conformance --parent "$$PPID" --state "$$STATE" $${CASES:+--cases "$$CASES"} \
+	  $${OFFICIAL:+--official "$$OFFICIAL"} $${OUT:+--out "$$OUT"}
 
 test: build ## all tests
 	@cargo test $(CARGO_FLAGS)

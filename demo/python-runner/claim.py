@@ -3,12 +3,18 @@
 import contextlib
 import json
 import threading
+import time
 import uuid
 
 import boto3
 from botocore.config import Config
 
+# A launch that was silent for three minutes is declared lost: several tries fit into what a lost renewal leaves of them.
 RENEW_EVERY_S = 60
+RENEW_AGAIN_S = 10
+# Troubles that pass, by the beginning of their names, and the pauses before a call is repeated.
+PASSING = ("Ledger.", "Parameters.")
+PAUSES_S = (0.5, 1)
 
 
 class Gone(Exception):
@@ -20,8 +26,8 @@ class Claim:
         self.function = function
         # The random part tells this delivery of the event from a second one.
         self.who = {"launch": launch, "nonce": nonce, "claim": uuid.uuid4().hex}
-        # Every call may be repeated.
-        config = Config(connect_timeout=2, read_timeout=15, retries={"total_max_attempts": 3})
+        # Every call may be repeated. Three tries of a binding fit into its thirty seconds.
+        config = Config(connect_timeout=2, read_timeout=8, retries={"total_max_attempts": 3})
         self.client = boto3.client("lambda", config=config)
 
     def begin(self):
@@ -37,36 +43,48 @@ class Claim:
         self.call("give_back", job=job)
 
     def renew(self):
-        self.call("renew")
+        """False: the launch was declared lost or stopped."""
+        return self.call("renew").get("ok") is True
 
     def end(self, outcome, reason=None):
         self.call("end", outcome=outcome, reason=reason)
 
     @contextlib.contextmanager
     def renewing(self):
-        """Renews the lease at once, which says that the job was accepted, and each minute until the block ends."""
-        stop = threading.Event()
+        """Renews the lease at once, which records the acceptance, and each minute until the block ends.
 
-        def renew():
-            while True:
-                with contextlib.suppress(Exception):
-                    # The next one may succeed; the lease outlives two lost ones.
-                    self.renew()
-                if stop.wait(RENEW_EVERY_S):
-                    return
-
-        thread = threading.Thread(target=renew, daemon=True)
+        Gives an event, which is set when a renewal is refused: the job is to be stopped then.
+        """
+        lost, over = threading.Event(), threading.Event()
+        thread = threading.Thread(target=self.renew_until, args=(over, lost), daemon=True)
         thread.start()
         try:
-            yield
+            yield lost
         finally:
-            stop.set()
+            over.set()
             thread.join()
+
+    def renew_until(self, over, lost):
+        pause = 0
+        while not over.wait(pause):
+            try:
+                if not self.renew():
+                    lost.set()
+                    return
+                pause = RENEW_EVERY_S
+            except Exception as error:
+                # No answer is no refusal.
+                print(f"the launch was not renewed: {type(error).__name__}: {error}")
+                pause = RENEW_AGAIN_S
 
     def call(self, do, **more):
         order = json.dumps({"do": do, **self.who, **more})
-        answer = self.client.invoke(FunctionName=self.function, Payload=order)
-        body = json.loads(answer["Payload"].read() or b"null")
-        if "FunctionError" in answer:
-            raise RuntimeError(f"claim could not {do}: {body.get('errorType')}: {body.get('errorMessage')}")
-        return body or {}
+        for pause in (*PAUSES_S, None):
+            answer = self.client.invoke(FunctionName=self.function, Payload=order)
+            body = json.loads(answer["Payload"].read() or b"null") or {}
+            if "FunctionError" not in answer:
+                return body
+            name = body.get("errorType") or ""
+            if pause is None or not name.startswith(PASSING):
+                raise RuntimeError(f"claim could not {do}: {name}: {body.get('errorMessage')}")
+            time.sleep(pause)

@@ -7,7 +7,11 @@ import urllib.request
 import zlib
 
 TIMEOUT_S = 10
+# A 201 that is cut off costs its job two minutes.
+ASK_TIMEOUT_S = 30
 FINAL_TRIES = 10
+# The states of a job that is over, as GitLab's `Job-Status` names them.
+OVER = ("success", "failed", "canceled")
 # What this runner can do. GitLab does not hand out jobs that need more.
 FEATURES = {
     "variables": True,
@@ -38,21 +42,29 @@ class GitLab:
     def request_job(self):
         """One ask, and no hidden second one: the answer that got lost may have been a job."""
         body = {"token": self.token, "system_id": self.system_id, "info": self.info}
-        status, _, text = self.send("POST", "/jobs/request", {"RUNNER-TOKEN": self.token}, body)
+        status, _, text = self.send("POST", "/jobs/request", {"RUNNER-TOKEN": self.token}, body, ASK_TIMEOUT_S)
         if status == 201:
             return json.loads(text)
         if status in (204, 409, 429) or status >= 500:
             return None
         raise Refused(f"jobs/request: {status}")
 
-    def accept(self, job):
-        status, _, _ = self.put(job, {"state": "running"})
-        if status != 200:
+    def accept(self, job, left):
+        """True when it is accepted, False when it may be tried again; `left` is how long one try may take."""
+        status, answered, _ = self.put(job, {"state": "running"}, left)
+        if status == 429 or status >= 500:
+            return False
+        if status not in (200, 202) or answered.get("Job-Status") in OVER:
             raise Refused(f"acceptance: {status}")
+        return True
 
-    def give_back(self, job):
-        """Refused while the job is only offered, which leaves it pending; it fails where GitLab started it already."""
-        self.put(job, {"state": "failed", "failure_reason": "runner_system_failure"})
+    def give_back(self, job, left):
+        """Refused while the job is only offered, which leaves it pending; it fails where GitLab started it already.
+
+        True when GitLab has said its last word about it.
+        """
+        status, _, _ = self.put(job, {"state": "failed", "failure_reason": "runner_system_failure"}, left)
+        return status != 429 and status < 500
 
     def append(self, job, log, sent):
         """Sends what is new of the log. Returns how much GitLab has, and whether the job goes on."""
@@ -84,17 +96,17 @@ class GitLab:
             time.sleep(min(2**attempt / 4, 5))
         raise Refused(f"the end of job {job['id']} could not be reported: {status}")
 
-    def put(self, job, body):
+    def put(self, job, body, timeout=TIMEOUT_S):
         body = {"token": job["token"], "info": self.info, **body}
-        return self.send("PUT", f"/jobs/{job['id']}", {"JOB-TOKEN": job["token"]}, body)
+        return self.send("PUT", f"/jobs/{job['id']}", {"JOB-TOKEN": job["token"]}, body, min(timeout, TIMEOUT_S))
 
-    def send(self, method, path, headers, body):
+    def send(self, method, path, headers, body, timeout=TIMEOUT_S):
         if isinstance(body, dict):
             body = json.dumps(body).encode()
             headers = {"Content-Type": "application/json", **headers}
         request = urllib.request.Request(self.api + path, body, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
                 return answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as error:
             return error.code, error.headers, error.read()

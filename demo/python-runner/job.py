@@ -19,30 +19,44 @@ class Stopped(Exception):
     """GitLab ended the job."""
 
 
+class Lost(Exception):
+    """The launch was declared lost or stopped."""
+
+
 class Job:
-    def __init__(self, payload, gitlab, seconds):
+    def __init__(self, payload, gitlab, seconds, lost):
         self.payload = payload
         self.gitlab = gitlab
+        # An event that stops the job.
+        self.lost = lost
         self.deadline = time.monotonic() + seconds
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="job-"))
         self.variables = {item["key"]: item for item in payload.get("variables") or []}
         self.log = Log(payload, gitlab, [item.get("value") for item in self.variables.values() if item.get("masked")])
 
     def run(self):
+        """`done`, or `lost` when the job was stopped because its launch was."""
         try:
             state, code, reason = self.stages()
             self.log.close()
             self.gitlab.finish(self.payload, self.log.sent_bytes(), state, code, reason)
         except Stopped:
             self.log.close()
+        except Lost:
+            self.fail("its launch was declared lost")
+            return "lost"
         except Exception as error:
             # Accepted is accepted: GitLab hears of it, or shows the job as running for an hour.
-            self.log.line(f"ERROR: Job failed (system failure): {type(error).__name__}")
-            self.log.close()
-            self.gitlab.finish(self.payload, self.log.sent_bytes(), "failed", reason="runner_system_failure")
+            self.fail(type(error).__name__)
             raise
         finally:
             shutil.rmtree(self.root, ignore_errors=True)
+        return "done"
+
+    def fail(self, why):
+        self.log.line(f"ERROR: Job failed (system failure): {why}")
+        self.log.close()
+        self.gitlab.finish(self.payload, self.log.sent_bytes(), "failed", reason="runner_system_failure")
 
     def stages(self):
         self.log.line(f"a Python function took this job, with {self.deadline - time.monotonic():.0f} s for it")
@@ -122,6 +136,8 @@ class Job:
         reader.start()
         try:
             while process.poll() is None:
+                if self.lost.is_set():
+                    raise Lost
                 self.log.send()
                 try:
                     process.wait(max(0.0, min(SEND_EVERY_S, until - time.monotonic())))
@@ -137,6 +153,8 @@ class Job:
                 pass
             process.wait()
             reader.join(5)
+            if not reader.is_alive():
+                process.stdout.close()
             self.log.section(section, "end")
 
 

@@ -31,6 +31,7 @@ runnerless-local: the local stack (AWS emulator, witness, GitLab simulator) and 
 
   --root DIR    the checkout (default: the current folder)
   --state DIR   the state folder, below the checkout when relative (default: .local)
+  --parent PID  end in an orderly way when this process, which must be the parent, ends
 
 An option with an empty value counts as not given.";
 
@@ -69,6 +70,8 @@ pub(crate) struct Wish {
 pub(crate) struct Arguments {
     pub(crate) command: Command,
     pub(crate) search_path: String,
+    /// Whose end ends us.
+    pub(crate) parent: Option<i32>,
     root: PathBuf,
     state: PathBuf,
 }
@@ -87,7 +90,7 @@ impl Arguments {
     fn read(mut parser: lexopt::Parser, search_path: String) -> Result<Self, lexopt::Error> {
         let mut name = None;
         let (mut root, mut state) = (PathBuf::from("."), PathBuf::from(".local"));
-        let (mut simulator, mut api_token) = (false, false);
+        let (mut simulator, mut api_token, mut parent) = (false, false, None);
         let mut wish = Wish {
             keep: false,
             repo: None,
@@ -104,6 +107,7 @@ impl Arguments {
             match argument {
                 Long("root") => root = path(&mut parser)?.unwrap_or(root),
                 Long("state") => state = path(&mut parser)?.unwrap_or(state),
+                Long("parent") => parent = Some(parser.value()?.parse()?),
                 Long("simulator") => simulator = true,
                 Long("api-token") => api_token = true,
                 Long("keep") => wish.keep = true,
@@ -141,7 +145,7 @@ impl Arguments {
             Some(other) => return Err(format!("unknown command {other:?}").into()),
             None => return Err("no command was given".into()),
         };
-        Ok(Self { command, search_path, root, state })
+        Ok(Self { command, search_path, parent, root, state })
     }
 
     /// The folders.
@@ -208,7 +212,15 @@ mod tests {
 
     #[test]
     fn unknown_words_are_refused() {
-        for words in [&["fly"][..], &[], &["up", "extra"], &["demo", "--fast"], &["leash"], &["leash", "x"]] {
+        for words in [
+            &["fly"][..],
+            &[],
+            &["up", "extra"],
+            &["demo", "--fast"],
+            &["leash"],
+            &["leash", "x"],
+            &["up", "--parent", "me"],
+        ] {
             assert!(read(words).is_err(), "{words:?}");
         }
     }

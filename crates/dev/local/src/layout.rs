@@ -91,6 +91,12 @@ impl Layout {
         self.at("stack.json")
     }
 
+    /// Which commands work here: see [`crate::supervise::Driver`].
+    #[must_use]
+    pub fn drivers(&self) -> PathBuf {
+        self.at("drivers")
+    }
+
     /// What shells read, see `docs/configuration.md`.
     #[must_use]
     pub fn stack_env(&self) -> PathBuf {
@@ -109,7 +115,13 @@ impl Layout {
         self.at("tmp")
     }
 
-    /// The supervisor's and the emulator's words.
+    /// The supervisor's words.
+    #[must_use]
+    pub fn supervisor_log(&self) -> PathBuf {
+        self.at("supervisor.log")
+    }
+
+    /// The words of the programs below it.
     #[must_use]
     pub fn log(&self, name: &str) -> PathBuf {
         self.at("log").join(format!("{name}.log"))

@@ -14,6 +14,7 @@ pub mod proxy;
 pub mod seed;
 pub mod stack;
 pub mod stack_env;
+pub mod strays;
 pub mod supervise;
 pub mod up;
 pub mod venv;

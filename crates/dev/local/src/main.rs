@@ -8,10 +8,10 @@ use arguments::{Arguments, Command, USAGE};
 use runnerless_local::conformance::{self, Conformance, ConformanceError};
 use runnerless_local::demo::{self, Demo, DemoError, said, tell};
 use runnerless_local::guard::{self, GuardError, Signals};
-use runnerless_local::layout::LayoutError;
-use runnerless_local::processes::Left;
+use runnerless_local::layout::{Layout, LayoutError};
 use runnerless_local::stack::{Options, Stack, StackError};
-use runnerless_local::supervise::{self, Plan, SuperviseError, down};
+use runnerless_local::supervise::down::{self, DownError};
+use runnerless_local::supervise::{self, Driver, Plan, SuperviseError};
 use runnerless_local::up::{self, UpError};
 use runnerless_local::venv::{self, VenvError};
 
@@ -25,7 +25,7 @@ enum Failure {
     #[error(transparent)]
     Supervise(#[from] SuperviseError),
     #[error(transparent)]
-    Left(#[from] Left),
+    Down(#[from] DownError),
     #[error(transparent)]
     Venv(#[from] VenvError),
     #[error(transparent)]
@@ -88,6 +88,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Up { api_token } => {
             let options = options(arguments)?;
             let mut signals = Signals::new()?;
+            let _driver = begin(arguments, &options.layout)?;
             tokio::select! {
                 hook = up::up(&options, *api_token) => drop(hook?),
                 () = signals.any() => return Err(Failure::Interrupted),
@@ -96,7 +97,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         }
         Command::Down => {
             let layout = arguments.layout()?;
-            tell(if down::down(&layout).await? { "the stack is down" } else { "no stack ran" });
+            tell(if down::down(&layout, down::PATIENCE).await? { "the stack is down" } else { "no stack ran" });
         }
         Command::Status => return status(arguments),
         Command::Demo(wish) => {
@@ -111,7 +112,9 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
                 build_ms: wish.build_ms,
                 limit: wish.limit,
             };
-            let held = demo::demo(&demo, &mut Signals::new()?).await?;
+            let mut signals = Signals::new()?;
+            let _driver = begin(arguments, &demo.stack.layout)?;
+            let held = demo::demo(&demo, &mut signals).await?;
             return Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Conformance(wish) => {
@@ -125,11 +128,25 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
                 programs,
                 search_path: arguments.search_path.clone(),
             };
-            let held = conformance::conformance(&conformance, &mut Signals::new()?).await?;
+            let mut signals = Signals::new()?;
+            follow(arguments)?;
+            let held = conformance::conformance(&conformance, &mut signals).await?;
             return Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Notes this command down for whoever ends the stack, and follows its parent if it is to. Signals are listened for
+/// already: the first one may come now.
+fn begin(arguments: &Arguments, layout: &Layout) -> Result<Driver, Failure> {
+    let driver = Driver::begin(layout)?;
+    follow(arguments)?;
+    Ok(driver)
+}
+
+fn follow(arguments: &Arguments) -> Result<(), Failure> {
+    Ok(arguments.parent.map_or(Ok(()), supervise::follow)?)
 }
 
 fn options(arguments: &Arguments) -> Result<Options, Failure> {

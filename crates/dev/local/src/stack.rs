@@ -103,7 +103,7 @@ impl Stack {
         if Record::read(&layout.record()).is_some_and(|record| record.is_alive()) {
             return Err(StackError::Running(layout.state().to_owned()));
         }
-        let log = layout.at("supervisor.log");
+        let log = layout.supervisor_log();
         let errors = std::fs::File::create(&log).map_err(StackError::Spawn)?;
         let mut command = std::process::Command::new(&options.program);
         command.arg("supervise").arg("--root").arg(layout.root()).arg("--state").arg(layout.state());

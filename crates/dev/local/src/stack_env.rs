@@ -31,7 +31,8 @@ pub fn upper_snake(name: &str) -> String {
     snake
 }
 
-fn quoted(value: &str) -> String {
+/// A value as one word of any POSIX shell.
+pub(crate) fn quoted(value: &str) -> String {
     format!("'{}'", value.replace('\'', r"'\''"))
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::layout::Layout;
-use crate::processes::own_pid;
+use crate::strays;
 use crate::supervise::Endpoints;
 
 /// Folders of the checkout that builds and stacks may write to.
@@ -49,7 +49,8 @@ impl Before {
     /// What is there now that was not there before.
     #[must_use]
     pub(super) fn leftovers(&self, layout: &Layout, endpoints: Option<&Endpoints>) -> Vec<Leftover> {
-        let mut found = processes(&layout.tmp());
+        let mut found: Vec<Leftover> =
+            strays::of_stack(&layout.tmp()).into_iter().map(|id| Leftover { what: "process", id }).collect();
         found.extend(endpoints.into_iter().flat_map(ports));
         let now = files(layout, &self.temporary);
         let new: Vec<&PathBuf> = now.difference(&self.files).collect();
@@ -60,30 +61,6 @@ impl Before {
         found.sort();
         found
     }
-}
-
-/// Everything in the stack has its `TMPDIR`, or, as the jobs' processes whose environment is cleared, works below it.
-fn processes(tmp: &Path) -> Vec<Leftover> {
-    let Ok(listing) = fs::read_dir("/proc") else { return Vec::new() };
-    let pids = listing.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| *pid != own_pid() && belongs(*pid, tmp))
-        .map(|pid| {
-            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let words = String::from_utf8_lossy(&line).replace('\0', " ");
-            Leftover { what: "process", id: format!("{pid} {}", words.trim()) }
-        })
-        .collect()
-}
-
-fn belongs(pid: i32, tmp: &Path) -> bool {
-    let mut wanted = b"TMPDIR=".to_vec();
-    wanted.extend_from_slice(tmp.as_os_str().as_bytes());
-    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    let works_there = fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| {
-        // A folder that is gone is shown as `<path> (deleted)`.
-        cwd.starts_with(tmp)
-    });
-    works_there || environment.split(|byte| *byte == 0).any(|variable| variable == wanted)
 }
 
 fn ports(endpoints: &Endpoints) -> Vec<Leftover> {

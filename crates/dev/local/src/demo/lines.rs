@@ -10,6 +10,8 @@ use serde::Serialize;
 #[derive(Debug)]
 pub struct Lines {
     file: Option<File>,
+    /// Why the file lacks lines.
+    failed: Option<io::Error>,
 }
 
 /// The line of one job.
@@ -94,7 +96,7 @@ impl Lines {
     /// # Errors
     /// When the file cannot be made.
     pub fn new(out: Option<&Path>) -> io::Result<Self> {
-        Ok(Self { file: out.map(File::create).transpose()? })
+        Ok(Self { file: out.map(File::create).transpose()?, failed: None })
     }
 
     /// A stage is over.
@@ -117,14 +119,22 @@ impl Lines {
         self.write("summary", summary);
     }
 
-    /// A reader that left does not end the demo: what it started must still be ended.
+    /// Why the file lacks lines, if it does. Told once.
+    pub fn failure(&mut self) -> Option<io::Error> {
+        self.failed.take()
+    }
+
+    /// A reader that left does not end the demo: what it started must still be ended. Nor does a file that cannot be
+    /// written, but the demo has failed then, see [`Lines::failure`].
     fn write(&mut self, kind: &'static str, body: &impl Serialize) {
         let Ok(line) = serde_json::to_string(&Line { v: 1, kind, body }) else { return };
         let text = format!("{line}\n");
         let mut output = io::stdout().lock();
         let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
-        if let Some(file) = &mut self.file {
-            let _ = file.write_all(text.as_bytes());
+        if let Some(file) = &mut self.file
+            && let Err(error) = file.write_all(text.as_bytes())
+        {
+            self.failed.get_or_insert(error);
         }
     }
 }
@@ -147,4 +157,32 @@ struct Stage<'a> {
 struct Left<'a> {
     what: &'a str,
     id: &'a str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_has_every_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out.jsonl");
+        let mut lines = Lines::new(Some(&out)).unwrap();
+        lines.stage("build", 7);
+        lines.leftover("port", "127.0.0.1:1");
+        assert!(lines.failure().is_none());
+        let read = std::fs::read_to_string(&out).unwrap();
+        let kinds: Vec<serde_json::Value> = read.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(
+            (&kinds[0]["name"], &kinds[0]["v"], &kinds[1]["kind"]),
+            (&"build".into(), &1.into(), &"leftover".into())
+        );
+    }
+
+    #[test]
+    fn a_line_that_the_disk_did_not_take_is_a_failure() {
+        let mut lines = Lines::new(Some(Path::new("/dev/full"))).unwrap();
+        lines.stage("build", 7);
+        assert_eq!(lines.failure().unwrap().kind(), io::ErrorKind::StorageFull);
+    }
 }

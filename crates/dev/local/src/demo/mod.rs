@@ -1,6 +1,7 @@
 //! `make demo`: the main job end to end on the local stack, in six stages, and nothing left of it afterwards.
 
 pub mod expect;
+mod explore;
 mod jobs;
 mod ledger;
 mod leftovers;
@@ -25,9 +26,11 @@ use crate::stack::{Options, Stack};
 use crate::supervise::Endpoints;
 use crate::up::{self, UpError};
 use expect::{BadExpect, Expect};
+use explore::Kept;
 use ledger::Ledger;
 use leftovers::{Before, Leftover};
 use lines::{JobLine, Lines, Summary};
+use prepare::Project;
 use repository::RepositoryError;
 
 /// The job of the demo's pipeline that prints the nonce.
@@ -112,7 +115,16 @@ pub async fn demo(demo: &Demo, signals: &mut Signals) -> Result<bool, DemoError>
     let mut lines = Lines::new(out)
         .map_err(|source| DemoError::Out { path: out.map_or_else(PathBuf::new, PathBuf::from), source })?;
     let before = Before::new(&demo.stack.layout);
-    let mut run = Run { demo, stack: None, jobs: Vec::new(), failures: Vec::new(), rows: Vec::new() };
+    let mut run = Run {
+        demo,
+        stack: None,
+        project: None,
+        pipeline: None,
+        jobs: Vec::new(),
+        failures: Vec::new(),
+        rows: Vec::new(),
+        stays: false,
+    };
     lines.stage("build", demo.build_ms);
     let result = tokio::select! {
         result = run.stages(&mut lines) => result,
@@ -136,11 +148,16 @@ struct Run<'a> {
     demo: &'a Demo,
     /// As soon as there is one.
     stack: Option<Stack>,
+    /// GitLab's project, and the number of its pipeline, as soon as they are there.
+    project: Option<Project>,
+    pipeline: Option<u64>,
     jobs: Vec<JobLine>,
     /// What went wrong beside the jobs.
     failures: Vec<String>,
     /// Launches that did not end.
     rows: Vec<Leftover>,
+    /// Whether the stack outlives this run.
+    stays: bool,
 }
 
 impl Run<'_> {
@@ -165,7 +182,9 @@ impl Run<'_> {
         let project = prepare::seed_project(demo, stack, &deployment, python.as_deref()).await?;
         lines.stage("seed", ms(at));
         let at = Instant::now();
-        let result = self.pipeline(&deployment, project, &expect).await;
+        let project_id = project.id;
+        self.project = Some(project);
+        let result = self.pipeline(&deployment, project_id, &expect).await;
         lines.stage("pipeline", ms(at));
         for job in &self.jobs {
             lines.job(job);
@@ -177,6 +196,7 @@ impl Run<'_> {
         let Some(stack) = &self.stack else { return Ok(()) };
         let simulator = Simulator::new(stack.gitlab().ok_or(SeedError::NoGitLab)?);
         let id = simulator.start_pipeline(project).await?;
+        self.pipeline = Some(id);
         tell(&format!("pipeline {id} runs"));
         let (pipeline, late) = watch::wait(&simulator, id, self.limit()).await?;
         let ledger = Ledger { aws: stack.aws(), table: seed::output(deployment, "LedgerTableName")? };
@@ -223,11 +243,8 @@ impl Run<'_> {
         let endpoints = match self.stack.take() {
             None => None,
             Some(stack) if self.demo.keep || !stack.is_ours() => {
-                tell(&format!(
-                    "the stack stays; {} tells where, `make stack-down` ends it",
-                    layout.stack_env().display()
-                ));
                 stack.keep();
+                self.stays = true;
                 return left;
             }
             Some(stack) => {
@@ -243,7 +260,8 @@ impl Run<'_> {
         left
     }
 
-    fn sum_up(&self, lines: &mut Lines, took: Duration) -> bool {
+    fn sum_up(&mut self, lines: &mut Lines, took: Duration) -> bool {
+        self.failures.extend(self.demo.unwritten(lines));
         let count = |wanted: fn(&JobLine) -> bool| self.jobs.iter().filter(|job| wanted(job)).count();
         let skipped = |job: &JobLine| job.ok && matches!(job.status.as_str(), "skipped" | "manual");
         let failed = count(|job| !job.ok);
@@ -260,14 +278,31 @@ impl Run<'_> {
         for failure in &self.failures {
             tell(&format!("FAILED: {failure}"));
         }
+        let layout = &self.demo.stack.layout;
+        if self.stays {
+            let kept = Kept { layout, project: self.project.as_ref(), pipeline: self.pipeline, jobs: &self.jobs };
+            tell(&format!("\n{}", kept.commands()));
+        }
         if ok {
             tell(NEXT);
         } else {
-            tell(&format!("logs of the programs: {}", self.demo.stack.layout.at("log").display()));
+            tell(&format!("logs of the programs: {}", layout.at("log").display()));
         }
         let seconds = (took.as_secs_f64() * 10.0).round() / 10.0;
         lines.summary(&Summary { target: "demo", passed, failed, skipped: left_out, seconds, ok });
-        ok
+        let unwritten = self.demo.unwritten(lines);
+        if ok && let Some(failure) = &unwritten {
+            tell(&format!("FAILED: {failure}"));
+        }
+        ok && unwritten.is_none()
+    }
+}
+
+impl Demo {
+    /// That lines are missing in the file, in words.
+    fn unwritten(&self, lines: &mut Lines) -> Option<String> {
+        let path = self.out.clone().unwrap_or_default();
+        lines.failure().map(|source| said(&DemoError::Out { path, source }))
     }
 }
 

@@ -34,12 +34,19 @@ pub(super) async fn python_function(stack: &Stack, deployment: &Deployment) -> R
     Ok(deploy::foreign(stack, &function).await.map_err(UpError::from)?)
 }
 
+/// The project whose pipeline runs.
+#[derive(Clone, Debug)]
+pub(super) struct Project {
+    pub(super) id: u64,
+    pub(super) path: String,
+}
+
 pub(super) async fn seed_project(
     demo: &Demo,
     stack: &Stack,
     deployment: &Deployment,
     python: Option<&str>,
-) -> Result<u64, DemoError> {
+) -> Result<Project, DemoError> {
     let hook = seed::seed(stack, deployment, &[DEFAULT_LANE, PYTHON_LANE], demo.api_token).await?;
     let simulator = Simulator::new(stack.gitlab().ok_or(SeedError::NoGitLab)?);
     let name = format!("demo/pipeline-{}", jiff::Timestamp::now().as_millisecond());
@@ -57,13 +64,13 @@ pub(super) async fn seed_project(
         {"key": "NONCE", "value": demo.nonce.as_deref().unwrap_or("none")},
         {"key": "DEMO_SECRET", "value": "a-secret-that-no-log-shows", "masked": true},
     ]);
-    let project = simulator.create_project(&name, &source.display().to_string(), &variables).await?;
+    let id = simulator.create_project(&name, &source.display().to_string(), &variables).await?;
     let hook = NewHook {
         url: &hook.url,
         host_header: &hook.host_header,
         token: &hook.secret_token,
         signing_token: &hook.signing_token,
     };
-    simulator.create_hook(project, &hook).await?;
-    Ok(project)
+    simulator.create_hook(id, &hook).await?;
+    Ok(Project { id, path: name })
 }

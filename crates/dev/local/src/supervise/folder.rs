@@ -19,14 +19,6 @@ pub(super) fn take(layout: &Layout) -> Result<File, SuperviseError> {
     Ok(file)
 }
 
-/// Whether no supervisor has the folder. The lock is gone with the process that held it.
-pub(super) fn is_free(layout: &Layout) -> bool {
-    match File::open(layout.at("stack.lock")) {
-        Ok(file) => rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok(),
-        Err(_) => true,
-    }
-}
-
 /// Removes what an earlier stack left, and nothing else: the folder may be one that its owner uses for more.
 pub(super) fn clear(layout: &Layout) -> Result<(), SuperviseError> {
     for path in temporary(layout).into_iter().chain([layout.calls(), layout.at("log"), layout.at("jobs")]) {

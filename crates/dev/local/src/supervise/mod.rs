@@ -5,6 +5,7 @@
 //! other end, so the stack ends with its starter, unless that wrote a `K` (keep) before. [`down`] ends a kept one.
 
 pub mod down;
+mod driver;
 mod emulator;
 mod folder;
 mod guarded;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use rustix::process::set_child_subreaper;
 use tokio::io::AsyncReadExt as _;
 
+pub use driver::{Driver, follow};
 pub use record::{Endpoints, GitLab, Record};
 
 use crate::guard::Signals;
@@ -76,6 +78,9 @@ pub enum SuperviseError {
         /// The end of that.
         words: String,
     },
+    /// Whoever started this command is gone.
+    #[error("process {0}, for which this command was to work, is gone; nothing was started")]
+    Orphan(i32),
     /// Something would not end.
     #[error(transparent)]
     Left(#[from] processes::Left),
@@ -101,7 +106,8 @@ pub async fn supervise(layout: &Layout, plan: &Plan) -> Result<(), SuperviseErro
     let _ = rustix::process::setsid();
     set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|errno| SuperviseError::Kernel("becoming the parent of orphans", errno.into()))?;
-    let _lock = folder::take(layout)?;
+    // Never let go of before the process ends: who finds the folder free may rely on nothing being left of us.
+    std::mem::forget(folder::take(layout)?);
     folder::clear(layout)?;
     let mut signals = Signals::new().map_err(|error| SuperviseError::Kernel("listening for signals", error))?;
     let mut programs = Vec::new();

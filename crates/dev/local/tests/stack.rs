@@ -1,0 +1,143 @@
+//! The deployed stack under deliveries that a well-behaved GitLab would not make: doubled, late, reordered.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hyper::Method;
+use runnerless_gitlab::proof::SigningKey;
+use runnerless_local::aws::{DYNAMODB, plain};
+use runnerless_local::deploy::{self, Deployment};
+use runnerless_local::http::Http;
+use runnerless_local::seed::{self, Hook, output};
+use runnerless_local::stack::{Options, Stack};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+const PROJECT: u64 = 41;
+/// A launch that finds no job asks for 20 s, and a cold machine takes its time before.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+struct Deployed {
+    stack: Stack,
+    deployment: Deployment,
+    hook: Hook,
+    http: Http,
+}
+
+impl Deployed {
+    async fn start() -> Self {
+        let options = Options { simulator: true, ..Options::for_tests("stack").unwrap() };
+        let stack = Stack::start(&options).await.unwrap();
+        let parameters = deploy::parameters(&stack.gitlab().unwrap().url);
+        let deployment = deploy::deploy(&stack, &parameters).await.unwrap();
+        let hook = seed::seed(&stack, &deployment, &[seed::DEFAULT_LANE], false).await.unwrap();
+        Self { stack, deployment, hook, http: Http::default() }
+    }
+
+    /// One delivery, signed under a webhook id of its own.
+    async fn deliver(&self, id: &str, job: u64, status: &str, created: jiff::Timestamp) -> u16 {
+        let body = body(job, status, created);
+        let at = jiff::Timestamp::now().as_second().to_string();
+        let key = SigningKey::parse(&self.hook.signing_token).unwrap();
+        let signature = key.sign(id, &at, body.as_bytes());
+        let headers = [
+            ("host", self.hook.host_header.as_str()),
+            ("content-type", "application/json"),
+            ("x-gitlab-event", "Job Hook"),
+            ("webhook-id", id),
+            ("webhook-timestamp", at.as_str()),
+            ("webhook-signature", signature.as_str()),
+        ];
+        let limit = Duration::from_secs(30);
+        self.http.call(Method::POST, &self.hook.url, &headers, Bytes::from(body), limit).await.unwrap().status.as_u16()
+    }
+
+    async fn row(&self, pk: &str) -> Value {
+        let table = output(&self.deployment, "LedgerTableName").unwrap();
+        let input = json!({"TableName": table, "Key": {"pk": {"S": pk}}, "ConsistentRead": true});
+        plain(&self.stack.aws().call(DYNAMODB, "GetItem", &input).await.unwrap()["Item"])
+    }
+
+    async fn job(&self, id: u64) -> Value {
+        self.row(&format!("job#{PROJECT}#{id}")).await
+    }
+
+    /// The invocations of targets that the witness saw.
+    fn invocations(&self) -> usize {
+        let calls = std::fs::read_to_string(self.stack.layout().at("aws-calls.jsonl")).unwrap();
+        calls.lines().filter(|line| line.contains(r#""op":"Invoke""#)).count()
+    }
+
+    /// Looks until the row is as wanted.
+    async fn until(&self, pk: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let row = self.row(pk).await;
+            if wanted(&row) {
+                return row;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{pk} stays {row}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+fn body(job: u64, status: &str, created: jiff::Timestamp) -> String {
+    json!({
+        "object_kind": "build", "ref": "main", "tag": false, "build_id": job, "build_name": "unit",
+        "build_stage": "test", "build_status": status, "build_created_at": created.to_string(),
+        "project_id": PROJECT, "user": null, "runner": null,
+        "project": {"path_with_namespace": "acme/widgets"},
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn doubled_late_and_reordered_deliveries_launch_once_and_move_nothing_back() {
+    let deployed = Deployed::start().await;
+    fifty_deliveries_of_one_transition(&deployed).await;
+    stale_and_reordered(&deployed).await;
+    deployed.stack.stop().await;
+}
+
+/// From two hooks, each delivery under an id of its own, twenty at once.
+async fn fifty_deliveries_of_one_transition(deployed: &Deployed) {
+    let now = jiff::Timestamp::now();
+    for round in [0..20, 20..40, 40..50] {
+        let deliveries = round.map(|n| async move {
+            let hook = if n % 2 == 0 { "group" } else { "project" };
+            deployed.deliver(&format!("{hook}-{n}"), 1, "pending", now).await
+        });
+        let answers = futures_util::future::join_all(deliveries).await;
+        assert!(answers.iter().all(|status| (200..300).contains(status)), "{answers:?}");
+    }
+    let charged = deployed.until(&format!("job#{PROJECT}#1"), |row| row["charge"].is_string()).await;
+    let launch = format!("launch#{}", charged["charge"].as_str().unwrap());
+    let closed = deployed.until(&launch, |row| row["state"] == "closed").await;
+    assert_eq!(closed["end_reason"], "GitLab had no job for this runner", "it asked, and nobody stopped it");
+    assert_eq!(deployed.job(1).await["attempt"], 1, "one charge");
+    assert_eq!(deployed.invocations(), 1, "one invocation in the witness");
+}
+
+async fn stale_and_reordered(deployed: &Deployed) {
+    let now = jiff::Timestamp::now();
+    for (n, status) in ["success", "pending", "created", "running", "pending"].into_iter().enumerate() {
+        assert_eq!(deployed.deliver(&format!("late-{n}"), 2, status, now).await, 200, "{status}");
+    }
+    let row = deployed.job(2).await;
+    assert_eq!(
+        (&row["gitlab_status"], &row["state"], &row["attempt"]),
+        (&json!("success"), &json!("ended"), &json!(0))
+    );
+    let month = now - jiff::SignedDuration::from_hours(31 * 24);
+    assert_eq!(deployed.deliver("resent", 3, "pending", month).await, 200);
+    assert!(deployed.job(3).await.is_null(), "the resend of a month-old pending is counted, not launched");
+    // A job that waits is routed after all of those, so that what they led to has happened before it.
+    assert_eq!(deployed.deliver("after", 4, "pending", now).await, 200);
+    let charged = deployed.until(&format!("job#{PROJECT}#4"), |row| row["charge"].is_string()).await;
+    let launch = format!("launch#{}", charged["charge"].as_str().unwrap());
+    deployed.until(&launch, |row| row["state"] == "polling").await;
+    assert!(deployed.row(&format!("job#{PROJECT}#2")).await["charge"].is_null());
+    assert!(deployed.row(&format!("job#{PROJECT}#3")).await.is_null());
+}
