@@ -30,6 +30,7 @@ fn on_runtime(arguments: Arguments, input: Input<'_>, screen: &mut Screen<'_>) -
 }
 
 /// The environment, read once and only here. What is no text is no setting of ours.
+#[expect(clippy::disallowed_methods, reason = "this is the one place of this program that reads the environment")]
 fn environment() -> Environment {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

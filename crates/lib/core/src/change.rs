@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::id::{JobKey, LaneId, LaunchId};
+use crate::id::{JobKey, LaunchId};
 use crate::job::JobRow;
 use crate::launch::LaunchRow;
 
@@ -151,8 +151,6 @@ pub enum RowKey {
     Job(JobKey),
     /// A launch's row.
     Launch(LaunchId),
-    /// A lane's row.
-    Lane(LaneId),
     /// What a project's foreign runners took, see [`crate::route::Learned`].
     Learned(String),
 }
@@ -164,7 +162,6 @@ impl RowKey {
         match self {
             Self::Job(key) => key.pk(),
             Self::Launch(id) => id.pk(),
-            Self::Lane(id) => id.pk(),
             Self::Learned(pk) => pk.clone(),
         }
     }

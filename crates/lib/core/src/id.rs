@@ -104,14 +104,6 @@ impl LaunchId {
     }
 }
 
-impl LaneId {
-    /// The ledger's primary key of this lane's row: `lane#<lane id>`.
-    #[must_use]
-    pub fn pk(&self) -> String {
-        format!("lane#{}", self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

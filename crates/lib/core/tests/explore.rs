@@ -1,42 +1,51 @@
 //! Every interleaving of two jobs and three launches over the real decisions.
 //!
 //! The world is small: two jobs of one lane at GitLab, launches that start, ask, bind, accept, run and end, hooks that
-//! arrive at any time, in any order, doubled or never, a foreign runner, a cancel, and a budget of misfortunes
-//! (crashes, lost answers). Rows are only ever written by the decisions of `runnerless_core::moves`. In every reachable
-//! state, no running job of ours is killed, none runs twice, none is reported lost while another runner has it, and
-//! from every state with launches left all can still end well. Then each rule is switched off in turn, and the search
-//! must find the disaster: a check that cannot fail shows nothing.
+//! arrive at any time, in any order, doubled or never, the sweep's view of every row, and a budget of misfortunes: a
+//! crash, a 201 that is lost, a runner that is held up between the 201 and the acceptance until its lease or even the
+//! offer is over, a throttle that AWS reports of a call that went through, a foreign runner, a user's cancel. Rows are
+//! only ever written by the decisions of `runnerless_core::moves`. In every reachable state
+//!
+//! - no running job of ours is stopped, accepted twice, or ended by a runner that lost it;
+//! - no job that runs from its 201 on is refused to its runner, but to one that was held up;
+//! - nothing is reported lost while another runner has it, and an accepted job that is lost is reported;
+//! - no launch begins twice, and no job waits for a launch that is not for it;
+//!
+//! and from every state with launches left all can still end well. Then each rule is switched off in turn, and the search
+//! must find what it is for: a check that cannot fail shows nothing.
 
 mod world;
 
 use world::{Broken, Mode, Setup, explore};
 
-const THREE: Setup = Setup { launches: 3, misfortunes: 1 };
-const TWO: Setup = Setup { launches: 2, misfortunes: 2 };
+const WIDE: Setup = Setup { launches: 3, misfortunes: 2 };
+const DEEP: Setup = Setup { launches: 2, misfortunes: 3 };
+/// Enough for each rule's disaster.
+const SMALL: Setup = Setup { launches: 2, misfortunes: 2 };
+
+/// `states` is what the search found when this was written, a little rounded down: a world that became smaller by mistake
+/// shows less than it says.
+fn holds(mode: Mode, setup: Setup, states: usize) {
+    let result = explore(mode, setup, None);
+    assert_eq!(result.disaster, None, "{mode:?} {setup:?}");
+    assert_eq!(result.stuck, None, "{mode:?} {setup:?}");
+    assert!(result.states >= states, "{mode:?} {setup:?}: only {} states", result.states);
+}
 
 #[test]
 fn with_two_phase_commit_every_interleaving_holds() {
-    let result = explore(Mode::TwoPhase, THREE, None);
-    assert_eq!(result.disaster, None);
-    assert_eq!(result.stuck, None);
-    assert!(result.states > 20_000, "only {} states: the world became too small to show anything", result.states);
+    holds(Mode::TwoPhase, WIDE, 2_800_000);
 }
 
 #[test]
 fn without_two_phase_commit_every_interleaving_holds() {
-    let result = explore(Mode::OnePhase, THREE, None);
-    assert_eq!(result.disaster, None);
-    assert_eq!(result.stuck, None);
-    assert!(result.states > 2_000, "only {} states", result.states);
+    holds(Mode::OnePhase, WIDE, 2_100_000);
 }
 
 #[test]
-fn two_misfortunes_on_top_of_each_other_hold() {
-    for mode in [Mode::TwoPhase, Mode::OnePhase] {
-        let result = explore(mode, TWO, None);
-        assert_eq!(result.disaster, None, "{mode:?}");
-        assert_eq!(result.stuck, None, "{mode:?}");
-    }
+fn three_misfortunes_on_top_of_each_other_hold() {
+    holds(Mode::TwoPhase, DEEP, 440_000);
+    holds(Mode::OnePhase, DEEP, 290_000);
 }
 
 #[test]
@@ -44,17 +53,23 @@ fn each_rule_switched_off_breaks_the_world() {
     for (rule, mode) in [
         (Broken::CloseAnyTime, Mode::OnePhase),
         (Broken::AskWithoutBegin, Mode::OnePhase),
+        (Broken::AskAfterWait, Mode::OnePhase),
+        (Broken::BeginTwice, Mode::OnePhase),
+        (Broken::BindOnClosing, Mode::TwoPhase),
+        (Broken::KeepOlderBinding, Mode::TwoPhase),
+        (Broken::CloseBound, Mode::OnePhase),
         (Broken::NoUnbind, Mode::TwoPhase),
+        (Broken::UnbindOthers, Mode::TwoPhase),
         (Broken::NoLimits, Mode::TwoPhase),
-        (Broken::ReportUnconditionally, Mode::TwoPhase),
+        (Broken::ReportOldOffers, Mode::TwoPhase),
+        (Broken::LoseOthers, Mode::TwoPhase),
         (Broken::ReportLate, Mode::TwoPhase),
         (Broken::StopTheChargedLaunch, Mode::OnePhase),
         (Broken::KeepTheLostCharge, Mode::TwoPhase),
+        (Broken::AssignTheNeeded, Mode::TwoPhase),
+        (Broken::BelieveThrottles, Mode::OnePhase),
     ] {
-        let found = [THREE, TWO].into_iter().map(|setup| explore(mode, setup, Some(rule)));
-        assert!(
-            found.into_iter().any(|r| r.disaster.is_some() || r.stuck.is_some()),
-            "{rule:?} off, and nothing broke"
-        );
+        let result = explore(mode, SMALL, Some(rule));
+        assert!(result.disaster.is_some() || result.stuck.is_some(), "{rule:?} off, and nothing broke");
     }
 }

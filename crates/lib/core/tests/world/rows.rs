@@ -1,5 +1,5 @@
 //! Between the world's bits and real rows. What is dropped on the way (reasons, times, revisions, attempt counts) is
-//! what no decision may depend on once it is due; [`apply`] fails when a decision writes anything else.
+//! what no decision may depend on once it is due; [`written`] fails when a decision writes anything else.
 
 use std::sync::OnceLock;
 
@@ -8,11 +8,11 @@ use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::job::{JobEvent, JobFacts, JobRow, JobState};
 use runnerless_core::lane::{Engine, Lane, TagSet};
 use runnerless_core::launch::{LaunchRow, LaunchState};
-use runnerless_core::moves::{Start, charge, record};
+use runnerless_core::moves::{Start, charge};
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::{Millis, Timestamp};
 
-use super::{JobBits, LaunchBits, Runner, World};
+use super::{JobBits, LaunchBits, Ledger};
 
 /// The world's present.
 pub(crate) const NOW: Timestamp = Timestamp(1_789_373_730_000);
@@ -21,6 +21,7 @@ pub(crate) const LATE: Timestamp = Timestamp(NOW.0 + 7_200_000);
 
 const JOB_STATES: [JobState; 5] =
     [JobState::Waiting, JobState::Charged, JobState::Bound, JobState::Foreign, JobState::Ended];
+pub(crate) const CHARGED_JOB: u8 = 1;
 pub(crate) const ENDED: u8 = 4;
 const LAUNCH_STATES: [LaunchState; 6] = [
     LaunchState::Charged,
@@ -30,6 +31,8 @@ const LAUNCH_STATES: [LaunchState; 6] = [
     LaunchState::Closing,
     LaunchState::Closed,
 ];
+pub(crate) const CHARGED: u8 = 0;
+pub(crate) const POLLING: u8 = 2;
 pub(crate) const BOUND: u8 = 3;
 pub(crate) const CLOSING: u8 = 4;
 pub(crate) const CLOSED: u8 = 5;
@@ -45,6 +48,10 @@ fn launch_id(i: u8) -> LaunchId {
 
 fn launch_number(id: &LaunchId) -> u8 {
     id.as_str().parse().expect("the world names launches by number")
+}
+
+fn job_number(key: JobKey) -> u8 {
+    u8::try_from(key.job).expect("the world's jobs have small numbers")
 }
 
 pub(crate) fn lane() -> Lane {
@@ -73,8 +80,8 @@ pub(crate) fn start(i: u8) -> Start {
 }
 
 /// A job's real row.
-pub(crate) fn job(world: &World, k: u8) -> Option<JobRow> {
-    let bits = world.jobs[usize::from(k)]?;
+pub(crate) fn job(ledger: &Ledger, k: u8) -> Option<JobRow> {
+    let bits = ledger.jobs[usize::from(k)]?;
     let mut row = JobRow::new(key(k), NOW);
     row.gitlab_status = JobStatus::parse(STATUSES[usize::from(bits.status)]);
     row.state = JOB_STATES[usize::from(bits.state)];
@@ -85,7 +92,7 @@ pub(crate) fn job(world: &World, k: u8) -> Option<JobRow> {
     Some(row)
 }
 
-/// A launch that was just charged. Made once: the search asks for millions.
+/// A launch that was just charged.
 fn charged() -> LaunchRow {
     static ROW: OnceLock<LaunchRow> = OnceLock::new();
     let make = || {
@@ -98,68 +105,59 @@ fn charged() -> LaunchRow {
 }
 
 /// A launch's real row: a charged one, with the bits' values.
-pub(crate) fn launch(world: &World, i: u8) -> LaunchRow {
-    let bits = world.launches[usize::from(i)].expect("a launch that exists");
+pub(crate) fn launch(ledger: &Ledger, i: u8) -> Option<LaunchRow> {
+    let bits = ledger.launches[usize::from(i)]?;
     let mut row = charged();
     row.launch = launch_id(i);
     row.state = LAUNCH_STATES[usize::from(bits.state)];
     row.charged_to = bits.charged_to.map(key);
     row.bound_job = bits.bound.map(key);
     row.accepted = bits.accepted;
-    row.claim = bits.runner.began.then(|| "c".to_owned());
+    row.claim = bits.claimed.then(|| "first".to_owned());
     row.lease_until = NOW + Millis::secs(60);
     row.times.bound_at = bits.bound.map(|_| NOW);
-    row
+    Some(row)
 }
 
-/// Writes a plan into the world.
-pub(crate) fn apply(world: &World, plan: &Plan) -> World {
-    let mut next = *world;
+/// The rows that a plan writes.
+pub(crate) fn written(plan: &Plan) -> Ledger {
+    let mut rows = Ledger::default();
     for change in &plan.changes {
         let Write::Put(item) = &change.write else { continue };
         if change.pk.starts_with("job#") {
             let row: JobRow = decode(item).expect("our own row");
-            next.jobs[usize::try_from(row.job_id).expect("small")] = Some(job_bits(&row));
+            rows.jobs[usize::from(job_number(row.key()))] = Some(job_bits(&row));
         } else {
             let row: LaunchRow = decode(item).expect("our own row");
-            let i = usize::from(launch_number(&row.launch));
-            let runner = next.launches[i].map_or_else(Runner::default, |bits| bits.runner);
-            next.launches[i] = Some(launch_bits(&row, runner));
+            rows.launches[usize::from(launch_number(&row.launch))] = Some(launch_bits(&row));
         }
     }
-    next
+    rows
 }
 
 fn job_bits(row: &JobRow) -> JobBits {
     // Unserved and waiting differ only in how long they wait, and here all waits end.
     let state = if row.state == JobState::Unserved { JobState::Waiting } else { row.state };
-    let position = |found: Option<usize>| u8::try_from(found.expect("a state of the world")).expect("small");
+    // A binding can be ahead of every hook.
+    let unknown = (row.gitlab_status.as_str() == "none").then_some(0);
     JobBits {
-        status: position(
-            STATUSES
-                .iter()
-                .position(|name| *name == row.gitlab_status.as_str())
-                .or((row.gitlab_status.as_str() == "none").then_some(0)),
-        ),
-        state: position(JOB_STATES.iter().position(|known| *known == state)),
+        status: small(STATUSES.iter().position(|name| *name == row.gitlab_status.as_str()).or(unknown)),
+        state: small(JOB_STATES.iter().position(|known| *known == state)),
         charge: row.charge.as_ref().map(launch_number),
         launch: row.launch.as_ref().map(launch_number),
     }
 }
 
-fn launch_bits(row: &LaunchRow, runner: Runner) -> LaunchBits {
-    let small = |key: JobKey| u8::try_from(key.job).expect("small");
-    let state = LAUNCH_STATES.iter().position(|known| *known == row.state).expect("a known state");
+fn launch_bits(row: &LaunchRow) -> LaunchBits {
     LaunchBits {
-        state: u8::try_from(state).expect("small"),
-        charged_to: row.charged_to.map(small),
-        bound: row.bound_job.map(small),
+        state: small(LAUNCH_STATES.iter().position(|known| *known == row.state)),
+        charged_to: row.charged_to.map(job_number),
+        bound: row.bound_job.map(job_number),
+        claimed: row.claim.is_some(),
         accepted: row.accepted,
-        runner,
     }
 }
 
-/// What a hook changes.
-pub(crate) fn hook(world: &World, k: u8, status: u8) -> World {
-    apply(world, &record(job(world, k).as_ref(), &event(k, status), NOW).plan)
+fn small(position: Option<usize>) -> u8 {
+    u8::try_from(position.expect("a value of the world")).expect("small")
 }
