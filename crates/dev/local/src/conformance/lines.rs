@@ -11,12 +11,14 @@ use serde_json::{Value, json};
 #[derive(Debug)]
 pub(super) struct Lines {
     file: Option<File>,
+    /// Why the file lacks lines.
+    failed: Option<io::Error>,
 }
 
 impl Lines {
     /// Standard output, and `out` from its beginning.
     pub(super) fn new(out: Option<&Path>) -> io::Result<Self> {
-        Ok(Self { file: out.map(File::create).transpose()? })
+        Ok(Self { file: out.map(File::create).transpose()?, failed: None })
     }
 
     /// A case's line. Nothing but the job's own log and folders ever changes.
@@ -41,7 +43,16 @@ impl Lines {
         let mut output = io::stdout().lock();
         let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
         if let Some(file) = &mut self.file {
-            let _ = file.write_all(text.as_bytes());
+            let written = file.write_all(text.as_bytes());
+            self.failed = self.failed.take().or(written.err());
         }
+    }
+
+    /// Whether the file has every line.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub(super) fn finish(self) -> io::Result<()> {
+        self.failed.map_or(Ok(()), Err)
     }
 }

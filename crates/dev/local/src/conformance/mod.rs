@@ -129,6 +129,7 @@ async fn run_all(wish: &Conformance) -> Result<bool, ConformanceError> {
     }
     let failed = files.len() - passed;
     lines.summary(passed, failed, began.elapsed());
+    lines.finish().map_err(at(wish.out.as_deref().unwrap_or(&folder)))?;
     Ok(failed == 0)
 }
 
