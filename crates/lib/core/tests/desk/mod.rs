@@ -1,5 +1,7 @@
 //! A ledger in memory for whole lives: each move loads its rows, decides, and is applied on its conditions or not at all.
 
+#![allow(dead_code, reason = "each test file uses what it needs of this module")]
+
 use std::collections::BTreeMap;
 
 use runnerless_core::change::{Expect, Item, Plan, Write, decode};
@@ -23,6 +25,11 @@ pub(crate) fn secs(n: i64) -> Timestamp {
 
 pub(crate) fn key(job: u64) -> JobKey {
     JobKey { project: 380, job }
+}
+
+/// A row's name for a launch.
+pub(crate) fn id(launch: &str) -> Option<LaunchId> {
+    Some(LaunchId::new(launch))
 }
 
 fn event(job: u64, status: &str) -> JobEvent {
