@@ -149,7 +149,8 @@ fn for_waiting(waiting: &[&JobRow], loaded: &Loaded, now: Timestamp) -> Vec<Plan
     need(&asked, &spare).into_iter().map(planned).collect()
 }
 
-fn is_spare(launch: &LaunchRow, jobs: &HashMap<JobKey, JobRow>) -> bool {
+/// Whether a launch can still take a job, and its own needs it no more.
+pub(crate) fn is_spare(launch: &LaunchRow, jobs: &HashMap<JobKey, JobRow>) -> bool {
     let needed = |key: &JobKey| {
         let job = jobs.get(key);
         job.is_some_and(|job| job.state == JobState::Charged && job.charge.as_ref() == Some(&launch.launch))
