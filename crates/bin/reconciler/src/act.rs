@@ -14,7 +14,7 @@ use runnerless_router::{Launched, Ports, Routed, Router, Rules, start_target};
 use serde_json::json;
 
 use crate::SERVICE;
-use crate::plan::{Action, is_spare};
+use crate::plan::Action;
 use crate::report::Result;
 
 /// Does one thing, and says what came of it.
@@ -57,16 +57,12 @@ async fn give<P: Ports>(
 ) -> std::result::Result<Result, AwsError> {
     let rows = ports.ledger().load(&[RowKey::Job(key), RowKey::Launch(id.clone())]).await?;
     let (Some(job), Some(launch)) = (rows.job(key)?, rows.launch(id)?) else { return Ok(gone()) };
-    // Another sweep may have given it away since this one planned. Whoever does writes the launch's row, so that what is
-    // read here after that row holds for as long as its revision does.
+    // After the launch: see `assign`.
     let owner = match launch.charged_to {
         Some(owner) => ports.ledger().load(&[RowKey::Job(owner)]).await?.job(owner)?,
         None => None,
     };
-    if !is_spare(&launch, &owner.map(|job| (job.key(), job)).into_iter().collect()) {
-        return Ok(gone());
-    }
-    match assign(&job, &launch, now) {
+    match assign(&job, &launch, owner.as_ref(), now) {
         Ok(Some(plan)) => write(ports, &plan).await,
         Ok(None) => Ok(gone()),
         Err(why) => Ok(Result::NotNeeded(why.to_string())),

@@ -24,12 +24,19 @@ pub struct Loaded {
     pub jobs: HashMap<JobKey, JobRow>,
     /// The due ones among them, the most urgent first.
     pub due: Vec<JobKey>,
-    /// Every live launch.
+    /// Every live launch, and those that the jobs name.
     pub launches: HashMap<LaunchId, LaunchRow>,
     /// Rows that cannot be read: reported, and left alone.
     pub unreadable: Vec<String>,
     /// Whether more was due than one run looks at.
     pub more: bool,
+}
+
+impl Loaded {
+    /// The launches that are not over.
+    pub(crate) fn live(&self) -> impl Iterator<Item = &LaunchRow> {
+        self.launches.values().filter(|launch| launch.state != LaunchState::Closed)
+    }
 }
 
 /// Loads.
@@ -70,9 +77,8 @@ pub(crate) async fn recount(ledger: &impl Ledger, loaded: &Loaded) -> Result<(),
     if loaded.more {
         return Ok(());
     }
-    let live = loaded.launches.values().filter(|launch| launch.state != LaunchState::Closed);
     let mut counts: BTreeMap<String, u64> = BTreeMap::from([(STACK.to_owned(), 0)]);
-    for launch in live {
+    for launch in loaded.live() {
         for name in [launch.lane.as_str(), STACK] {
             *counts.entry(name.to_owned()).or_insert(0) += 1;
         }

@@ -6,7 +6,7 @@ use runnerless_core::change::Plan;
 use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::job::{JobRow, JobState};
 use runnerless_core::launch::LaunchRow;
-use runnerless_core::moves::{DueJob, DueLaunch, End, due_job, due_launch, may_charge};
+use runnerless_core::moves::{DueJob, DueLaunch, End, due_job, due_launch, is_free, may_charge};
 use runnerless_core::need::{Answer, WaitingJob, need};
 use runnerless_core::time::Timestamp;
 
@@ -139,21 +139,13 @@ fn for_waiting(waiting: &[&JobRow], loaded: &Loaded, now: Timestamp) -> Vec<Plan
             tags: job.tags.clone(),
         })
         .collect();
+    let owner_of = |launch: &LaunchRow| launch.charged_to.and_then(|key| loaded.jobs.get(&key));
     let mut spare: Vec<LaunchRow> =
-        loaded.launches.values().filter(|launch| is_spare(launch, &loaded.jobs)).cloned().collect();
+        loaded.launches.values().filter(|launch| is_free(launch, owner_of(launch))).cloned().collect();
     spare.sort_by(|one, other| one.launch.cmp(&other.launch));
     let planned = |(key, answer)| match answer {
         Answer::Spare(launch) => planned_for(Action::Assign(key, launch), "a launch under way lost its own job"),
         Answer::Launch => planned_for(Action::Route(key), "it waits without a launch"),
     };
     need(&asked, &spare).into_iter().map(planned).collect()
-}
-
-/// Whether a launch can still take a job, and its own needs it no more.
-pub(crate) fn is_spare(launch: &LaunchRow, jobs: &HashMap<JobKey, JobRow>) -> bool {
-    let needed = |key: &JobKey| {
-        let job = jobs.get(key);
-        job.is_some_and(|job| job.state == JobState::Charged && job.charge.as_ref() == Some(&launch.launch))
-    };
-    launch.is_unbound_live() && !launch.charged_to.as_ref().is_some_and(needed)
 }

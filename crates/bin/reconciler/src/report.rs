@@ -68,7 +68,7 @@ impl Report {
     pub(crate) fn new(loaded: &Loaded, dry_run: bool) -> Self {
         Self {
             dry_run,
-            live_launches: loaded.launches.len(),
+            live_launches: loaded.live().count(),
             due_jobs: loaded.due.len(),
             unreadable: loaded.unreadable.clone(),
             more: loaded.more,

@@ -40,7 +40,9 @@ fn the_launch_of_a_cancelled_job_is_given_to_one_that_waits() {
     desk.hook(2, "pending", secs(3));
     desk.launched(2, "l-2", secs(3)).unwrap();
     desk.fruitless("l-2", secs(20));
-    let plan = assign(&desk.job(2), &desk.launch("l-1"), secs(30)).unwrap().expect("the launch can serve it");
+    let plan = assign(&desk.job(2), &desk.launch("l-1"), Some(&desk.job(1)), secs(30))
+        .unwrap()
+        .expect("the launch can serve it");
     desk.apply(&plan);
     assert_eq!((desk.job(2).charge, desk.launch("l-1").charged_to), (id("l-1"), Some(key(2))));
     desk.begin("l-1", secs(31)).unwrap();

@@ -5,7 +5,7 @@ use crate::id::{JobKey, LaunchId};
 use crate::job::{JobRow, JobState};
 use crate::launch::{LaunchRow, LaunchState};
 use crate::limits;
-use crate::moves::charge::{NotCharged, may_charge};
+use crate::moves::assign::assigned;
 use crate::time::Timestamp;
 
 /// The rows that a binding looks at, read consistently before it is decided.
@@ -100,30 +100,6 @@ fn recharge(a: &JobRow, spare: Option<&LaunchRow>, now: Timestamp) -> Vec<Change
     job.enter(JobState::Waiting, now, "its launch got another job");
     job.due_at(now);
     put(Some(a), job).into_iter().collect()
-}
-
-fn assigned(job: &JobRow, spare: &LaunchRow, why: &str, now: Timestamp) -> Vec<Change> {
-    let mut after = job.clone();
-    after.charge = Some(spare.launch.clone());
-    after.enter(JobState::Charged, now, format!("{why}; launch {} is free for it", spare.launch));
-    after.due_at(spare.lease_until);
-    let mut launch = spare.clone();
-    launch.charged_to = Some(job.key());
-    put(Some(job), after).into_iter().chain(put(Some(spare), launch)).collect()
-}
-
-/// Charges a spare launch, one whose own job needs it no more, to a waiting job: what the sweep does with the answers
-/// of [`crate::need`].
-///
-/// # Errors
-/// The job is not to be charged (now). `Ok(None)` when the launch can take no job any more.
-pub fn assign(job: &JobRow, spare: &LaunchRow, now: Timestamp) -> Result<Option<Plan>, NotCharged> {
-    may_charge(job, now)?;
-    if !spare.is_unbound_live() || !spare.can_serve(job.lane.as_ref(), job.tags.as_ref()) {
-        return Ok(None);
-    }
-    let why = "a launch under way lost its own job";
-    Ok(Some(Plan { changes: assigned(job, spare, why, now), reason: why.to_owned() }))
 }
 
 #[cfg(test)]

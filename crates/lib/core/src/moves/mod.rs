@@ -8,6 +8,7 @@
 //!
 //! `tests/explore.rs` drives these very functions through every interleaving of two jobs and three launches.
 
+mod assign;
 mod begin;
 mod bind;
 mod charge;
@@ -18,8 +19,9 @@ mod overdue;
 mod record;
 mod settle;
 
+pub use assign::{assign, is_free};
 pub use begin::{BeginRefused, RenewRefused, begin, renew};
-pub use bind::{BindRefused, BindRows, assign, bind};
+pub use bind::{BindRefused, BindRows, bind};
 pub use charge::{NotCharged, Start, charge, hold, may_charge, not_ours, started};
 pub use close::{CloseRefused, End, Evidence, close, conclude};
 pub use give_back::{GiveBackRows, give_back};

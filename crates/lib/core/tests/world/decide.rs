@@ -112,7 +112,8 @@ fn seen(ledger: &Ledger, ask: Ask) -> Ledger {
     let named = |k: u8| ledger.jobs[usize::from(k)].and_then(|job| job.charge.or(job.launch));
     let (jobs, launches): (&[u8], [Option<u8>; 2]) = match ask {
         Ask::Hook { k, .. } | Ask::Charge { k, .. } => (&[k], [None; 2]),
-        Ask::Assign { k, i } | Ask::Settle { k, i } => (&[k], [Some(i), None]),
+        Ask::Settle { k, i } => (&[k], [Some(i), None]),
+        Ask::Assign { i, .. } => (&[0, 1], [Some(i), None]),
         Ask::DueJob { k } => (&[k], [named(k), None]),
         Ask::Started { i } | Ask::Begin { i, .. } | Ask::Renew { i } => (&[], [Some(i), None]),
         Ask::DueLaunch { i, .. } | Ask::Close { i, .. } => (&[], [Some(i), None]),
@@ -139,7 +140,9 @@ fn decide(broken: Option<Broken>, rows: &Ledger, ask: Ask) -> Answer {
             let plan = job(k).and_then(|job| charge(&job, &rows::lane(), rows::start(i), "due", LATE).ok());
             maybe(plan)
         }
-        Ask::Assign { k, i } => maybe(job(k).and_then(|job| assign(&job, &launch(i), LATE).ok().flatten())),
+        Ask::Assign { k, i } => {
+            maybe(job(k).and_then(|job| assigns(off(Broken::AssignTheNeeded), rows, &job, &launch(i))))
+        }
         Ask::DueJob { k } => look_at_job(rows, k),
         Ask::Settle { k, i } => settles(off(Broken::StopTheChargedLaunch), job(k), launch(i)),
         Ask::Started { i } => maybe(started(&launch(i), NOW)),
@@ -209,6 +212,12 @@ fn row_of(rows: &Ledger, key: JobKey) -> Option<JobRow> {
 /// The job that a launch is charged to, if that is not `k`.
 fn other(rows: &Ledger, launch: &LaunchRow, k: u8) -> Option<JobRow> {
     launch.charged_to.filter(|key| *key != rows::key(k)).and_then(|key| row_of(rows, key))
+}
+
+/// The sweep reads the row of the job that the launch is charged to.
+fn assigns(blindly: bool, rows: &Ledger, job: &JobRow, launch: &LaunchRow) -> Option<Plan> {
+    let owner = launch.charged_to.filter(|_| !blindly).and_then(|key| row_of(rows, key));
+    assign(job, launch, owner.as_ref(), LATE).ok().flatten()
 }
 
 fn look_at_job(rows: &Ledger, k: u8) -> Answer {

@@ -2,8 +2,8 @@
 
 use super::{Rules, gl, label, process, push_changed, sweep, with_process};
 use crate::world::decide::{Ask, How, Verdict};
-use crate::world::rows::{CHARGED_JOB, ENDED, POLLING};
-use crate::world::{Broken, GlStatus, Ledger, Process, Step, World};
+use crate::world::rows::ENDED;
+use crate::world::{Broken, GlStatus, Process, Step, World};
 
 const HOOKS: [&str; 3] = ["hook: pending is", "hook: running is", "hook: over is"];
 
@@ -42,21 +42,12 @@ fn looked_at(rules: &Rules, world: &World, k: u8, out: &mut Vec<Step>) {
         return;
     }
     for i in 0..3 {
-        let free = is_spare(&world.ledger, i) || rules.off(Broken::AssignTheNeeded);
         if world.ledger.launches[usize::from(i)].is_some()
-            && free
             && let (Verdict::Yes, next) = rules.ask(world, Ask::Assign { k, i })
         {
             out.push(Step::To(label("is given to").of(i).job(k), next));
         }
     }
-}
-
-/// Whether the launch is under way and the job that it was started for needs it no more.
-fn is_spare(ledger: &Ledger, i: u8) -> bool {
-    let Some(launch) = ledger.launches[usize::from(i)].filter(|launch| launch.state <= POLLING) else { return false };
-    let own = launch.charged_to.and_then(|k| ledger.jobs[usize::from(k)]);
-    !own.is_some_and(|job| job.state == CHARGED_JOB && job.charge == Some(i))
 }
 
 /// The end of a job stops the launch that its row names.
