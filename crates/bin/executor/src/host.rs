@@ -1,10 +1,13 @@
 //! What the engine's moves become in the ledger.
 
 use runnerless_aws::book::Book;
+use runnerless_aws::job_token::TokenSeal;
 use runnerless_aws::ports::Ledger;
 use runnerless_core::event::JobHint;
 use runnerless_core::id::{JobKey, LaunchId};
-use runnerless_core::time::Timestamp;
+use runnerless_core::moves::Got;
+use runnerless_core::sealed::SealedToken;
+use runnerless_core::time::{Millis, Timestamp};
 use runnerless_engine::{BindRefused, Host, JobIds};
 use runnerless_gitlab::protocol::Secret;
 use tokio::sync::watch;
@@ -18,6 +21,10 @@ pub(crate) struct LaunchHost<'a, L> {
     pub(crate) launch: &'a LaunchId,
     pub(crate) hint: Option<&'a JobHint>,
     pub(crate) clock: fn() -> Timestamp,
+    /// The lane's token, under which the job's is sealed.
+    pub(crate) lane_token: &'a Secret,
+    /// How often this process gives a sign of life.
+    pub(crate) beat: Millis,
     /// Told when the job is accepted.
     pub(crate) accepted: watch::Sender<bool>,
 }
@@ -31,12 +38,28 @@ impl<L> LaunchHost<'_, L> {
     }
 }
 
+impl<L> LaunchHost<'_, L> {
+    /// The job's token for the launch's row. Without it the job runs all the same, and is not reported should this process
+    /// die.
+    fn sealed(&self, job: JobKey, token: &Secret) -> Option<SealedToken> {
+        let sealed =
+            TokenSeal::new(self.lane_token.expose(), self.launch).and_then(|seal| seal.seal(job, token.expose()));
+        sealed
+            .inspect_err(|error| {
+                let (launch, error) = (self.launch.as_str(), error.to_string());
+                tracing::error!(target: "runnerless", service = "executor", "launch.id" = launch, error, "the job's token is not kept");
+            })
+            .ok()
+    }
+}
+
 impl<L: Ledger> Host for LaunchHost<'_, L> {
-    async fn bind(&self, job: &JobIds) -> Result<(), BindRefused> {
+    async fn bind(&self, job: &JobIds, token: &Secret) -> Result<(), BindRefused> {
         let Some(key) = self.key(job) else {
             return Err(BindRefused("GitLab's description of the job names no project".to_owned()));
         };
-        let bound = Book(self.ledger).bind(self.launch, key, (self.clock)()).await;
+        let got = Got { job: key, job_token: self.sealed(key, token), beat_ms: Some(self.beat) };
+        let bound = Book(self.ledger).bind(self.launch, got, (self.clock)()).await;
         bound.map_err(|error| BindRefused(chain(&error)))?;
         let (launch, job) = (self.launch.as_str(), key.to_string());
         tracing::info!(target: "runnerless", service = "executor", "launch.id" = launch, "job.key" = job, "bound");
@@ -53,7 +76,7 @@ impl<L: Ledger> Host for LaunchHost<'_, L> {
         }
     }
 
-    async fn accepted(&self, _job: &JobIds, _token: &Secret) {
+    async fn accepted(&self, _job: &JobIds) {
         self.accepted.send_replace(true);
     }
 }

@@ -10,6 +10,7 @@ mod folder;
 mod function;
 mod heartbeat;
 mod host;
+mod introduce;
 mod outcome;
 mod served;
 mod surroundings;

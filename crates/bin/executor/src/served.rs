@@ -8,14 +8,17 @@ use runnerless_aws::book::{Book, MoveError};
 use runnerless_aws::ports::{Ledger, Parameters};
 use runnerless_aws::{AwsError, runner_token, runner_token_name};
 use runnerless_core::chain::chain;
+use runnerless_core::change::RowKey;
 use runnerless_core::event::LaunchEvent;
+use runnerless_core::id::LaunchId;
 use runnerless_core::launch::LaunchRow;
 use runnerless_core::limits;
-use runnerless_core::moves::End;
-use runnerless_core::time::Timestamp;
+use runnerless_core::moves::{BeginRefused, End, Evidence};
+use runnerless_core::time::{Millis, Timestamp};
 use runnerless_engine::{self as engine, JobIds, JobReport, Reported, RunConfig, WorkRoot, run_one, stop_channel};
 use runnerless_gitlab::protocol::{Client, Secret};
 use runnerless_lambda_kit::{Call, metrics, token};
+use runnerless_lost::{LostJobs, Written};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -23,6 +26,7 @@ use crate::error::Error;
 use crate::folder::LaunchFolder;
 use crate::heartbeat::Heartbeat;
 use crate::host::LaunchHost;
+use crate::introduce::introduce;
 use crate::outcome::{Ended, Outcome};
 use crate::surroundings::{Settings, Terms};
 
@@ -65,6 +69,9 @@ pub async fn handle<L: Ledger, P: Parameters>(
         Err(MoveError::Ledger(error)) => return Err(Error::NotBegun(error)),
         Err(gone @ (MoveError::Refused(_) | MoveError::NoLaunch(_))) => {
             let (id, reason) = (event.launch.as_str(), gone.to_string());
+            if let MoveError::Refused(BeginRefused::Begun) = gone {
+                owner_may_be_lost(ports, settings, &event.launch).await?;
+            }
             tracing::info!(target: "runnerless", service = "executor", "launch.id" = id, reason, "not ours to serve");
             return Ok(Outcome::without_job(Ended::Gone, reason));
         }
@@ -79,6 +86,23 @@ pub async fn handle<L: Ledger, P: Parameters>(
         folder.remove();
     }
     served.answer
+}
+
+/// Another delivery of this event began the launch. Should that one be silent for longer than its lease, its job is
+/// reported here and now.
+async fn owner_may_be_lost<L: Ledger, P: Parameters>(
+    ports: &Ports<'_, L, P>,
+    settings: &Settings,
+    launch: &LaunchId,
+) -> Result<(), Error> {
+    let Ok(reporter) = ports.gitlab else { return Ok(()) };
+    let parameter_path = &settings.parameter_path;
+    let jobs = LostJobs { ledger: ports.ledger, parameters: ports.parameters, parameter_path, reporter };
+    match jobs.lose(launch, Evidence::RowOnly, (ports.clock)()).await.map_err(Error::NotBegun)? {
+        Written::NotLost(_) => {}
+        Written::Lost(told) => metrics::lost("executor", launch, told.job(), &told.sentence()),
+    }
+    Ok(())
 }
 
 /// What is left to say when the work is over.
@@ -166,10 +190,19 @@ impl<L: Ledger, P: Parameters> Serving<'_, L, P> {
             Err(why) => return Err(Served::failed(Error::Client(why.clone()))),
         };
         let root = &self.settings.parameter_path;
-        match runner_token(self.ports.parameters, root, self.launch.engine, &self.launch.lane).await {
-            Ok(token) => Ok((client, Secret::new(token.as_str()))),
-            Err(error) => Err(Served { end: Some(error.end()), answer: Err(error.into()) }),
-        }
+        let (ledger, lane) = (self.ports.ledger, &self.launch.lane);
+        let asked_before = [RowKey::Lane(lane.clone())];
+        let (token, rows) = tokio::join!(
+            runner_token(self.ports.parameters, root, self.launch.engine, lane),
+            ledger.load(&asked_before),
+        );
+        let token = match token {
+            Ok(token) => Secret::new(token.as_str()),
+            Err(error) => return Err(Served { end: Some(error.end()), answer: Err(error.into()) }),
+        };
+        let known = rows.ok().and_then(|rows| rows.own_runner(lane));
+        introduce(ledger, client, self.launch, &token, known.as_ref(), self.began).await;
+        Ok((client, token))
     }
 
     fn terms(&self, token: Secret) -> Terms {
@@ -193,9 +226,10 @@ impl<L: Ledger, P: Parameters> Serving<'_, L, P> {
         let (handle, stop) = stop_channel();
         let (accepting, accepted) = watch::channel(false);
         let (ledger, clock, launch) = (self.ports.ledger, self.ports.clock, &self.launch.launch);
-        let heartbeat =
-            Heartbeat { ledger, launch, clock, every: self.settings.renew_every, lost: AtomicBool::new(false) };
-        let host = LaunchHost { ledger, launch, hint: self.event.job_hint.as_ref(), clock, accepted: accepting };
+        let heartbeat = Heartbeat { ledger, launch, clock, every: self.settings.beat, lost: AtomicBool::new(false) };
+        let beat = Millis(i64::try_from(self.settings.beat.as_millis()).unwrap_or(i64::MAX));
+        let hint = self.event.job_hint.as_ref();
+        let host = LaunchHost { ledger, launch, hint, clock, lane_token: &config.token, beat, accepted: accepting };
         let terminated = async {
             terminated.await;
             handle.stop();
@@ -256,7 +290,11 @@ fn ran(report: &JobReport, job: &str, lost: bool) -> Served {
         Reported::No(why) => Some(format!("GitLab was not told: {why}")),
     };
     let reason = told.map_or_else(|| how.clone(), |told| format!("{how}; {told}"));
-    let end = Some(End::JobDone(format!("job {job} is done: {reason}")));
+    let done = format!("job {job} is done: {reason}");
+    let end = Some(match &report.reported {
+        Reported::No(_) => End::Untold(done),
+        Reported::Acknowledged | Reported::EndedThere => End::JobDone(done),
+    });
     let answer = match &report.reported {
         Reported::No(why) if !lost => Err(Error::NotReported { job: job.to_owned(), why: why.clone() }),
         _ => {

@@ -40,8 +40,8 @@ pub struct Settings {
     pub runner_name: String,
     /// The job's shells' environment.
     pub environment: Environment,
-    /// The pause between two renewals of the lease.
-    pub renew_every: Duration,
+    /// The pause between two signs of life of a launch with a job.
+    pub beat: Duration,
 }
 
 impl Settings {
@@ -55,7 +55,7 @@ impl Settings {
             images: config.images,
             runner_name: config.function_name.clone(),
             environment: Environment { path: path(&config.path), lang: LANG.to_owned(), user: user_name() },
-            renew_every: length(limits::RENEW_EVERY),
+            beat: length(limits::BEAT),
         }
     }
 }
@@ -156,7 +156,7 @@ mod tests {
             images: ImagePolicy::Fail,
             runner_name: String::new(),
             environment: Environment { path: String::new(), lang: String::new(), user: String::new() },
-            renew_every: Duration::from_secs(60),
+            beat: Duration::from_secs(60),
         };
         let terms = |wait_s| Terms {
             token: Secret::new("t"),

@@ -3,13 +3,19 @@
 
 mod support;
 
+use runnerless_aws::book::Book;
+use runnerless_aws::job_token::TokenSeal;
+use runnerless_core::event::nonce_sha256;
 use runnerless_core::job::JobState;
 use runnerless_core::launch::LaunchState;
+use runnerless_core::limits;
+use runnerless_core::moves::Got;
+use runnerless_core::time::Millis;
 use runnerless_executor::{Ended, Error};
-use runnerless_lambda_kit::Named as _;
+use runnerless_lambda_kit::{Named as _, now};
 use serde_json::json;
 use support::coordinator::status;
-use support::{NONCE, RUNNER_TOKEN, World, job, key, token_parameter};
+use support::{JOB_TOKEN, NONCE, RUNNER_TOKEN, World, job, key, token_parameter};
 
 #[test]
 fn a_launch_for_one_job_that_gets_another_binds_and_runs_that() {
@@ -228,13 +234,13 @@ fn an_event_that_is_none_and_a_ledger_that_is_away_fail_before_anything_happens(
 }
 
 #[test]
-fn an_end_that_gitlab_does_not_take_is_our_failure_and_the_launch_ends() {
+fn an_end_that_gitlab_does_not_take_is_our_failure_and_is_owed() {
     let world = World::new(Some(job(1, &["echo first"])));
     world.coordinator.fault("PUT", [status(200), status(404)]);
     world.charged(1, "l-1");
     let error = world.invoke(world.event("l-1")).unwrap_err();
     assert!(matches!(error, Error::NotReported { .. }), "{error}");
-    assert_eq!(world.launch_row("l-1").state, LaunchState::Closed);
+    assert!(world.launch_row("l-1").owes_report(), "the sweep tells GitLab that the job failed");
 }
 
 #[test]
@@ -272,4 +278,69 @@ fn only_an_environment_of_its_own_is_called_disposable() {
         let log = world.log();
         assert!(log.contains(&format!("{on}=true")) && !log.contains(off), "{tenant:?}: {log}");
     }
+}
+
+#[test]
+fn a_bound_launch_keeps_its_jobs_token_sealed_and_its_end_erases_it() {
+    let world = World::new(None);
+    let go = world.signal_file();
+    world.coordinator.add_job(job(1, &["echo first", &format!("until [ -e {} ]; do sleep 0.05; done", go.display())]));
+    world.charged(1, "l-1");
+    let outcome = world.invoke_beside(world.event("l-1"), |_terminate| {
+        world.wait_for_log("first");
+        let row = world.launch_row("l-1");
+        let seal = TokenSeal::new(RUNNER_TOKEN, &row.launch).unwrap();
+        assert_eq!(seal.open(key(1), &row.job_token.unwrap()).unwrap().as_str(), JOB_TOKEN);
+        assert_eq!(row.beat_ms, Some(Millis(60)), "it says how often it gives a sign of life");
+        assert!(!format!("{:?}", world.ledger.items()).contains(JOB_TOKEN), "nobody reads it from the table");
+        std::fs::write(&go, "").unwrap();
+    });
+    assert_eq!(outcome.unwrap().outcome, Ended::Ran);
+    assert_eq!(world.launch_row("l-1").job_token, None);
+}
+
+#[test]
+fn a_second_delivery_reports_the_job_of_a_first_that_is_silent_and_leaves_one_that_lives_alone() {
+    let world = World::new(None);
+    world.charged(1, "l-1");
+    let row = world.launch_row("l-1");
+    let book = Book(&world.ledger);
+    let long_ago = now() - limits::HEARTBEAT_LEASE;
+    support::block(async {
+        book.begin(&row.launch, &nonce_sha256(NONCE), "first", now()).await.unwrap();
+        let job_token = TokenSeal::new(RUNNER_TOKEN, &row.launch).unwrap().seal(key(1), JOB_TOKEN).ok();
+        book.bind(&row.launch, Got { job: key(1), job_token, beat_ms: None }, now()).await.unwrap();
+        book.renew(&row.launch, now()).await.unwrap();
+    });
+    world.hook(1, "running");
+    assert_eq!(world.invoke(world.event("l-1")).unwrap().outcome, Ended::Gone);
+    assert!(world.coordinator.puts().is_empty(), "it lives");
+    support::block(book.renew(&row.launch, long_ago)).unwrap();
+    let outcome = world.invoke(world.event("l-1")).unwrap();
+    assert_eq!((outcome.outcome, world.asks()), (Ended::Gone, 0));
+    let told = world.coordinator.puts().pop().unwrap();
+    assert_eq!((&told["state"], &told["failure_reason"]), (&json!("failed"), &json!("runner_system_failure")));
+    assert_eq!((told["token"].as_str(), world.launch_row("l-1").state), (Some(JOB_TOKEN), LaunchState::Closed));
+}
+
+#[test]
+fn a_lane_asks_once_as_which_runner_it_asks_and_again_when_its_token_is_another() {
+    let world = World::new(None);
+    let verified = || {
+        let requests = world.coordinator.requests();
+        requests.iter().filter(|request| request.path == "/api/v4/runners/verify").count()
+    };
+    let mut n = 0;
+    let mut launch = || {
+        n += 1;
+        world.charged(n, &format!("l-{n}"));
+        assert_eq!(world.invoke(world.event(&format!("l-{n}"))).unwrap().outcome, Ended::NoJob);
+    };
+    launch();
+    assert_eq!(verified(), 0, "the ledger knows it");
+    world.parameters.put(&token_parameter(), "glrt-t3_another");
+    launch();
+    launch();
+    assert_eq!(verified(), 1);
+    assert_eq!(world.ledger.items()["runner#7"]["lane"].as_str(), Some(support::lane().id().as_str()));
 }

@@ -7,8 +7,9 @@ use runnerless_aws::ports::{Announcement, Applied, Bus, Ledger};
 use runnerless_core::chain::chain;
 use runnerless_core::change::RowKey;
 use runnerless_core::id::JobKey;
-use runnerless_core::job::JobEvent;
+use runnerless_core::job::{JobEvent, JobRow, JobState};
 use runnerless_core::moves::{self, Announce, Recorded};
+use runnerless_core::status::JobStatus;
 use runnerless_core::time::Timestamp;
 use runnerless_gitlab::proof::Proof;
 
@@ -52,7 +53,8 @@ pub(crate) async fn store(
         if path.is_some_and(|path| !path.is_empty() && !proof.covers(path)) {
             return Ok(None);
         }
-        let recorded = moves::record(existing.as_ref(), event, now);
+        let event = with_its_taker(ledger, existing.as_ref(), event).await?;
+        let recorded = moves::record(existing.as_ref(), &event, now);
         match ledger.apply(&recorded.plan).await {
             Ok(Applied::All) => {
                 learn(ledger, event.key, &recorded).await;
@@ -65,6 +67,16 @@ pub(crate) async fn store(
         }
     }
     Err(AwsError::Contended(event.key.pk()))
+}
+
+/// Whether the runner that a `running` hook names is ours. Only a job without a binding makes that worth a read.
+async fn with_its_taker(ledger: &impl Ledger, row: Option<&JobRow>, event: &JobEvent) -> Result<JobEvent, AwsError> {
+    let mut event = event.clone();
+    let bound = row.is_some_and(|row| row.state == JobState::Bound);
+    if let Some(runner) = event.runner.as_mut().filter(|_| event.status == JobStatus::Running && !bound) {
+        runner.ours = ledger.load(&[RowKey::Runner(runner.id)]).await?.is_ours(runner.id);
+    }
+    Ok(event)
 }
 
 /// What is learned makes the default route cleverer and nothing depends on it: a failure is worth a line.

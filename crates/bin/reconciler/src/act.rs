@@ -1,15 +1,18 @@
 //! Acting: the moves of the plan, each on rows that are read again.
 
+use std::time::Duration;
+
 use runnerless_aws::AwsError;
 use runnerless_aws::book::{Book, MoveError};
-use runnerless_aws::ports::{Applied, Ledger};
+use runnerless_aws::ports::{Applied, Ledger, Parameters};
 use runnerless_core::change::{Plan, RowKey};
 use runnerless_core::id::{JobKey, LaunchId};
-use runnerless_core::job::{JobEvent, JobFacts};
-use runnerless_core::moves::{End, Evidence, Loss, Settlement, assign, record};
+use runnerless_core::job::{JobEvent, JobFacts, Taker};
+use runnerless_core::moves::{DueJob, End, Evidence, Settlement, assign, due_job, record};
 use runnerless_core::time::Timestamp;
 use runnerless_gitlab::rest::{ApiJob, JobsApi};
 use runnerless_lambda_kit::metrics;
+use runnerless_lost::{LostJobs, Reporter, Told, Written};
 use runnerless_router::{Launched, Ports, Routed, Router, Rules, start_target};
 use serde_json::json;
 
@@ -18,7 +21,13 @@ use crate::plan::Action;
 use crate::report::Result;
 
 /// Does one thing, and says what came of it.
-pub(crate) async fn act<P: Ports>(ports: &P, rules: &Rules, action: &Action, now: Timestamp) -> Result {
+pub(crate) async fn act<P: Ports, S: Parameters, R: Reporter>(
+    ports: &P,
+    lost: &LostJobs<'_, P::Ledger, S, R>,
+    rules: &Rules,
+    action: &Action,
+    now: Timestamp,
+) -> Result {
     let acted = match action {
         Action::Route(key) => route(ports, rules, *key, now).await,
         Action::Assign(key, launch) => give(ports, *key, launch, now).await,
@@ -27,7 +36,9 @@ pub(crate) async fn act<P: Ports>(ports: &P, rules: &Rules, action: &Action, now
         Action::Write(_, plan) => write(ports, plan).await,
         Action::Start(id) => start(ports, id, now).await,
         Action::Stop(id, end) => stop(ports, id, end, now).await,
-        Action::Lost(id) => lose(ports, id, now).await,
+        Action::Lost(id) => lose(lost, id, now).await,
+        Action::Report(id) => lost.pay(id, now).await.map(told),
+        Action::Unaccounted(key, at) => unaccounted(ports, *key, *at).await,
     };
     acted.unwrap_or_else(|error| {
         tracing::warn!(target: "runnerless", %error, row.pk = action.pk(), action = action.name(), "the sweep leaves this to its next run");
@@ -114,7 +125,13 @@ async fn ask<P: Ports>(ports: &P, key: JobKey, later: &Plan, now: Timestamp) -> 
 }
 
 fn event(job: &ApiJob, facts: JobFacts) -> JobEvent {
-    JobEvent { key: job.key, status: job.status.clone(), facts, created_at: job.created_at, runner: job.runner }
+    JobEvent {
+        key: job.key,
+        status: job.status.clone(),
+        facts,
+        created_at: job.created_at,
+        runner: job.runner.map(Taker::stranger),
+    }
 }
 
 async fn start<P: Ports>(ports: &P, id: &LaunchId, now: Timestamp) -> std::result::Result<Result, AwsError> {
@@ -139,12 +156,40 @@ async fn stop<P: Ports>(ports: &P, id: &LaunchId, end: &End, now: Timestamp) -> 
     Ok(Result::Done)
 }
 
-async fn lose<P: Ports>(ports: &P, id: &LaunchId, now: Timestamp) -> std::result::Result<Result, AwsError> {
-    Ok(match Book(ports.ledger()).lost(id, Evidence::RowOnly, now).await? {
-        Loss::NotLost(why) => Result::NotNeeded(why),
-        Loss::Lost { report, .. } => {
-            metrics::count(SERVICE, "LaunchesLost", 1, &json!({"launch": id, "job.key": report}));
-            Result::Done
+async fn lose<L: Ledger, S: Parameters, R: Reporter>(
+    lost: &LostJobs<'_, L, S, R>,
+    id: &LaunchId,
+    now: Timestamp,
+) -> std::result::Result<Result, AwsError> {
+    Ok(match lost.lose(id, Evidence::RowOnly, now).await? {
+        Written::NotLost(why) => Result::NotNeeded(why),
+        Written::Lost(told) => {
+            metrics::lost(SERVICE, id, told.job(), &told.sentence());
+            self::told(told)
         }
     })
+}
+
+fn told(told: Told) -> Result {
+    match told {
+        Told::Nothing(_) | Told::Failed(_) | Told::Known(_) => Result::Done,
+        Told::Later(_, why) => Result::Held(why),
+        Told::Never(job, why) => {
+            metrics::trouble(SERVICE, "JobsUnreported", 1, &json!({"job.key": job, "why": why}));
+            Result::Done
+        }
+    }
+}
+
+/// Waits until a binding cannot come any more, and looks again: what is then still without one is an alarm.
+async fn unaccounted<P: Ports>(ports: &P, key: JobKey, at: Timestamp) -> std::result::Result<Result, AwsError> {
+    let wait = at - runnerless_lambda_kit::now();
+    tokio::time::sleep(Duration::from_millis(u64::try_from(wait.0).unwrap_or_default())).await;
+    let Some(job) = ports.ledger().load(&[RowKey::Job(key)]).await?.job(key)? else { return Ok(gone()) };
+    let DueJob::Unaccounted { plan, .. } = due_job(&job, None, at) else { return Ok(gone()) };
+    let written = write(ports, &plan).await?;
+    if written == Result::Done {
+        metrics::trouble(SERVICE, "JobsUnaccounted", 1, &json!({"job.key": key, "runner.id": job.runner}));
+    }
+    Ok(written)
 }

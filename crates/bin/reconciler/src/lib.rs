@@ -9,9 +9,11 @@ mod load;
 mod plan;
 mod report;
 
-use runnerless_aws::AwsError;
+use runnerless_aws::ports::Parameters;
+use runnerless_aws::{AwsError, DynamoLedger, ParameterStore};
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_lambda_kit::{Env, EnvError, Named};
+use runnerless_lost::{LostJobs, OnDemand, Reporter};
 use runnerless_router::{Config as RouterConfig, Ports, Rules};
 use serde::Deserialize;
 
@@ -31,9 +33,15 @@ pub struct Request {
     pub dry_run: bool,
 }
 
-/// The function's configuration: the router's, because it launches by the same rules.
+/// The function's configuration: the router's, because it launches by the same rules, and what it takes to report the
+/// jobs of lost launches.
 #[derive(Debug)]
-pub struct Config(RouterConfig);
+pub struct Config {
+    router: RouterConfig,
+    parameters: ParameterStore,
+    parameter_path: String,
+    reporter: OnDemand,
+}
 
 impl Config {
     /// Reads the environment.
@@ -41,18 +49,34 @@ impl Config {
     /// # Errors
     /// The variable that is missing or cannot be read.
     pub fn read(env: &Env) -> std::result::Result<Self, EnvError> {
-        RouterConfig::read(env).map(Self)
+        Ok(Self {
+            router: RouterConfig::read(env)?,
+            parameters: ParameterStore::new(&env.place()?, &env.credentials()?),
+            parameter_path: env.text("RUNNERLESS_PARAMETER_PATH")?,
+            reporter: OnDemand::new(env.text("RUNNERLESS_GITLAB_URL")?),
+        })
     }
 
     /// The rules of this stack.
     #[must_use]
     pub const fn rules(&self) -> &Rules {
-        &self.0.rules
+        &self.router.rules
     }
 
     /// The ports, with the jobs API if there is a token for it now.
-    pub async fn ports(&self, now: Timestamp) -> impl Ports + '_ {
-        self.0.ports(now).await
+    pub async fn ports(&self, now: Timestamp) -> impl Ports<Ledger = DynamoLedger> + '_ {
+        self.router.ports(now).await
+    }
+
+    /// What reports the jobs of lost launches.
+    #[must_use]
+    pub fn lost(&self) -> LostJobs<'_, DynamoLedger, ParameterStore, OnDemand> {
+        LostJobs {
+            ledger: self.router.ledger(),
+            parameters: &self.parameters,
+            parameter_path: &self.parameter_path,
+            reporter: &self.reporter,
+        }
     }
 }
 
@@ -60,8 +84,9 @@ impl Config {
 ///
 /// # Errors
 /// The ledger is out of reach, or all that was tried failed. What failed item by item is in the report, and stays due.
-pub async fn sweep<P: Ports>(
+pub async fn sweep<P: Ports, S: Parameters, R: Reporter>(
     ports: &P,
+    lost: &LostJobs<'_, P::Ledger, S, R>,
     rules: &Rules,
     dry_run: bool,
     now: Timestamp,
@@ -79,7 +104,7 @@ pub async fn sweep<P: Ports>(
         } else if runnerless_lambda_kit::now() + REPORT >= ends_at {
             Result::Left
         } else {
-            act::act(ports, rules, &item.action, now).await
+            act::act(ports, lost, rules, &item.action, now).await
         };
         report.add(item, result);
     }

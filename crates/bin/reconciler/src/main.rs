@@ -8,6 +8,6 @@ use runnerless_reconciler::{Config, Request, sweep};
 fn main() -> ExitCode {
     start("reconciler", Config::read, |config, call: Call<Request>| async move {
         let ports = config.ports(now()).await;
-        sweep(&ports, config.rules(), call.event.dry_run, now(), call.ends_at).await
+        sweep(&ports, &config.lost(), config.rules(), call.event.dry_run, now(), call.ends_at).await
     })
 }

@@ -29,8 +29,12 @@ pub enum Action {
     Start(LaunchId),
     /// Close and conclude a launch.
     Stop(LaunchId, End),
-    /// Conclude a bound launch that is silent.
+    /// Write off a bound launch that is silent, and report its job.
     Lost(LaunchId),
+    /// Report the job of a launch that was written off.
+    Report(LaunchId),
+    /// Sound the alarm about a job that our runner has and no launch got, if that is still so at this time.
+    Unaccounted(JobKey, Timestamp),
 }
 
 impl Action {
@@ -46,6 +50,8 @@ impl Action {
             Self::Start(_) => "start",
             Self::Stop(..) => "stop",
             Self::Lost(_) => "lost",
+            Self::Report(_) => "report",
+            Self::Unaccounted(..) => "unaccounted",
         }
     }
 
@@ -53,10 +59,13 @@ impl Action {
     #[must_use]
     pub fn pk(&self) -> String {
         match self {
-            Self::Route(key) | Self::Assign(key, _) | Self::Settle(key) | Self::Ask(key, _) | Self::Write(key, _) => {
-                key.pk()
-            }
-            Self::Start(id) | Self::Stop(id, _) | Self::Lost(id) => id.pk(),
+            Self::Route(key)
+            | Self::Assign(key, _)
+            | Self::Settle(key)
+            | Self::Ask(key, _)
+            | Self::Write(key, _)
+            | Self::Unaccounted(key, _) => key.pk(),
+            Self::Start(id) | Self::Stop(id, _) | Self::Lost(id) | Self::Report(id) => id.pk(),
         }
     }
 }
@@ -75,7 +84,7 @@ pub struct Planned {
 pub fn plan(loaded: &Loaded, now: Timestamp) -> Vec<Planned> {
     let mut planned: Vec<Planned> = loaded.launches.values().filter_map(|launch| of_launch(launch, now)).collect();
     planned.sort_by_key(|item| item.action.pk());
-    let mut waiting = Vec::new();
+    let (mut waiting, mut unaccounted) = (Vec::new(), Vec::new());
     for key in &loaded.due {
         let job = &loaded.jobs[key];
         if names_unreadable(job, loaded) {
@@ -85,11 +94,14 @@ pub fn plan(loaded: &Loaded, now: Timestamp) -> Vec<Planned> {
             DueJob::NeedsLaunch => waiting.push(job),
             DueJob::NeedsSettling => planned.push(planned_for(Action::Settle(*key), "its end was not settled")),
             DueJob::NeedsWord(plan) => planned.push(with_plan(plan, |plan| Action::Ask(*key, plan))),
+            DueJob::Unaccounted { at, plan } => unaccounted.push(with_plan(plan, |_| Action::Unaccounted(*key, at))),
             DueJob::Write(plan) => planned.push(with_plan(plan, |plan| Action::Write(*key, plan))),
             DueJob::Nothing => {}
         }
     }
     planned.extend(for_waiting(&waiting, loaded, now));
+    // They may have to be waited for, and nothing waits for them.
+    planned.extend(unaccounted);
     planned
 }
 
@@ -117,6 +129,7 @@ fn of_launch(launch: &LaunchRow, now: Timestamp) -> Option<Planned> {
             Some(Planned { action: Action::Stop(id, end), reason })
         }
         DueLaunch::MaybeLost => Some(planned_for(Action::Lost(id), "it is bound and its lease is over")),
+        DueLaunch::OwesReport => Some(planned_for(Action::Report(id), "GitLab is to be told about its job")),
         DueLaunch::Nothing => None,
     }
 }

@@ -6,8 +6,11 @@
 #[path = "../../router/tests/support/mod.rs"]
 mod support;
 
+mod lost;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use lost::sweep_once;
 use runnerless_aws::book::Book;
 use runnerless_aws::ports::{Invoked, Ledger};
 use runnerless_core::change::{Item, decode};
@@ -20,7 +23,7 @@ use runnerless_core::limits;
 use runnerless_core::live::Live;
 use runnerless_core::moves::End;
 use runnerless_core::time::{Millis, Timestamp};
-use runnerless_reconciler::{Report, sweep};
+use runnerless_reconciler::Report;
 use runnerless_router::{Routed, Rules};
 use support::{World, after, key, rules};
 
@@ -225,7 +228,7 @@ impl Burst {
     }
 
     async fn sweep(&mut self) {
-        let report = sweep(&self.world, &self.rules, false, self.at(), Timestamp(i64::MAX)).await.unwrap();
+        let report = sweep_once(&self.world, &self.rules, false, self.at()).await.unwrap();
         for nobody in ["stop", "lost", "ask"] {
             assert!(!report.counts.keys().any(|name| name.starts_with(nobody)), "{report:?}");
         }

@@ -5,27 +5,31 @@
 #[path = "../../router/tests/support/mod.rs"]
 mod support;
 
+mod lost;
+
+use lost::{Lost, PATH, sweep_once};
 use runnerless_aws::book::Book;
+use runnerless_aws::job_token::TokenSeal;
 use runnerless_aws::ports::Ledger;
+use runnerless_aws::runner_token_name;
 use runnerless_core::change::RowKey;
 use runnerless_core::id::LaunchId;
 use runnerless_core::job::JobState;
 use runnerless_core::launch::{LaunchRow, LaunchState};
 use runnerless_core::limits;
-use runnerless_core::moves::End;
+use runnerless_core::moves::{End, Got};
 use runnerless_core::status::JobStatus;
-use runnerless_core::time::Timestamp;
+use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::rest::ApiJob;
 use runnerless_gitlab::rest::fake::FakeJobs;
 use runnerless_lambda_kit::Named;
-use runnerless_reconciler::{Report, Request, sweep};
+use runnerless_lost::Answer;
+use runnerless_reconciler::{Report, Request};
 use runnerless_router::Rules;
 use support::{T0, World, after, key, rules};
 
-const NEVER: Timestamp = Timestamp(i64::MAX);
-
 async fn swept(world: &World, rules: &Rules, now: Timestamp) -> Report {
-    sweep(world, rules, false, now, NEVER).await.unwrap()
+    sweep_once(world, rules, false, now).await.unwrap()
 }
 
 async fn launch(world: &World, id: &LaunchId) -> LaunchRow {
@@ -69,12 +73,71 @@ async fn a_dry_run_plans_and_changes_nothing() {
     world.hook(1, "unit", "pending", T0).await;
     let before = world.ledger.items();
     let request: Request = serde_json::from_str(include_str!("../../../../events/reconciler/dry-run.json")).unwrap();
-    let report = sweep(&world, &rules, request.dry_run, after(60), NEVER).await.unwrap();
+    let report = sweep_once(&world, &rules, request.dry_run, after(60)).await.unwrap();
     assert_eq!(report.counts["route.planned"], 1);
     assert_eq!(report.items[0].reason, "it waits without a launch");
     assert_eq!(world.ledger.items(), before);
     let scheduled: Request = serde_json::from_str(include_str!("../../../../events/reconciler/schedule.json")).unwrap();
     assert!(!scheduled.dry_run);
+}
+
+/// A running job whose executor left its token, as at `T0`.
+async fn running(world: &World, rules: &Rules, gitlab: &Lost) -> LaunchId {
+    world.hook(1, "unit", "pending", T0).await;
+    world.router(rules).route(key(1), T0).await.unwrap();
+    let row = world.launch(1).await;
+    gitlab.parameters.put(&runner_token_name(PATH, row.engine, &row.lane), "glrt-t3_lane");
+    let job_token = TokenSeal::new("glrt-t3_lane", &row.launch).unwrap().seal(key(1), "glcbt-job").ok();
+    let book = Book(&world.ledger);
+    book.begin(&row.launch, &row.nonce_sha256, "c", T0).await.unwrap();
+    let got = Got { job: key(1), job_token, beat_ms: Some(limits::BEAT) };
+    book.bind(&row.launch, got, T0).await.unwrap();
+    book.renew(&row.launch, T0).await.unwrap();
+    world.hook(1, "unit", "running", T0).await;
+    row.launch
+}
+
+#[tokio::test]
+async fn a_silent_executors_job_is_reported_within_four_minutes_and_once() {
+    let (world, rules, gitlab) = (World::default(), rules(), Lost::default());
+    let id = running(&world, &rules, &gitlab).await;
+    let at = T0 + limits::HEARTBEAT_LEASE;
+    assert!(gitlab.sweep(&world, &rules, false, at - Millis(1)).await.unwrap().counts.is_empty(), "it may live");
+    let report = gitlab.sweep(&world, &rules, false, at).await.unwrap();
+    assert_eq!(report.counts["lost.done"], 1, "{report:?}");
+    assert_eq!(gitlab.gitlab.told(), [(1, "glcbt-job".to_owned())]);
+    let row = launch(&world, &id).await;
+    assert_eq!((row.state, row.job_token), (LaunchState::Closed, None));
+    gitlab.sweep(&world, &rules, false, at + Millis::minutes(5)).await.unwrap();
+    assert_eq!(gitlab.gitlab.told().len(), 1);
+}
+
+#[tokio::test]
+async fn a_report_that_gitlab_did_not_take_is_repeated_by_the_next_sweep() {
+    let (world, rules, gitlab) = (World::default(), rules(), Lost::default());
+    let id = running(&world, &rules, &gitlab).await;
+    let at = T0 + limits::HEARTBEAT_LEASE;
+    gitlab.gitlab.answer(Some(Answer::Later("503".into())));
+    gitlab.sweep(&world, &rules, false, at).await.unwrap();
+    assert!(launch(&world, &id).await.owes_report());
+    let report = gitlab.sweep(&world, &rules, false, at + limits::SETTLE_CHECK).await.unwrap();
+    assert_eq!((report.counts["report.held"], report.live_launches), (1, 1));
+    gitlab.gitlab.answer(None);
+    let report = gitlab.sweep(&world, &rules, false, at + Millis::minutes(2)).await.unwrap();
+    assert_eq!(report.counts["report.done"], 1, "{report:?}");
+    assert_eq!(launch(&world, &id).await.state, LaunchState::Closed);
+}
+
+#[tokio::test]
+async fn a_job_that_our_runner_has_and_no_launch_bound_is_an_alarm_and_not_launched_for() {
+    let (world, rules) = (World::default(), rules());
+    world.hook(1, "unit", "pending", T0).await;
+    world.taken(1, 7, true).await;
+    let report = sweep_once(&world, &rules, false, after(1)).await.unwrap();
+    assert_eq!(report.counts["unaccounted.done"], 1, "{report:?}");
+    assert_eq!((world.job(1).await.state, world.invoker.started().len()), (JobState::Foreign, 0));
+    assert!(world.job(1).await.reason.contains("our runner"));
+    assert!(sweep_once(&world, &rules, false, after(120)).await.unwrap().counts.is_empty(), "one alarm");
 }
 
 #[tokio::test]
@@ -214,7 +277,7 @@ async fn what_fails_is_counted_as_failed_and_stays_due() {
     let (world, rules) = (World::default(), rules());
     world.hook(1, "unit", "pending", T0).await;
     world.mapping.fail(true);
-    let failed = sweep(&world, &rules, false, after(20), NEVER).await.unwrap_err();
+    let failed = sweep_once(&world, &rules, false, after(20)).await.unwrap_err();
     assert_eq!(failed.name(), "Sweep.NothingDone", "a sweep whose work failed has failed");
     world.mapping.fail(false);
     assert_eq!(swept(&world, &rules, after(80)).await.counts["route.done"], 1);

@@ -60,7 +60,7 @@ impl Config {
     }
 
     /// The ports, with the jobs API if there is a token for it now.
-    pub async fn ports(&self, now: Timestamp) -> impl Ports + '_ {
+    pub async fn ports(&self, now: Timestamp) -> impl Ports<Ledger = DynamoLedger> + '_ {
         AwsPorts { config: self, jobs: self.api.client(now).await }
     }
 

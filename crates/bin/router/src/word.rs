@@ -1,6 +1,6 @@
 //! GitLab's own word on a job: its tags, which no hook carries, and its status, for a job that earlier launches missed.
 
-use runnerless_core::job::{JobEvent, JobRow};
+use runnerless_core::job::{JobEvent, JobRow, Taker};
 use runnerless_core::status::JobStatus;
 use runnerless_gitlab::rest::{ApiJob, JobsApi};
 use runnerless_lambda_kit::metrics;
@@ -41,6 +41,6 @@ fn event(job: ApiJob, row: &JobRow) -> JobEvent {
         status: job.status,
         facts: row.facts.clone(),
         created_at: row.created_at,
-        runner: job.runner,
+        runner: job.runner.map(Taker::stranger),
     }
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use runnerless_aws::ports::Ledger;
-use runnerless_aws::{Credentials, DynamoLedger, Place};
-use runnerless_core::time::Timestamp;
-use runnerless_lambda_kit::{Call, Env, EnvError, now};
+use runnerless_aws::ports::{Ledger, Parameters};
+use runnerless_aws::{Credentials, DynamoLedger, ParameterStore, Place};
+use runnerless_lambda_kit::{Call, Env, EnvError};
+use runnerless_lost::{LostJobs, OnDemand, Reporter};
 use serde_json::Value;
 
+use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::event::Work;
 use crate::failed::failed;
@@ -19,6 +20,10 @@ use crate::settle::settle;
 pub struct Config {
     /// `RUNNERLESS_LEDGER_TABLE`.
     pub ledger_table: String,
+    /// `RUNNERLESS_PARAMETER_PATH`.
+    pub parameter_path: String,
+    /// `RUNNERLESS_GITLAB_URL`: the only GitLab that is ever called.
+    pub gitlab_url: String,
     /// Where AWS is.
     pub place: Place,
     /// Who we are there.
@@ -33,6 +38,8 @@ impl Config {
     pub fn read(env: &Env) -> Result<Self, EnvError> {
         Ok(Self {
             ledger_table: env.text("RUNNERLESS_LEDGER_TABLE")?,
+            parameter_path: env.text("RUNNERLESS_PARAMETER_PATH")?,
+            gitlab_url: env.text("RUNNERLESS_GITLAB_URL")?,
             place: env.place()?,
             credentials: env.credentials()?,
         })
@@ -43,6 +50,9 @@ impl Config {
 #[derive(Debug)]
 pub struct Terminator {
     ledger: DynamoLedger,
+    parameters: ParameterStore,
+    parameter_path: String,
+    reporter: OnDemand,
 }
 
 impl Terminator {
@@ -52,7 +62,12 @@ impl Terminator {
     /// The variable that keeps the function from starting.
     pub fn new(env: &Env) -> Result<Self, EnvError> {
         let config = Config::read(env)?;
-        Ok(Self { ledger: DynamoLedger::new(&config.place, &config.credentials, config.ledger_table) })
+        Ok(Self {
+            ledger: DynamoLedger::new(&config.place, &config.credentials, config.ledger_table),
+            parameters: ParameterStore::new(&config.place, &config.credentials),
+            parameter_path: config.parameter_path,
+            reporter: OnDemand::new(config.gitlab_url),
+        })
     }
 
     /// Serves one invocation.
@@ -60,37 +75,27 @@ impl Terminator {
     /// # Errors
     /// See [`Error`].
     pub async fn serve(self: Arc<Self>, call: Call<Value>) -> Result<Outcome, Error> {
-        handle(&call.event, &self.ledger, now()).await
+        let jobs = LostJobs {
+            ledger: &self.ledger,
+            parameters: &self.parameters,
+            parameter_path: &self.parameter_path,
+            reporter: &self.reporter,
+        };
+        handle(Work::read(&call.event)?, &jobs, &SystemClock).await
     }
 }
 
-/// Serves one event.
+/// Does one piece of work.
 ///
 /// # Errors
-/// An event that is none, or a ledger out of reach: what is to be done then stays due.
-pub async fn handle<L: Ledger>(event: &Value, ledger: &L, now: Timestamp) -> Result<Outcome, Error> {
-    match Work::read(event)? {
-        Work::Settle(job) => settle(ledger, job, now).await,
-        Work::Failed { launch, failure } => failed(ledger, launch.as_deref(), &failure, now).await,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_missing_variable_is_named() {
-        let whole = [
-            ("RUNNERLESS_LEDGER_TABLE", "ledger"),
-            ("AWS_REGION", "eu-west-1"),
-            ("AWS_ACCESS_KEY_ID", "key"),
-            ("AWS_SECRET_ACCESS_KEY", "secret"),
-        ];
-        assert!(Config::read(&Env::of(whole)).is_ok());
-        for (missing, _) in whole {
-            let without = whole.map(|(name, value)| (name, if name == missing { "" } else { value }));
-            assert_eq!(Config::read(&Env::of(without)).unwrap_err(), EnvError::Missing(missing));
-        }
+/// A ledger out of reach: what is to be done then stays due.
+pub async fn handle<L: Ledger, P: Parameters, R: Reporter>(
+    work: Work,
+    jobs: &LostJobs<'_, L, P, R>,
+    clock: &impl Clock,
+) -> Result<Outcome, Error> {
+    match work {
+        Work::Settle(job) => settle(jobs.ledger, job, clock.now()).await,
+        Work::Failed { launch, failure } => failed(jobs, launch.as_deref(), &failure, clock).await,
     }
 }

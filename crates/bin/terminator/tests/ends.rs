@@ -1,20 +1,27 @@
 //! Ends of jobs and failures of invocations, on a ledger in memory.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use runnerless_aws::book::Book;
-use runnerless_aws::fake::FakeLedger;
+use runnerless_aws::fake::{FakeLedger, FakeParameters};
+use runnerless_aws::job_token::TokenSeal;
 use runnerless_aws::ports::Ledger as _;
+use runnerless_aws::runner_token_name;
 use runnerless_core::change::{Item, RowKey};
 use runnerless_core::event::LaunchEvent;
 use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::job::{JobEvent, JobFacts, JobRow, JobState};
 use runnerless_core::lane::{Engine, Lane, TagSet};
 use runnerless_core::launch::{LaunchRow, LaunchState};
-use runnerless_core::moves::{End, Start, charge, record};
+use runnerless_core::limits;
+use runnerless_core::moves::{End, Got, Start, charge, record};
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_lambda_kit::Named as _;
-use runnerless_terminator::{Ended, Error, Outcome, handle};
+use runnerless_lost::fake::FakeReporter;
+use runnerless_lost::{Answer, LostJobs};
+use runnerless_terminator::{Clock, Ended, Error, Outcome, Work, handle};
 use serde_json::{Value, json};
 
 const T0: Timestamp = Timestamp(1_789_373_730_000);
@@ -26,19 +33,56 @@ const AGE_EXCEEDED: &str = include_str!("../../../../events/terminator/age-excee
 const NOT_BEGUN: &str = include_str!("../../../../events/terminator/not-begun.json");
 const SETTLE: &str = include_str!("../../../../events/terminator/settle.json");
 
+const LANE_TOKEN: &str = "glrt-t3_lane";
+const JOB_TOKEN: &str = "glcbt-66_job";
+
+fn lane() -> Lane {
+    Lane { tags: TagSet::default(), engine: Engine::Lambda, target: "arn".into(), run_untagged: true }
+}
+
 /// The pending job and the launch of the example events.
 struct World {
     ledger: FakeLedger,
+    parameters: FakeParameters,
+    gitlab: FakeReporter,
     event: LaunchEvent,
+    /// Whether the runner gives a sign of life whenever somebody waits.
+    alive: bool,
+    waited: AtomicI64,
+}
+
+/// A clock that is waited on in no time.
+struct Watch<'a> {
+    now: Timestamp,
+    world: &'a World,
+}
+
+impl Clock for Watch<'_> {
+    fn now(&self) -> Timestamp {
+        self.now + Millis(self.world.waited.load(Ordering::Relaxed))
+    }
+
+    async fn pause(&self, length: Millis) {
+        self.world.waited.fetch_add(length.0, Ordering::Relaxed);
+        if self.world.alive {
+            Book(&self.world.ledger).renew(&self.world.id(), self.now()).await.unwrap();
+        }
+    }
 }
 
 impl World {
     async fn charged() -> Self {
         let record: Value = serde_json::from_str(TIMEOUT).unwrap();
-        let world =
-            Self { ledger: FakeLedger::default(), event: LaunchEvent::read(&record["requestPayload"]).unwrap() };
+        let world = Self {
+            ledger: FakeLedger::default(),
+            parameters: FakeParameters::default(),
+            gitlab: FakeReporter::default(),
+            alive: false,
+            waited: AtomicI64::new(0),
+            event: LaunchEvent::read(&record["requestPayload"]).unwrap(),
+        };
+        world.parameters.put(&runner_token_name("/r", Engine::Lambda, &lane().id()), LANE_TOKEN);
         world.hook("pending").await;
-        let lane = Lane { tags: TagSet::default(), engine: Engine::Lambda, target: "arn".into(), run_untagged: true };
         let start = Start {
             launch: world.id(),
             nonce_sha256: world.event.nonce.sha256(),
@@ -47,7 +91,7 @@ impl World {
             isolated: false,
             by_default: false,
         };
-        let plan = charge(&world.job().await, &lane, start, "test", T0).unwrap();
+        let plan = charge(&world.job().await, &lane(), start, "test", T0).unwrap();
         world.ledger.apply(&plan).await.unwrap();
         world
     }
@@ -61,7 +105,10 @@ impl World {
     /// Its job runs: GitLab has told so.
     async fn running() -> Self {
         let world = Self::polling().await;
-        Book(&world.ledger).bind(&world.id(), KEY, T0).await.unwrap();
+        let seal = TokenSeal::new(LANE_TOKEN, &world.id()).unwrap();
+        let job_token = Some(seal.seal(KEY, JOB_TOKEN).unwrap());
+        let got = Got { job: KEY, job_token, beat_ms: Some(limits::BEAT) };
+        Book(&world.ledger).bind(&world.id(), got, T0).await.unwrap();
         Book(&world.ledger).renew(&world.id(), T0).await.unwrap();
         world.hook("running").await;
         world
@@ -96,7 +143,21 @@ impl World {
     }
 
     async fn take_at(&self, event: &str, now: Timestamp) -> Result<Outcome, Error> {
-        handle(&serde_json::from_str(event).unwrap(), &self.ledger, now).await
+        let jobs = LostJobs {
+            ledger: &self.ledger,
+            parameters: &self.parameters,
+            parameter_path: "/r",
+            reporter: &self.gitlab,
+        };
+        handle(Work::read(&serde_json::from_str(event).unwrap())?, &jobs, &Watch { now, world: self }).await
+    }
+
+    /// Its row as a runner leaves it that renews once a minute, as those of others do.
+    async fn of_others(&self) {
+        let mut item = self.ledger.items()[&self.id().pk()].clone();
+        item.remove("beat_ms");
+        item.remove("job_token");
+        self.ledger.put(item);
     }
 
     fn rows(&self) -> Vec<(String, Item)> {
@@ -143,21 +204,66 @@ async fn an_invocation_that_failed_without_a_job_costs_an_attempt_and_names_the_
 }
 
 #[tokio::test]
-async fn an_invocation_that_failed_with_a_job_is_lost_once_and_not_before_its_lease_is_over() {
+async fn an_executor_that_died_with_its_job_is_reported_once_within_thirty_seconds() {
     let world = World::running().await;
+    let outcome = world.take(EXIT).await.unwrap();
+    let waited = world.waited.load(Ordering::Relaxed);
+    assert!(
+        (20_000..28_000).contains(&waited),
+        "two signs of life must be missing, and the promise is thirty seconds: {waited}"
+    );
+    assert_eq!(outcome.outcome, Ended::Lost);
+    assert!(outcome.reason.contains("Runtime.ExitError") && outcome.reason.contains("380/4300000001"), "{outcome:?}");
+    assert_eq!(world.gitlab.told(), [(KEY.job, JOB_TOKEN.to_owned())]);
+    let (job, launch) = (world.job().await, world.launch().await);
+    assert_eq!((launch.state, launch.job_token, job.launch.is_some()), (LaunchState::Closed, None, true));
+    assert!(job.due.next_check_at.is_some(), "the sweep looks what became of the job");
+    let after = world.rows();
+    assert_eq!(world.take(EXIT).await.unwrap().outcome, Ended::Nothing, "a record that comes twice");
+    assert_eq!((world.rows(), world.gitlab.told().len()), (after, 1));
+}
+
+#[tokio::test]
+async fn a_launch_that_gives_a_sign_of_life_is_not_lost_whatever_aws_says_of_a_second_delivery() {
+    let world = World { alive: true, ..World::running().await };
+    assert_eq!(world.take(EXIT).await.unwrap().outcome, Ended::Nothing);
+    assert_eq!((world.launch().await.state, world.gitlab.told().len()), (LaunchState::Bound, 0));
+}
+
+#[tokio::test]
+async fn a_launch_that_gives_no_signs_is_lost_when_its_lease_is_over_and_said_to_be_unreported() {
+    let world = World::running().await;
+    world.of_others().await;
     let running = world.rows();
     assert_eq!(world.take(TIMEOUT).await.unwrap().outcome, Ended::Nothing, "a second delivery may have failed");
     assert_eq!(world.rows(), running);
     let over = world.launch().await.lease_until;
     let outcome = world.take_at(TIMEOUT, over).await.unwrap();
     assert_eq!(outcome.outcome, Ended::Lost);
-    assert!(outcome.reason.contains("Sandbox.Timedout") && outcome.reason.contains("380/4300000001"), "{outcome:?}");
-    let (job, launch) = (world.job().await, world.launch().await);
-    assert_eq!((launch.state, job.launch.is_some()), (LaunchState::Closed, true));
-    assert!(job.due.next_check_at.is_some(), "the sweep looks what became of the job");
-    let after = world.rows();
-    assert_eq!(world.take_at(TIMEOUT, over).await.unwrap().outcome, Ended::Nothing);
-    assert_eq!(world.rows(), after);
+    assert!(outcome.reason.contains("Sandbox.Timedout") && outcome.reason.contains("no token"), "{outcome:?}");
+    assert_eq!((world.launch().await.state, world.gitlab.told().len()), (LaunchState::Closed, 0));
+}
+
+#[tokio::test]
+async fn a_report_that_gitlab_does_not_take_is_owed_and_paid_by_the_next_who_looks() {
+    let world = World::running().await;
+    world.gitlab.answer(Some(Answer::Later("503".into())));
+    assert!(world.take(EXIT).await.unwrap().reason.contains("later"));
+    let owing = world.launch().await;
+    assert!(owing.owes_report() && owing.due.next_check_at.is_some());
+    world.gitlab.answer(None);
+    let outcome = world.take(EXIT).await.unwrap();
+    assert!(outcome.reason.contains("was reported as failed"), "{outcome:?}");
+    assert_eq!((world.launch().await.state, world.gitlab.told().len()), (LaunchState::Closed, 2));
+}
+
+#[tokio::test]
+async fn a_lane_token_that_was_replaced_makes_the_report_impossible_and_says_so() {
+    let world = World::running().await;
+    world.parameters.put(&runner_token_name("/r", Engine::Lambda, &lane().id()), "glrt-t3_new");
+    let outcome = world.take(EXIT).await.unwrap();
+    assert!(outcome.reason.contains("cannot be reported") && outcome.reason.contains("replaced"), "{outcome:?}");
+    assert_eq!((world.launch().await.state, world.gitlab.told().len()), (LaunchState::Closed, 0));
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::job::{JobRow, JobState};
 use runnerless_core::launch::LaunchRow;
 use runnerless_core::moves::{
-    self, BeginRefused, BindRefused, BindRows, CloseRefused, End, Evidence, GiveBackRows, Loss, RenewRefused,
-    Settlement,
+    self, BeginRefused, BindRefused, BindRows, CloseRefused, Debt, End, Evidence, GiveBackRows, Got, Loss,
+    RenewRefused, Settlement,
 };
 use runnerless_core::time::Timestamp;
 
@@ -70,7 +70,9 @@ impl<L: Ledger> Book<'_, L> {
     ///
     /// # Errors
     /// The runner must give the job back, or the ledger is out of reach, which comes to the same.
-    pub async fn bind(&self, id: &LaunchId, job: JobKey, now: Timestamp) -> Result<(), MoveError<BindRefused>> {
+    pub async fn bind(&self, id: &LaunchId, got: impl Into<Got>, now: Timestamp) -> Result<(), MoveError<BindRefused>> {
+        let said = got.into();
+        let job = said.job;
         for _ in 0..TRIES {
             let rows = self.0.load(&[RowKey::Launch(id.clone()), RowKey::Job(job)]).await?;
             let launch = rows.launch(id)?.ok_or_else(|| MoveError::NoLaunch(id.clone()))?;
@@ -82,7 +84,7 @@ impl<L: Ledger> Book<'_, L> {
                 gots_charge: gots_charge.as_ref(),
                 charged: charged.as_ref(),
             };
-            let plan = moves::bind(rows, job, now).map_err(MoveError::Refused)?;
+            let plan = moves::bind(rows, said.clone(), now).map_err(MoveError::Refused)?;
             if self.0.apply(&plan).await? == Applied::All {
                 return Ok(());
             }
@@ -213,6 +215,23 @@ impl<L: Ledger> Book<'_, L> {
             let Loss::Lost { plan, .. } = &loss else { return Ok(loss) };
             if self.0.apply(plan).await? == Applied::All {
                 return Ok(loss);
+            }
+        }
+        Err(AwsError::Contended(id.pk()))
+    }
+
+    /// See [`moves::debt`]: a debt that is forgiven is written off.
+    ///
+    /// # Errors
+    /// The ledger is out of reach.
+    pub async fn debt(&self, id: &LaunchId, now: Timestamp) -> Result<Option<(LaunchRow, Debt)>, AwsError> {
+        for _ in 0..TRIES {
+            let Some(launch) = self.launch(id).await? else { return Ok(None) };
+            let job = self.job_of(&launch).await?;
+            let debt = moves::debt(&launch, job.as_ref(), now);
+            let Debt::Forgiven(plan) = &debt else { return Ok(Some((launch, debt))) };
+            if self.0.apply(plan).await? == Applied::All {
+                return Ok(Some((launch, debt)));
             }
         }
         Err(AwsError::Contended(id.pk()))

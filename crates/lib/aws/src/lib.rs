@@ -10,6 +10,7 @@ pub mod attributes;
 pub mod book;
 mod error;
 pub mod fake;
+pub mod job_token;
 mod parameters;
 mod place;
 pub mod ports;

@@ -10,6 +10,7 @@ use runnerless_core::lane::Lane;
 use runnerless_core::launch::LaunchRow;
 use runnerless_core::live::Live;
 use runnerless_core::moves::Announce;
+use runnerless_core::own::{OwnRunner, lane_pk, runner_pk};
 use runnerless_core::route::{BadMapRow, Learned, MapRow};
 use runnerless_core::time::Timestamp;
 use zeroize::Zeroizing;
@@ -45,6 +46,19 @@ impl Rows {
         serde_json::from_value(item.into()).ok()
     }
 
+    /// As which runner the lane asks. A row that cannot be read is as good as none: GitLab is asked again.
+    #[must_use]
+    pub fn own_runner(&self, lane: &LaneId) -> Option<OwnRunner> {
+        let item = self.0.get(&lane_pk(lane))?.clone();
+        serde_json::from_value(item.into()).ok()
+    }
+
+    /// Whether the runner of this id is one of ours, as far as it is known.
+    #[must_use]
+    pub fn is_ours(&self, runner_id: u64) -> bool {
+        self.0.contains_key(&runner_pk(runner_id))
+    }
+
     fn row<R: Row>(&self, pk: &str) -> Result<Option<R>, BadRow> {
         self.0.get(pk).map(decode).transpose()
     }
@@ -76,6 +90,9 @@ pub trait Ledger: Sync {
 
     /// Remembers, over what was remembered before.
     fn learn(&self, learned: &Learned) -> impl Future<Output = Result<(), AwsError>> + Send;
+
+    /// Remembers as which runner a lane asks, over what was remembered before.
+    fn know(&self, own: &OwnRunner) -> impl Future<Output = Result<(), AwsError>> + Send;
 
     /// The keys of one shard of the due index whose time is at or before `until`, the most urgent first, at most
     /// `limit`.

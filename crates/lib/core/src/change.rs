@@ -9,9 +9,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::id::{JobKey, LaunchId};
+use crate::id::{JobKey, LaneId, LaunchId};
 use crate::job::JobRow;
 use crate::launch::LaunchRow;
+use crate::own::{lane_pk, runner_pk};
 
 /// The attributes of one ledger row, flat, as DynamoDB stores them.
 pub type Item = Map<String, Value>;
@@ -153,6 +154,10 @@ pub enum RowKey {
     Launch(LaunchId),
     /// What a project's foreign runners took, see [`crate::route::Learned`].
     Learned(String),
+    /// The runner that a lane asks as, see [`crate::own`].
+    Lane(LaneId),
+    /// A runner of ours.
+    Runner(u64),
 }
 
 impl RowKey {
@@ -163,6 +168,8 @@ impl RowKey {
             Self::Job(key) => key.pk(),
             Self::Launch(id) => id.pk(),
             Self::Learned(pk) => pk.clone(),
+            Self::Lane(lane) => lane_pk(lane),
+            Self::Runner(id) => runner_pk(*id),
         }
     }
 }

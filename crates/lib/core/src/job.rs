@@ -22,8 +22,25 @@ pub struct JobEvent {
     pub facts: JobFacts,
     /// When GitLab created the job; `None` when the hook does not say (GitLab before 14.4).
     pub created_at: Option<Timestamp>,
-    /// The id of the runner that has the job; the hook never names the runner manager.
-    pub runner: Option<u64>,
+    /// The runner that has the job.
+    pub runner: Option<Taker>,
+}
+
+/// The runner that a hook names; the runner manager it never names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Taker {
+    /// GitLab's runner id.
+    pub id: u64,
+    /// Whether one of our lanes asks as this runner, as far as the ledger knows.
+    pub ours: bool,
+}
+
+impl Taker {
+    /// A runner of which nothing is known.
+    #[must_use]
+    pub const fn stranger(id: u64) -> Self {
+        Self { id, ours: false }
+    }
 }
 
 /// What routing looks at.

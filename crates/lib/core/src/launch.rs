@@ -7,7 +7,8 @@ use crate::change::Due;
 use crate::id::{JobKey, LaneId, LaunchId};
 use crate::lane::{Engine, Lane, TagSet};
 use crate::limits;
-use crate::time::Timestamp;
+use crate::sealed::SealedToken;
+use crate::time::{Millis, Timestamp};
 
 /// Where a launch stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -99,6 +100,13 @@ pub struct LaunchRow {
     /// at once. What was only offered may be another runner's two minutes later.
     #[serde(default)]
     pub accepted: bool,
+    /// The bound job's token, kept to report the job as failed should its runner be lost. Erased when the launch ends:
+    /// a launch that was lost is `closing` until GitLab was told, see [`crate::moves::debt`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_token: Option<SealedToken>,
+    /// How often its runner gives a sign of life, if it said so when it bound its job; else it renews once a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beat_ms: Option<Millis>,
     /// Until when its present state may last without a word from it.
     pub lease_until: Timestamp,
     /// Its hard end.
@@ -178,7 +186,23 @@ impl LaunchRow {
         self.enter(LaunchState::Closed, now);
         self.end_reason = Some(reason.into());
         self.request = None;
+        self.job_token = None;
         self.due = Due::never();
         self.expires_at = Some((now + limits::KEEP_CLOSED_ROWS).epoch_secs());
+    }
+    /// Whether it is over but for one thing: GitLab is to be told that its job failed.
+    #[must_use]
+    pub fn owes_report(&self) -> bool {
+        self.state == LaunchState::Closing && self.job_token.is_some()
+    }
+
+    /// Ends the row once GitLab was told that the bound job failed; at once where there is nothing to tell it with.
+    pub(crate) fn owe_report(&mut self, now: Timestamp, reason: impl Into<String>) {
+        if self.job_token.is_none() {
+            return self.retire(now, reason);
+        }
+        self.enter(LaunchState::Closing, now);
+        self.end_reason = Some(reason.into());
+        self.lease(now + limits::DEBT_GRACE);
     }
 }

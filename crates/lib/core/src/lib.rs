@@ -15,6 +15,8 @@ pub mod limits;
 pub mod live;
 pub mod moves;
 pub mod need;
+pub mod own;
 pub mod route;
+pub mod sealed;
 pub mod status;
 pub mod time;

@@ -31,10 +31,22 @@ pub const SILENCE_LIMIT: Millis = Millis::secs(90);
 /// seconds for clocks that differ. This sum is what makes closing safe; `moves.rs` explores what happens without it.
 pub const POLL_LEASE: Millis = Millis(WAIT.0 + ASK_TIMEOUT.0 + BIND_LIMIT.0 + 10_000);
 
-/// How often a bound launch renews its lease.
-pub const RENEW_EVERY: Millis = Millis::secs(60);
+/// How often our own runner gives a sign of life while its job runs. AWS's word that an invocation failed may be about
+/// a second delivery of the event, so it is believed only when two signs are missing; the promise to report a lost
+/// executor within thirty seconds allows no longer pause.
+pub const BEAT: Millis = Millis::secs(10);
 
-/// A bound launch that was silent for this long is lost: two missed renewals and a minute. With the sweep's minute
+/// What is added to the missing signs of life: a write that takes its time.
+pub const BEAT_MARGIN: Millis = Millis::secs(2);
+
+/// How long whoever declares a launch lost has to tell GitLab, before the sweep does it.
+pub const DEBT_GRACE: Millis = Millis::secs(20);
+
+/// How long telling GitLab of a lost job is tried: by then GitLab has ended a job without a sign of life by itself.
+pub const DEBT_LIMIT: Millis = Millis::minutes(90);
+
+/// A bound launch that was silent for this long is lost: functions in other languages renew once a minute, and two renewals
+/// may go missing. With the sweep's minute
 /// this keeps the promise to report a lost executor within four minutes.
 pub const HEARTBEAT_LEASE: Millis = Millis::secs(180);
 
@@ -73,6 +85,10 @@ pub const LEARNED_DELAY: Millis = Millis::minutes(2);
 
 /// How long the ledger remembers that a foreign runner takes a job name.
 pub const LEARNED_KEEP: Millis = Millis::days(30);
+
+/// How long after a `running` hook that names our runner its binding may be late: a runner that has not bound a job thirty
+/// seconds after the 201 gives it back.
+pub const UNBOUND_GRACE: Millis = BIND_LIMIT;
 
 /// How long a job held back by a cap waits for the next look.
 pub const CAP_RETRY: Millis = Millis::secs(30);

@@ -10,7 +10,6 @@ use runnerless_gitlab::protocol::{Client, JobStatus, Secret, Update, UpdateError
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::{Host, JobIds};
-use crate::report::GIVE_BACK;
 use crate::stop::Stop;
 use runnerless_core::chain::chain;
 
@@ -53,7 +52,7 @@ impl Offer<'_> {
     /// Why the job was given back; that has happened then.
     pub(crate) async fn take(&self, host: &impl Host, stop: &mut Stop) -> Result<Accepted, String> {
         let taken = async {
-            match timeout_at(self.at + BIND_LIMIT, host.bind(self.ids)).await {
+            match timeout_at(self.at + BIND_LIMIT, host.bind(self.ids, self.token)).await {
                 Ok(Ok(())) => self.accept().await,
                 Ok(Err(refused)) => Err(format!("the job was not bound: {refused}")),
                 Err(_) => Err(format!("the job was not bound within {} seconds", BIND_LIMIT.as_secs())),
@@ -102,7 +101,7 @@ impl Offer<'_> {
         let _ = timeout_at(limit, host.unbind(self.ids)).await;
         let mut wait = FIRST_WAIT;
         while Instant::now() < limit {
-            let told = timeout_at(limit, self.client.update_job(self.id, self.token, GIVE_BACK)).await;
+            let told = timeout_at(limit, self.client.update_job(self.id, self.token, Update::SYSTEM_FAILURE)).await;
             match told {
                 Ok(Err(UpdateError::Later(_) | UpdateError::Transport(_))) => {}
                 // Any other answer is GitLab's last word about this job to us.

@@ -95,17 +95,17 @@ pub struct BindRefused(pub String);
 
 /// The program around the engine. Lambda's binds jobs to launches in the ledger; by hand there is nothing to bind.
 pub trait Host: Sync {
-    /// Records that this run has the job. Called after GitLab handed it out and before anything of it runs; its time is
-    /// limited to [`BIND_LIMIT`](crate::BIND_LIMIT), and a call that is cut off counts as refused.
-    fn bind(&self, job: &JobIds) -> impl Future<Output = Result<(), BindRefused>> + Send;
+    /// Records that this run has the job, and what it takes to report the job lost if this process dies: its token. Called
+    /// after GitLab handed it out and before anything of it runs; its time is limited to
+    /// [`BIND_LIMIT`](crate::BIND_LIMIT), and a call that is cut off counts as refused.
+    fn bind(&self, job: &JobIds, token: &Secret) -> impl Future<Output = Result<(), BindRefused>> + Send;
 
     /// Takes the record back, if it is still this run's. Called after a bind that was refused or came late, or when the
     /// job turned out not to be ours.
     fn unbind(&self, job: &JobIds) -> impl Future<Output = ()> + Send;
 
-    /// The job is accepted and its token is this: the last chance to store what it takes to report the job lost if this
-    /// process dies. Runs beside the job's first stages.
-    fn accepted(&self, job: &JobIds, token: &Secret) -> impl Future<Output = ()> + Send;
+    /// The job is accepted. Runs beside the job's first stages.
+    fn accepted(&self, job: &JobIds) -> impl Future<Output = ()> + Send;
 }
 
 /// A host that keeps no records.
@@ -113,11 +113,11 @@ pub trait Host: Sync {
 pub struct NoRecords;
 
 impl Host for NoRecords {
-    async fn bind(&self, _job: &JobIds) -> Result<(), BindRefused> {
+    async fn bind(&self, _job: &JobIds, _token: &Secret) -> Result<(), BindRefused> {
         Ok(())
     }
 
     async fn unbind(&self, _job: &JobIds) {}
 
-    async fn accepted(&self, _job: &JobIds, _token: &Secret) {}
+    async fn accepted(&self, _job: &JobIds) {}
 }

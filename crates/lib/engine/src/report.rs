@@ -7,9 +7,7 @@
 use std::time::Duration;
 
 use runnerless_core::chain::chain;
-use runnerless_gitlab::protocol::{
-    Client, JobStatus, PatchError, Patched, Secret, Update, UpdateError, UpdateState, Updated,
-};
+use runnerless_gitlab::protocol::{Client, JobStatus, PatchError, Patched, Secret, Update, UpdateError, Updated};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
@@ -318,7 +316,3 @@ fn retry_after(error: &UpdateError) -> Option<Duration> {
         _ => None,
     }
 }
-
-/// The state of a job that was never run: it is given back or refused.
-pub(crate) const GIVE_BACK: Update<'static> =
-    Update { state: UpdateState::Failed, failure_reason: Some("runner_system_failure"), exit_code: None, trace: None };

@@ -92,7 +92,7 @@ pub async fn run_one<H: Host>(
         Ok(accepted) => {
             let run = OneJob { config, client, root, assignment: &assignment, stop };
             // The host stores what it needs beside the job's first stages: it must not delay them.
-            let ((), report) = tokio::join!(host.accepted(&ids, &assignment.token), run.execute(&ids, accepted));
+            let ((), report) = tokio::join!(host.accepted(&ids), run.execute(&ids, accepted));
             Outcome::Ran(report)
         }
     }

@@ -1,6 +1,7 @@
 //! Metrics: a line in CloudWatch's embedded metric format each, which Lambda's log turns into a metric without a call.
 
 use runnerless_aws::book::Concluded;
+use runnerless_core::id::{JobKey, LaunchId};
 use serde_json::json;
 
 use crate::function::now;
@@ -25,6 +26,11 @@ pub fn concluded(service: &'static str, concluded: Concluded) {
     if let Concluded::LeavesUnserved(job) = concluded {
         count(service, "UnservedJobs", 1, &json!({"job.key": job}));
     }
+}
+
+/// Counts a launch that died with its job, with what became of that.
+pub fn lost(service: &'static str, launch: &LaunchId, job: Option<JobKey>, what: &str) {
+    count(service, "LaunchesLost", 1, &json!({"launch.id": launch, "job.key": job, "what": what}));
 }
 
 fn line(service: &str, name: &str, value: u64, fields: &serde_json::Value, at: i64) -> serde_json::Value {

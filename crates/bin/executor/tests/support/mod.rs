@@ -24,6 +24,7 @@ use runnerless_core::job::{JobEvent, JobFacts, JobRow};
 use runnerless_core::lane::{Engine, Lane, TagSet};
 use runnerless_core::launch::LaunchRow;
 use runnerless_core::moves::{Start, charge, record};
+use runnerless_core::own::OwnRunner;
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::Millis;
 use runnerless_engine::{Environment, ImagePolicy};
@@ -95,12 +96,15 @@ impl World {
                 lang: "C.UTF-8".to_owned(),
                 user: "tester".to_owned(),
             },
-            renew_every: Duration::from_millis(60),
+            beat: Duration::from_millis(60),
         };
         let parameters = FakeParameters::default();
         parameters.put(&token_parameter(), RUNNER_TOKEN);
+        // The lane has asked before: GitLab told as which runner.
+        let ledger = FakeLedger::default();
+        block(ledger.know(&OwnRunner::new(7, lane().id(), RUNNER_TOKEN, now()))).unwrap();
         Self {
-            ledger: FakeLedger::default(),
+            ledger,
             parameters,
             coordinator,
             work,
@@ -206,7 +210,7 @@ impl World {
 
     /// How often GitLab was asked for a job.
     pub fn asks(&self) -> usize {
-        self.coordinator.requests().iter().filter(|request| request.method == "POST").count()
+        self.coordinator.requests().iter().filter(|request| request.path == "/api/v4/jobs/request").count()
     }
 
     /// A file that a job of the test can look at.

@@ -9,6 +9,7 @@ use runnerless_core::change::{Item, Plan, RowKey, decode};
 use runnerless_core::id::{JobKey, LaneId};
 use runnerless_core::job::JobRow;
 use runnerless_core::live::Live;
+use runnerless_core::own::OwnRunner;
 use runnerless_core::route::Learned;
 use runnerless_core::time::Timestamp;
 use runnerless_gitlab::proof::{SigningKey, TokenAlone};
@@ -83,6 +84,10 @@ impl Ledger for Busy<'_> {
 
     async fn learn(&self, learned: &Learned) -> Result<(), AwsError> {
         self.0.learn(learned).await
+    }
+
+    async fn know(&self, own: &OwnRunner) -> Result<(), AwsError> {
+        self.0.know(own).await
     }
 
     async fn due(&self, shard: u32, until: Timestamp, limit: usize) -> Result<Vec<DueRow>, AwsError> {

@@ -6,7 +6,7 @@ use runnerless_aws::fake::{FakeInvoker, FakeLedger, FakeMapping};
 use runnerless_aws::ports::Ledger;
 use runnerless_core::change::RowKey;
 use runnerless_core::id::JobKey;
-use runnerless_core::job::{JobEvent, JobFacts, JobRow};
+use runnerless_core::job::{JobEvent, JobFacts, JobRow, Taker};
 use runnerless_core::lane::{Engine, Lane, TagSet};
 use runnerless_core::launch::LaunchRow;
 use runnerless_core::live::Caps;
@@ -83,8 +83,20 @@ impl World {
         let facts = JobFacts { name: name.into(), project_path: "acme/widgets".into(), ..JobFacts::default() };
         let event =
             JobEvent { key: key(job), status: JobStatus::parse(status), facts, created_at: Some(T0), runner: None };
-        let row = self.row(job).await;
-        let recorded = record(row.as_ref(), &event, now);
+        self.heard(&event, now).await;
+    }
+
+    /// A `running` hook that names a runner, which is ours or not.
+    pub async fn taken(&self, job: u64, id: u64, ours: bool) {
+        let row = self.job(job).await;
+        let runner = Some(Taker { id, ours });
+        let status = JobStatus::Running;
+        self.heard(&JobEvent { key: key(job), status, facts: row.facts, created_at: Some(T0), runner }, T0).await;
+    }
+
+    async fn heard(&self, event: &JobEvent, now: Timestamp) {
+        let row = self.row(event.key.job).await;
+        let recorded = record(row.as_ref(), event, now);
         self.ledger.apply(&recorded.plan).await.unwrap();
         if let Some(learned) = recorded.learn {
             self.ledger.learn(&learned).await.unwrap();

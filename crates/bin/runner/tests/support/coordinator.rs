@@ -206,6 +206,9 @@ fn usual(state: &mut State, request: &Request) -> (u16, Vec<(&'static str, Strin
             }
             None => (204, Vec::new(), Vec::new()),
         },
+        ("POST", "/api/v4/runners/verify") => {
+            (200, vec![("Content-Type", "application/json".to_owned())], br#"{"id":7}"#.to_vec())
+        }
         ("PUT", _) => (200, job_headers(state), b"200".to_vec()),
         ("PATCH", _) => {
             let start: usize = request.headers["content-range"].split('-').next().unwrap().parse().unwrap();

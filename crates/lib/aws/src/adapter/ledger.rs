@@ -17,6 +17,7 @@ use runnerless_core::chain::chain;
 use runnerless_core::change::{Change, Expect, Item, Plan, RowKey, SCHEMA, Write, shard_name};
 use runnerless_core::id::LaneId;
 use runnerless_core::live::{LIVE_PK, Live, STACK, counts};
+use runnerless_core::own::OwnRunner;
 use runnerless_core::route::Learned;
 use runnerless_core::time::Timestamp;
 use tokio::time::sleep;
@@ -106,6 +107,12 @@ impl DynamoLedger {
                 _ => Err(failure(Service::Ledger, "PutItem", error)),
             },
         }
+    }
+
+    /// Writes a row whatever is there: of those that are no part of a move.
+    async fn replace(&self, item: &Item) -> Result<(), AwsError> {
+        let call = self.client.put_item().table_name(&self.table).set_item(Some(to_attributes(item)));
+        call.send().await.map(|_| ()).map_err(|error| failure(Service::Ledger, "PutItem", error))
     }
 
     async fn transact(&self, changes: &[Change]) -> Result<Applied, AwsError> {
@@ -237,14 +244,18 @@ impl Ledger for DynamoLedger {
         let mut item: Item = counts.iter().map(|(name, count)| (name.clone(), (*count).into())).collect();
         item.insert("pk".to_owned(), LIVE_PK.into());
         item.insert("schema".to_owned(), SCHEMA.into());
-        let call = self.client.put_item().table_name(&self.table).set_item(Some(to_attributes(&item)));
-        call.send().await.map(|_| ()).map_err(|error| failure(Service::Ledger, "PutItem", error))
+        self.replace(&item).await
     }
 
     async fn learn(&self, learned: &Learned) -> Result<(), AwsError> {
-        let item = learned.to_item();
-        let call = self.client.put_item().table_name(&self.table).set_item(Some(to_attributes(&item)));
-        call.send().await.map(|_| ()).map_err(|error| failure(Service::Ledger, "PutItem", error))
+        self.replace(&learned.to_item()).await
+    }
+
+    async fn know(&self, own: &OwnRunner) -> Result<(), AwsError> {
+        for item in own.items() {
+            self.replace(&item).await?;
+        }
+        Ok(())
     }
 
     async fn due(&self, shard: u32, until: Timestamp, limit: usize) -> Result<Vec<DueRow>, AwsError> {

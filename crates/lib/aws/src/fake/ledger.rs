@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use runnerless_core::change::{Change, Expect, Item, Plan, RowKey, Write, shard_name};
 use runnerless_core::id::LaneId;
 use runnerless_core::live::{LIVE_PK, Live, STACK, counts};
+use runnerless_core::own::OwnRunner;
 use runnerless_core::route::Learned;
 use runnerless_core::time::Timestamp;
 use serde_json::Value;
@@ -148,6 +149,12 @@ impl Ledger for FakeLedger {
     async fn learn(&self, learned: &Learned) -> Result<(), AwsError> {
         let item = learned.to_item();
         self.reachable("PutItem")?.items.insert(learned.pk.clone(), item);
+        Ok(())
+    }
+
+    async fn know(&self, own: &OwnRunner) -> Result<(), AwsError> {
+        drop(self.reachable("PutItem")?);
+        own.items().into_iter().for_each(|item| self.put(item));
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::job::{JobEvent, JobFacts, JobRow};
 use runnerless_core::lane::{Engine, Lane, TagSet};
 use runnerless_core::moves::{End, Start, charge, record};
+use runnerless_core::own::OwnRunner;
 use runnerless_core::route::Learned;
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::{Millis, Timestamp};
@@ -25,6 +26,7 @@ pub async fn all<L: Ledger, F: Future<Output = L>>(fresh: impl Fn() -> F) {
     many_rows_are_loaded_at_once(&fresh().await).await;
     counts_follow_launches(&fresh().await).await;
     what_is_learned_is_found(&fresh().await).await;
+    own_runners_are_found_by_lane_and_by_id(&fresh().await).await;
 }
 
 fn key(job: u64) -> JobKey {
@@ -165,4 +167,16 @@ async fn what_is_learned_is_found(ledger: &impl Ledger) {
     ledger.learn(&learned).await.unwrap();
     let rows = ledger.load(&[RowKey::Learned(learned.pk.clone())]).await.unwrap();
     assert_eq!(rows.learned(&learned.pk), Some(learned));
+}
+
+async fn own_runners_are_found_by_lane_and_by_id(ledger: &impl Ledger) {
+    let id = lane().id();
+    let keys = [RowKey::Lane(id.clone()), RowKey::Runner(7), RowKey::Runner(8)];
+    assert!(ledger.load(&keys).await.unwrap().own_runner(&id).is_none());
+    ledger.know(&OwnRunner::new(8, id.clone(), "glrt-old", T0)).await.unwrap();
+    let own = OwnRunner::new(7, id.clone(), "glrt-new", T0);
+    ledger.know(&own).await.unwrap();
+    let rows = ledger.load(&keys).await.unwrap();
+    assert_eq!(rows.own_runner(&id), Some(own));
+    assert!(rows.is_ours(7) && rows.is_ours(8) && !rows.is_ours(9), "an earlier runner was ours too");
 }

@@ -6,7 +6,8 @@ use crate::job::{JobRow, JobState};
 use crate::launch::{LaunchRow, LaunchState};
 use crate::limits;
 use crate::moves::assign::assigned;
-use crate::time::Timestamp;
+use crate::sealed::SealedToken;
+use crate::time::{Millis, Timestamp};
 
 /// The rows that a binding looks at, read consistently before it is decided.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +20,24 @@ pub struct BindRows<'a> {
     pub gots_charge: Option<&'a LaunchRow>,
     /// The row of the job that the launch is charged to, A, if that is another one.
     pub charged: Option<&'a JobRow>,
+}
+
+/// What a runner says when it binds the job that it got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Got {
+    /// The job.
+    pub job: JobKey,
+    /// Its token, to report it with should the runner be lost.
+    pub job_token: Option<SealedToken>,
+    /// How often the runner will give a sign of life; `None` for one that renews once a minute.
+    pub beat_ms: Option<Millis>,
+}
+
+impl From<JobKey> for Got {
+    /// A runner that leaves nothing to report its job with.
+    fn from(job: JobKey) -> Self {
+        Self { job, job_token: None, beat_ms: None }
+    }
 }
 
 /// Why a runner may not keep the job that GitLab offered: it gives it back.
@@ -40,8 +59,9 @@ pub enum BindRefused {
 ///
 /// # Errors
 /// Why the runner must give the job back.
-pub fn bind(rows: BindRows<'_>, job: JobKey, now: Timestamp) -> Result<Plan, BindRefused> {
-    let launch = rows.launch;
+pub fn bind(rows: BindRows<'_>, got: impl Into<Got>, now: Timestamp) -> Result<Plan, BindRefused> {
+    let (launch, got) = (rows.launch, got.into());
+    let job = got.job;
     match (launch.state, launch.bound_job) {
         (LaunchState::Polling, _) => {}
         (LaunchState::Bound, Some(bound)) if bound == job => return Ok(Plan::because("is bound")),
@@ -53,7 +73,7 @@ pub fn bind(rows: BindRows<'_>, job: JobKey, now: Timestamp) -> Result<Plan, Bin
     }
     let spare = rows.gots_charge.filter(|spare| is_spare(spare, launch, job));
     let mut plan = Plan::because(format!("its runner got job {job}"))
-        .with_some(bound_launch(launch, job, now))
+        .with_some(bound_launch(launch, got, now))
         .with_some(bound_job(rows.got, launch, job, now));
     if let Some(a) = rows.charged.filter(|a| loses_its_launch(a, &launch.launch, job)) {
         plan.changes.extend(recharge(a, spare, now));
@@ -70,10 +90,12 @@ fn loses_its_launch(a: &JobRow, launch: &LaunchId, got: JobKey) -> bool {
     a.key() != got && a.state == JobState::Charged && a.charge.as_ref() == Some(launch)
 }
 
-fn bound_launch(launch: &LaunchRow, job: JobKey, now: Timestamp) -> Option<Change> {
+fn bound_launch(launch: &LaunchRow, got: Got, now: Timestamp) -> Option<Change> {
     let mut after = launch.clone();
     after.enter(LaunchState::Bound, now);
-    after.bound_job = Some(job);
+    after.bound_job = Some(got.job);
+    after.job_token = got.job_token;
+    after.beat_ms = got.beat_ms;
     after.lease((now + limits::HEARTBEAT_LEASE).min(launch.deadline.max(now)));
     put(Some(launch), after)
 }

@@ -102,6 +102,8 @@ fn new_launch(job: &JobRow, lane: &Lane, start: Start, now: Timestamp) -> Launch
         nonce_sha256: start.nonce_sha256,
         claim: None,
         accepted: false,
+        job_token: None,
+        beat_ms: None,
         lease_until,
         deadline: now + deadline(lane.engine),
         end_reason: None,

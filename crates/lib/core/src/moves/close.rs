@@ -25,6 +25,9 @@ pub enum CloseRefused {
     /// Its runner may still ask GitLab, or hold an answer that it has not bound yet.
     #[error("its runner may still ask until {}", .0.0)]
     MayStillAsk(Timestamp),
+    /// It is over, but for what GitLab is to be told.
+    #[error("the launch is over, and GitLab is to be told about its job")]
+    OwesReport,
     /// It is over.
     #[error("the launch is closed")]
     Closed,
@@ -39,6 +42,7 @@ pub fn close(launch: &LaunchRow, evidence: Evidence, why: &str, now: Timestamp) 
     match launch.state {
         LaunchState::Bound => return Err(CloseRefused::Bound),
         LaunchState::Closed => return Err(CloseRefused::Closed),
+        LaunchState::Closing if launch.owes_report() => return Err(CloseRefused::OwesReport),
         LaunchState::Polling if evidence == Evidence::RowOnly && now < launch.lease_until => {
             return Err(CloseRefused::MayStillAsk(launch.lease_until));
         }
@@ -71,6 +75,8 @@ pub enum End {
     Unanswered(String),
     /// Its job is done.
     JobDone(String),
+    /// Its job is over and GitLab could not be told how: it is told as of a lost one, see [`crate::moves::debt`].
+    Untold(String),
 }
 
 impl End {
@@ -81,26 +87,37 @@ impl End {
             Self::Fruitless(reason)
             | Self::NeverStarted { reason, .. }
             | Self::Unanswered(reason)
-            | Self::JobDone(reason) => reason,
+            | Self::JobDone(reason)
+            | Self::Untold(reason) => reason,
         }
+    }
+
+    /// Whether only the runner that had the job says so.
+    const fn is_its_runners(&self) -> bool {
+        matches!(self, Self::JobDone(_) | Self::Untold(_))
     }
 }
 
 /// Closes a launch for good and frees the job that was charged to it.
 ///
 /// Called by the runner itself when it leaves, or by whoever closed the launch once its compute is gone.
-/// `job` is the row of the bound job if there is one, else of the charged job. `None` when the launch is closed, and when
-/// it is said never to have started and its runner knows better: an answer of AWS may be about a second try.
+/// `job` is the row of the bound job if there is one, else of the charged job. `None` when the launch is closed, when
+/// it is said never to have started and its runner knows better (an answer of AWS may be about a second try), and while
+/// GitLab is to be told about its job.
 #[must_use]
 pub fn conclude(launch: &LaunchRow, job: Option<&JobRow>, end: &End, now: Timestamp) -> Option<Plan> {
     let never_started = matches!(end, End::NeverStarted { .. });
     let began = matches!(launch.state, LaunchState::Polling | LaunchState::Bound);
-    if launch.state == LaunchState::Closed || (never_started && began) {
+    let not_yet = launch.owes_report() && !end.is_its_runners();
+    if launch.state == LaunchState::Closed || (never_started && began) || not_yet {
         return None;
     }
     let reason = end.reason();
     let mut after = launch.clone();
-    after.retire(now, reason);
+    match end {
+        End::Untold(_) => after.owe_report(now, reason),
+        _ => after.retire(now, reason),
+    }
     let plan = Plan::because(reason).with_some(put(Some(launch), after));
     let freed = job.and_then(|job| match launch.bound_job {
         Some(_) => done(launch, job, end, now),
@@ -116,7 +133,7 @@ fn done(launch: &LaunchRow, job: &JobRow, end: &End, now: Timestamp) -> Option<C
         return None;
     }
     let mut after = job.clone();
-    let unaccepted = !launch.accepted && job.gitlab_status == JobStatus::Pending && !matches!(end, End::JobDone(_));
+    let unaccepted = !launch.accepted && job.gitlab_status == JobStatus::Pending && !end.is_its_runners();
     if job.state == JobState::Ended {
         after.retire(now);
     } else if unaccepted {
@@ -145,7 +162,7 @@ pub(super) fn free(launch: &LaunchRow, job: &JobRow, end: &End, now: Timestamp) 
             after.enter(JobState::Waiting, now, reason.clone());
             after.due_at(now + limits::TROUBLE_RETRY);
         }
-        End::Fruitless(reason) | End::JobDone(reason) => count_fruitless(&mut after, reason, now),
+        End::Fruitless(reason) | End::JobDone(reason) | End::Untold(reason) => count_fruitless(&mut after, reason, now),
     }
     if job.gitlab_status != JobStatus::Pending {
         after.retire(now);

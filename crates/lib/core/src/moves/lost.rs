@@ -14,8 +14,8 @@ use crate::time::Timestamp;
 pub enum Loss {
     /// It is not bound, or its lease is not over.
     NotLost(String),
-    /// It is lost. GitLab is told that `report` failed (by the stored job token) only while that job's row still
-    /// names this launch; the plan is committed first, so that of two reporters one reports.
+    /// It is lost. GitLab is to be told that `report` failed. The plan is committed first; it leaves the job's token in
+    /// the row as a debt, see [`crate::moves::debt`], so that a reporter that dies is followed by another.
     Lost {
         /// The job to report as failed; `None` when it is over, waits again, or is another launch's.
         report: Option<JobKey>,
@@ -39,31 +39,32 @@ pub fn lost(launch: &LaunchRow, job: Option<&JobRow>, evidence: Evidence, now: T
         return Loss::NotLost(format!("its lease runs until {}", launch.lease_until.0));
     }
     let mut after = launch.clone();
-    after.retire(now, "lost: no heartbeat");
-    let plan = Plan::because("no heartbeat").with_some(put(Some(launch), after));
     let own = job.filter(|job| job.launch.as_ref() == Some(&launch.launch) && Some(job.key()) == launch.bound_job);
-    match own {
-        Some(job) => with_its_job(job, may_report(launch, now), plan, now),
-        None => Loss::Lost { report: None, plan },
+    let report = own.filter(|job| job.state != JobState::Ended && may_report(launch, now)).map(JobRow::key);
+    match report {
+        Some(_) => after.owe_report(now, "lost: no heartbeat"),
+        None => after.retire(now, "lost: no heartbeat"),
     }
+    let plan = Plan::because("no heartbeat").with_some(put(Some(launch), after));
+    let freed = own.and_then(|job| put(Some(job), freed(job, report.is_some(), now)));
+    Loss::Lost { report, plan: plan.with_some(freed) }
 }
 
-fn may_report(launch: &LaunchRow, now: Timestamp) -> bool {
+pub(super) fn may_report(launch: &LaunchRow, now: Timestamp) -> bool {
     launch.accepted || launch.times.bound_at.is_some_and(|bound| now < bound + limits::SILENCE_LIMIT)
 }
 
-fn with_its_job(job: &JobRow, may_report: bool, plan: Plan, now: Timestamp) -> Loss {
+/// The job's row without its launch.
+fn freed(job: &JobRow, reported: bool, now: Timestamp) -> JobRow {
     let mut after = job.clone();
     if job.state == JobState::Ended {
         after.retire(now);
-        return Loss::Lost { report: None, plan: plan.with_some(put(Some(job), after)) };
-    }
-    if job.gitlab_status == JobStatus::Pending {
+    } else if job.gitlab_status == JobStatus::Pending {
         // The last that GitLab told us is `pending`: if the job was only offered, it is handed out again.
         after.launch = None;
         after.enter(JobState::Waiting, now, "its launch was lost");
         after.due_at(now + limits::CHARGE_GRACE);
-    } else if may_report {
+    } else if reported {
         "its launch was lost".clone_into(&mut after.reason);
         after.due_at(now + limits::SETTLE_CHECK);
     } else {
@@ -73,7 +74,7 @@ fn with_its_job(job: &JobRow, may_report: bool, plan: Plan, now: Timestamp) -> L
         after.enter(JobState::Foreign, now, "its launch was lost before it is known to have accepted the job");
         after.retire(now);
     }
-    Loss::Lost { report: may_report.then_some(job.key()), plan: plan.with_some(put(Some(job), after)) }
+    after
 }
 
 #[cfg(test)]

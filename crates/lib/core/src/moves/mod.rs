@@ -3,7 +3,7 @@
 //! GitLab cannot hand out a named job, so a launch that was started for job A may come back with job B. The moves keep
 //! the books straight whatever comes back: [`record`] what GitLab said, [`charge`] a launch to a waiting job,
 //! [`begin`] asking, [`bind`] what the runner really got, [`give_back`] what it may not keep, [`close`] and
-//! [`conclude`] what is not needed, [`settle`] what has ended, and [`lost`] for what went silent. [`due_job`] and
+//! [`conclude`] what is not needed, [`settle`] what has ended, and [`lost`] for what went silent, of which GitLab is told ([`debt`]). [`due_job`] and
 //! [`due_launch`] are the sweep's view of a row whose time has come.
 //!
 //! `tests/explore.rs` drives these very functions through every interleaving of two jobs and three launches.
@@ -13,6 +13,7 @@ mod begin;
 mod bind;
 mod charge;
 mod close;
+mod debt;
 mod give_back;
 mod lost;
 mod overdue;
@@ -21,9 +22,10 @@ mod settle;
 
 pub use assign::{assign, is_free};
 pub use begin::{BeginRefused, RenewRefused, begin, renew};
-pub use bind::{BindRefused, BindRows, bind};
+pub use bind::{BindRefused, BindRows, Got, bind};
 pub use charge::{NotCharged, Start, charge, hold, may_charge, not_ours, started};
 pub use close::{CloseRefused, End, Evidence, close, conclude};
+pub use debt::{Debt, debt, paid, silence, unpaid};
 pub use give_back::{GiveBackRows, give_back};
 pub use lost::{Loss, lost};
 pub use overdue::{DueJob, DueLaunch, due_job, due_launch};

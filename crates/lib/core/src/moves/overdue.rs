@@ -17,6 +17,14 @@ pub enum DueJob {
     NeedsSettling,
     /// Its launch is over and GitLab's word about its end did not come: GitLab is asked, if it can be.
     NeedsWord(Plan),
+    /// GitLab gave it to our own runner, and no launch is bound to it. When that is so at `at`, its 201 was lost:
+    /// worth an alarm, and then this is written.
+    Unaccounted {
+        /// When the binding cannot come any more.
+        at: Timestamp,
+        /// The writes.
+        plan: Plan,
+    },
     /// Only its row is to be put right.
     Write(Plan),
     /// Nothing.
@@ -32,6 +40,8 @@ pub enum DueLaunch {
     NeedsStop(End),
     /// It is bound and silent.
     MaybeLost,
+    /// It is over, and GitLab is still to be told about its job, see [`crate::moves::debt`].
+    OwesReport,
     /// Nothing.
     Nothing,
 }
@@ -61,9 +71,11 @@ pub fn due_job(job: &JobRow, launch: Option<&LaunchRow>, now: Timestamp) -> DueJ
             None => waits_again(job, now),
         },
         JobState::Bound => match live {
+            Some(launch) if launch.owes_report() => postponed(job, now + limits::SETTLE_CHECK),
             Some(launch) => postponed(job, launch.deadline.max(now + limits::SETTLE_CHECK)),
             None => without_word(job, now),
         },
+        JobState::Foreign if job.gitlab_status == JobStatus::Running => unaccounted(job, now),
         JobState::Waiting | JobState::Unserved | JobState::Foreign | JobState::NotOurs => {
             let mut after = job.clone();
             after.retire(now);
@@ -83,6 +95,17 @@ fn given_up(job: &JobRow, now: Timestamp) -> DueJob {
     after.reason = format!("{why}; before: {}", job.reason);
     after.retire(now);
     DueJob::Write(Plan::because(why).with_some(put(Some(job), after)))
+}
+
+/// A foreign runner's job is never due: this one was given to our runner, see [`crate::moves::record`].
+fn unaccounted(job: &JobRow, now: Timestamp) -> DueJob {
+    let why =
+        "GitLab gave the job to our runner, whose answer was lost: GitLab ends it when it stays silent for an hour";
+    let mut after = job.clone();
+    why.clone_into(&mut after.reason);
+    after.retire(now);
+    let since = job.times.foreign_at.unwrap_or(now);
+    DueJob::Unaccounted { at: since + limits::UNBOUND_GRACE, plan: Plan::because(why).with_some(put(Some(job), after)) }
 }
 
 fn postponed(job: &JobRow, until: Timestamp) -> DueJob {
@@ -133,6 +156,7 @@ pub fn due_launch(launch: &LaunchRow, now: Timestamp) -> DueLaunch {
         LaunchState::Polling if over => {
             DueLaunch::NeedsStop(End::Fruitless("its runner asked and went silent".to_owned()))
         }
+        LaunchState::Closing if launch.owes_report() => DueLaunch::OwesReport,
         LaunchState::Closing => {
             let reason = launch.end_reason.clone().unwrap_or_else(|| "it was stopped".to_owned());
             DueLaunch::NeedsStop(End::Fruitless(reason))
@@ -184,6 +208,18 @@ mod tests {
         let ages = T0 + limits::KEEP_CLOSED_ROWS + Millis::minutes(1);
         let DueJob::Write(plan) = due_job(&job, Some(&closed(launch)), ages) else { panic!("kept for ever") };
         assert!(job_of(&plan).expires_at.is_some());
+    }
+
+    #[test]
+    fn a_job_that_our_runner_has_without_a_launch_is_unaccounted_for_once_no_binding_can_come() {
+        let mut job = JobRow { gitlab_status: JobStatus::Running, ..pending_job(1) };
+        job.enter(JobState::Foreign, secs(1), "our runner has it");
+        job.due_at(secs(1));
+        let DueJob::Unaccounted { at, plan } = due_job(&job, None, secs(5)) else { panic!("overlooked") };
+        assert_eq!(at, secs(1) + limits::BIND_LIMIT);
+        assert_eq!(job_of(&plan).due.next_check_at, None, "one alarm");
+        job.retire(secs(2));
+        assert_eq!(due_job(&job, None, secs(600)), DueJob::Nothing, "a foreign runner's");
     }
 
     #[test]

@@ -105,10 +105,12 @@ fn apply(row: &JobRow, event: &JobEvent, now: Timestamp) -> (JobRow, Option<Anno
     after.gitlab_status = event.status.clone();
     after.facts = event.facts.clone();
     after.created_at = event.created_at.or(row.created_at);
-    after.runner = event.runner.or(row.runner);
+    after.runner = event.runner.map(|runner| runner.id).or(row.runner);
     let announce = match event.status {
         JobStatus::Pending => wait(&mut after, now),
-        JobStatus::Running | JobStatus::Canceling => run(&mut after, now),
+        JobStatus::Running | JobStatus::Canceling => {
+            run(&mut after, event.runner.is_some_and(|runner| runner.ours), now)
+        }
         JobStatus::Ended(name) => end(&mut after, name, now),
         JobStatus::Created | JobStatus::Held(_) | JobStatus::Unknown(_) => None,
     };
@@ -125,10 +127,18 @@ fn wait(after: &mut JobRow, now: Timestamp) -> Option<Announce> {
     Some(Announce::Pending)
 }
 
-fn run(after: &mut JobRow, now: Timestamp) -> Option<Announce> {
-    if after.state != JobState::Bound {
-        // The charge is not stopped: its launch serves another job or ends itself. A late binding of ours overrides.
-        after.charge = None;
+fn run(after: &mut JobRow, on_ours: bool, now: Timestamp) -> Option<Announce> {
+    if after.state == JobState::Bound {
+        return None;
+    }
+    // The charge is not stopped: its launch serves another job or ends itself. A late binding of ours overrides.
+    after.charge = None;
+    if on_ours {
+        after.enter(JobState::Foreign, now, "our runner has it, and no launch is bound to it yet");
+        // Nothing is to be learned from its end.
+        after.by_default = false;
+        after.due_at(now);
+    } else {
         after.enter(JobState::Foreign, now, "running without a binding of ours");
         after.retire(now);
     }
@@ -182,6 +192,20 @@ mod tests {
             assert_eq!(row.state, JobState::Ended, "{order:?}");
             assert!(row.due.next_check_at.is_none(), "{order:?}: nothing is left to do");
         }
+    }
+
+    #[test]
+    fn a_job_that_our_runner_has_and_no_launch_bound_is_looked_at_and_teaches_nothing() {
+        let on = |ours| JobEvent { runner: Some(crate::job::Taker { id: 7, ours }), ..event("running") };
+        let pending = apply_to_job(None, &record(None, &event("pending"), T0).plan).unwrap();
+        let pending = JobRow { by_default: true, ..pending };
+        let row = job_of(&record(Some(&pending), &on(true), secs(1)).plan);
+        assert_eq!((row.state, row.due.next_check_at, row.runner), (JobState::Foreign, Some(secs(1)), Some(7)));
+        let ended = record(Some(&row), &event("failed"), secs(9));
+        assert!(ended.learn.is_none(), "our own runner is nobody to learn from");
+        let theirs = job_of(&record(Some(&pending), &on(false), secs(1)).plan);
+        assert_eq!((theirs.state, theirs.due.next_check_at), (JobState::Foreign, None));
+        assert!(record(Some(&theirs), &event("failed"), secs(9)).learn.is_some());
     }
 
     #[test]

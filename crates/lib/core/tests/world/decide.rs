@@ -11,8 +11,9 @@ use runnerless_core::id::JobKey;
 use runnerless_core::job::{JobRow, JobState};
 use runnerless_core::launch::{LaunchRow, LaunchState};
 use runnerless_core::moves::{
-    BeginRefused, BindRefused, BindRows, DueJob, DueLaunch, End, Evidence, GiveBackRows, Loss, Settlement, assign,
-    begin, bind, charge, close, conclude, due_job, due_launch, give_back, lost, record, renew, settle, started,
+    BeginRefused, BindRefused, BindRows, Debt, DueJob, DueLaunch, End, Evidence, GiveBackRows, Loss, Settlement,
+    assign, begin, bind, charge, close, conclude, debt, due_job, due_launch, give_back, lost, paid, record, renew,
+    settle, started,
 };
 use runnerless_core::time::{Millis, Timestamp};
 
@@ -37,6 +38,7 @@ pub(crate) enum Ask {
     Close { i: u8, when: When },
     Conclude { i: u8, how: How },
     Lost { i: u8, when: When },
+    Debt { i: u8, when: When },
 }
 
 /// The time of a decision.
@@ -71,6 +73,8 @@ pub(crate) enum Verdict {
     },
     /// A due job: it needs a launch.
     NeedsLaunch,
+    /// A debt: GitLab is to be told.
+    Report,
     /// A due launch: it is to be stopped.
     NeedsStop,
     /// A due launch: it may be lost.
@@ -118,7 +122,9 @@ fn seen(ledger: &Ledger, ask: Ask) -> Ledger {
         Ask::Started { i } | Ask::Begin { i, .. } | Ask::Renew { i } => (&[], [Some(i), None]),
         Ask::DueLaunch { i, .. } | Ask::Close { i, .. } => (&[], [Some(i), None]),
         Ask::Bind { i, k } => (&[0, 1], [Some(i), spare(k)]),
-        Ask::GiveBack { i, .. } | Ask::Conclude { i, .. } | Ask::Lost { i, .. } => (&[0, 1], [Some(i), None]),
+        Ask::GiveBack { i, .. } | Ask::Conclude { i, .. } | Ask::Lost { i, .. } | Ask::Debt { i, .. } => {
+            (&[0, 1], [Some(i), None])
+        }
     };
     let mut seen = Ledger::default();
     for &k in jobs {
@@ -166,6 +172,7 @@ fn decide(broken: Option<Broken>, rows: &Ledger, ask: Ask) -> Answer {
             maybe(conclude(&launch, of_launch(rows, &launch).as_ref(), &how.end(), NOW))
         }
         Ask::Lost { i, when } => loses(broken, rows, launch(i), when),
+        Ask::Debt { i, when } => owes(broken, rows, launch(i), when),
     }
 }
 
@@ -226,7 +233,7 @@ fn look_at_job(rows: &Ledger, k: u8) -> Answer {
     let launch = named.as_ref().and_then(|id| rows::launch(rows, id.as_str().parse().expect("a number")));
     match due_job(&job, launch.as_ref(), LATE) {
         DueJob::NeedsLaunch => no(Verdict::NeedsLaunch),
-        DueJob::Write(plan) | DueJob::NeedsWord(plan) => yes(plan),
+        DueJob::Write(plan) | DueJob::NeedsWord(plan) | DueJob::Unaccounted { plan, .. } => yes(plan),
         DueJob::NeedsSettling | DueJob::Nothing => no(Verdict::No),
     }
 }
@@ -235,7 +242,7 @@ fn look_at_launch(launch: &LaunchRow, now: Timestamp) -> Verdict {
     match due_launch(launch, now) {
         DueLaunch::NeedsStop(_) => Verdict::NeedsStop,
         DueLaunch::MaybeLost => Verdict::MaybeLost,
-        DueLaunch::NeedsStart | DueLaunch::Nothing => Verdict::No,
+        DueLaunch::NeedsStart | DueLaunch::OwesReport | DueLaunch::Nothing => Verdict::No,
     }
 }
 
@@ -318,5 +325,18 @@ fn loses(broken: Option<Broken>, rows: &Ledger, mut launch: LaunchRow, when: Whe
     match lost(&launch, job.as_ref(), evidence, when.time()) {
         Loss::NotLost(_) => no(Verdict::No),
         Loss::Lost { report, plan } => (Verdict::Lost { report: report.is_some() }, rows::written(&plan)),
+    }
+}
+
+/// Who tells GitLab looks at the row again: it may be much later.
+fn owes(broken: Option<Broken>, rows: &Ledger, mut launch: LaunchRow, when: When) -> Answer {
+    if broken == Some(Broken::ReportLate) {
+        launch.times.bound_at = Some(when.time() - Millis(1));
+    }
+    launch.times.closing_at = Some(when.time());
+    match debt(&launch, of_launch(rows, &launch).as_ref(), when.time()) {
+        Debt::Nothing => no(Verdict::No),
+        Debt::Forgiven(plan) => yes(plan),
+        Debt::Report { .. } => (Verdict::Report, rows::written(&paid(&launch, "told", when.time()))),
     }
 }

@@ -109,6 +109,8 @@ pub(crate) struct LaunchBits {
     pub(crate) bound: Option<u8>,
     pub(crate) claimed: bool,
     pub(crate) accepted: bool,
+    /// It is over but for what GitLab is to be told about its job.
+    pub(crate) owes: bool,
 }
 
 /// Every row.

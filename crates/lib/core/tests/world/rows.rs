@@ -9,6 +9,7 @@ use runnerless_core::job::{JobEvent, JobFacts, JobRow, JobState};
 use runnerless_core::lane::{Engine, Lane, TagSet};
 use runnerless_core::launch::{LaunchRow, LaunchState};
 use runnerless_core::moves::{Start, charge};
+use runnerless_core::sealed::SealedToken;
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::{Millis, Timestamp};
 
@@ -116,6 +117,8 @@ pub(crate) fn launch(ledger: &Ledger, i: u8) -> Option<LaunchRow> {
     row.claim = bits.claimed.then(|| "first".to_owned());
     row.lease_until = NOW + Millis::secs(60);
     row.times.bound_at = bits.bound.map(|_| NOW);
+    row.times.closing_at = bits.owes.then_some(NOW);
+    row.job_token = (row.state == LaunchState::Bound || bits.owes).then(|| SealedToken::new("t"));
     Some(row)
 }
 
@@ -155,6 +158,7 @@ fn launch_bits(row: &LaunchRow) -> LaunchBits {
         bound: row.bound_job.map(job_number),
         claimed: row.claim.is_some(),
         accepted: row.accepted,
+        owes: row.owes_report(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::client::{Answer, Client};
 use super::error::{Refusal, TransportError};
@@ -31,6 +31,11 @@ pub enum ManagerError {
     Transport(#[from] TransportError),
 }
 
+#[derive(Deserialize)]
+struct Verified {
+    id: u64,
+}
+
 #[derive(Serialize)]
 struct Body<'a> {
     token: &'a str,
@@ -42,13 +47,14 @@ struct Body<'a> {
 
 impl Client {
     /// Proves the runner's token and keeps the runner online; records this system id's features, without which GitLab
-    /// believes that jobs cannot be cancelled gracefully.
+    /// believes that jobs cannot be cancelled gracefully. Answers the runner's id, which very old versions do not send.
     ///
     /// # Errors
     /// [`ManagerError::Refused`] with 403 for a wrong token, 422 for a runner without a project or group.
-    pub async fn verify(&self, token: &Secret, system_id: Option<&str>) -> Result<(), ManagerError> {
+    pub async fn verify(&self, token: &Secret, system_id: Option<&str>) -> Result<Option<u64>, ManagerError> {
         let body = Body { token: token.expose(), system_id, info: Some(self.info()) };
-        self.repeat("POST runners/verify", Method::POST, "runners/verify", token, &body).await
+        let answer = self.repeat("POST runners/verify", Method::POST, "runners/verify", token, &body).await?;
+        Ok(serde_json::from_slice::<Verified>(&answer.body).ok().map(|verified| verified.id))
     }
 
     /// Removes this system id's manager record. A record that is not there is as good as removed.
@@ -60,7 +66,7 @@ impl Client {
         let done = self.repeat("DELETE runners/managers", Method::DELETE, "runners/managers", token, &body).await;
         match done {
             Err(ManagerError::Refused(refusal)) if refusal.status == 404 => Ok(()),
-            other => other,
+            other => other.map(drop),
         }
     }
 
@@ -72,13 +78,13 @@ impl Client {
         path: &str,
         token: &Secret,
         body: &Body<'_>,
-    ) -> Result<(), ManagerError> {
+    ) -> Result<Answer, ManagerError> {
         let mut wait = FIRST_WAIT;
         let mut attempt = 1;
         loop {
             let request = self.json(method.clone(), path, body).header("RUNNER-TOKEN", token.expose());
             let failure = match Answer::of(operation, request).await {
-                Ok(answer) if answer.status.is_success() => return Ok(()),
+                Ok(answer) if answer.status.is_success() => return Ok(answer),
                 Ok(answer) if !answer.refusal().is_temporary() => return Err(ManagerError::Refused(answer.refusal())),
                 Ok(answer) => ManagerError::Later(answer.refusal()),
                 Err(error) => ManagerError::Transport(error),

@@ -50,6 +50,13 @@ impl Update<'_> {
     /// "It runs": the acceptance.
     pub const ACCEPT: Update<'static> =
         Update { state: UpdateState::Running, failure_reason: None, exit_code: None, trace: None };
+    /// "Its runner cannot go on": the reason is one that every GitLab takes, and users name it in `retry: when:`.
+    pub const SYSTEM_FAILURE: Update<'static> = Update {
+        state: UpdateState::Failed,
+        failure_reason: Some("runner_system_failure"),
+        exit_code: None,
+        trace: None,
+    };
 }
 
 /// The update arrived.

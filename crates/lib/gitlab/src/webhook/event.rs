@@ -1,7 +1,7 @@
 //! The body of a hook, read into an event.
 
 use runnerless_core::id::JobKey;
-use runnerless_core::job::{JobEvent, JobFacts};
+use runnerless_core::job::{JobEvent, JobFacts, Taker};
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::Timestamp;
 use serde::Deserialize;
@@ -122,7 +122,7 @@ fn job(body: &Body, instance: &Instance) -> Result<JobEvent, BadPayload> {
         status: JobStatus::parse(&cut(status, WORD_CHARS)),
         facts,
         created_at: created_at(body),
-        runner: object(&body.runner, "id").and_then(|value| id(value).ok()),
+        runner: object(&body.runner, "id").and_then(|value| id(value).ok()).map(Taker::stranger),
     })
 }
 
@@ -227,7 +227,7 @@ mod tests {
         assert_eq!((job.key.job, job.facts.project_path.as_str()), (190_001, "acme/widgets"));
         assert_eq!((job.facts.retries, job.created_at), (0, None));
         let job = job_of(&with("runner", json!({"id": 4711, "tags": null})));
-        assert_eq!(job.runner, Some(4711));
+        assert_eq!(job.runner, Some(Taker::stranger(4711)));
         assert_eq!(job_of(&with("runner", json!({"description": null}))).runner, None);
         assert_eq!(job_of(&with("build_status", json!("brand_new"))).status, JobStatus::Unknown("brand_new".into()));
     }

@@ -8,6 +8,7 @@ use crate::world::{Broken, By, GlStatus, Label, Process, SECOND, Step, World};
 pub(super) fn steps(rules: &Rules, world: &World, i: u8, out: &mut Vec<Step>) {
     closes(rules, world, i, out);
     stops(rules, world, i, out);
+    pays(rules, world, i, out);
     if rules.ask(world, Ask::DueLaunch { i, when: lease(rules, world, i) }).0 == Verdict::MaybeLost {
         loses(rules, world, i, When::Late, out);
     }
@@ -79,21 +80,44 @@ pub(super) fn killed(world: &World, i: u8) -> Option<Label> {
     Some(label("is stopped while it runs").of(killed.0).job(killed.1))
 }
 
-/// A bound launch that went silent is written off, and its job reported while that is safe.
+/// A bound launch that went silent is written off; what it then owes is paid at any time after.
 fn loses(rules: &Rules, world: &World, i: u8, when: When, out: &mut Vec<Step>) {
     let (Verdict::Lost { report }, next) = rules.ask(world, Ask::Lost { i, when }) else { return };
     let bits = world.ledger.launches[usize::from(i)].expect("exists");
     let Some(k) = bits.bound else { return };
-    let ours = matches!(gl(world, k).by, By::Process(p) if launch_of(world, p) == Some(i));
-    let running = gl(world, k).status == GlStatus::Running;
-    if report && running && !ours {
-        out.push(Step::Disaster(label("is reported lost, and another runs").of(i).job(k)));
-        return;
-    }
-    if !report && running && ours && bits.accepted {
+    if !report && bits.accepted && is_running_for(world, k, i) {
         out.push(Step::Disaster(label("is lost, and nobody says so of").of(i).job(k)));
         return;
     }
-    let next = if report && running { with_end(&next, k) } else { next };
     out.push(Step::To(label("is lost").of(i), next));
+}
+
+/// GitLab is told that the job of a lost launch failed: by whoever wrote it off, or by the sweep when that one died. It
+/// takes the report of a job that runs, from whoever it comes, and no other.
+fn pays(rules: &Rules, world: &World, i: u8, out: &mut Vec<Step>) {
+    let bits = world.ledger.launches[usize::from(i)].expect("exists");
+    let Some(k) = bits.bound.filter(|_| bits.owes) else { return };
+    for when in [When::Now, When::Late] {
+        if when == When::Now && process(world, i).late {
+            continue;
+        }
+        match rules.ask(world, Ask::Debt { i, when }) {
+            (Verdict::Report, next) if gl(world, k).status == GlStatus::Running => {
+                if is_running_for(world, k, i) {
+                    out.push(Step::To(label("is reported lost").of(i).job(k), with_end(&next, k)));
+                } else {
+                    out.push(Step::Disaster(label("is reported lost, and another runs").of(i).job(k)));
+                }
+            }
+            (Verdict::Report | Verdict::Yes, next) => {
+                push_changed(world, next, label("owes nothing any more").of(i), out);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_running_for(world: &World, k: u8, i: u8) -> bool {
+    let ours = matches!(gl(world, k).by, By::Process(p) if launch_of(world, p) == Some(i));
+    ours && gl(world, k).status == GlStatus::Running
 }
