@@ -11,12 +11,15 @@ pub(crate) struct FaultRule {
     /// Which requests.
     #[serde(rename = "match")]
     pub matches: Match,
-    /// The first one of them that is hit, counted from 1.
-    #[serde(default = "one")]
-    pub nth: u64,
-    /// How many are hit.
-    #[serde(default = "one")]
-    pub times: u64,
+    /// The first one of them that is hit, counted from 1; when absent `every`, or else 1.
+    #[serde(default)]
+    pub nth: Option<u64>,
+    /// From then on every so many are hit; when absent each one.
+    #[serde(default)]
+    pub every: Option<u64>,
+    /// How many are hit; when absent one, with `every` all.
+    #[serde(default)]
+    pub times: Option<u64>,
     /// What happens, see [`Deed`].
     #[serde(rename = "do")]
     pub deed: String,
@@ -38,8 +41,14 @@ pub(crate) struct Match {
     pub path: Option<String>,
 }
 
-fn one() -> u64 {
-    1
+impl FaultRule {
+    /// Whether the matching request of that number, counted from 1, is hit.
+    fn hits(&self, number: u64) -> bool {
+        let step = self.every.unwrap_or(1).max(1);
+        let first = self.nth.or(self.every).unwrap_or(1);
+        let times = self.times.unwrap_or(if self.every.is_some() { u64::MAX } else { 1 });
+        number.checked_sub(first).is_some_and(|after| after % step == 0 && after / step < times)
+    }
 }
 
 /// What a fault does.
@@ -103,8 +112,10 @@ pub(crate) struct Fault {
 impl Fault {
     /// Takes a rule.
     pub(crate) fn new(rule: FaultRule) -> Result<Self, String> {
-        if rule.nth == 0 {
-            return Err("nth counts from 1".to_owned());
+        for (name, number) in [("nth", rule.nth), ("every", rule.every)] {
+            if number == Some(0) {
+                return Err(format!("{name} counts from 1"));
+            }
         }
         let action = Deed::parse(&rule.deed)?;
         Ok(Self { rule, action, seen: 0 })
@@ -119,7 +130,7 @@ impl Fault {
             return false;
         }
         self.seen += 1;
-        self.seen >= self.rule.nth && self.seen - self.rule.nth < self.rule.times
+        self.rule.hits(self.seen)
     }
 }
 
@@ -172,19 +183,41 @@ mod tests {
         }
     }
 
-    #[test]
-    fn nth_and_times_count_matching_requests() {
-        let rule = FaultRule {
+    fn rule(nth: Option<u64>, every: Option<u64>, times: Option<u64>) -> FaultRule {
+        FaultRule {
             matches: Match { method: Some("PUT".into()), path: Some("jobs/*".into()) },
-            nth: 2,
-            times: 2,
+            nth,
+            every,
+            times,
             deed: "status:503".into(),
             headers: BTreeMap::new(),
             body: None,
-        };
-        let mut faults = [Fault::new(rule).unwrap()];
+        }
+    }
+
+    #[test]
+    fn only_matching_requests_count() {
+        let mut faults = [Fault::new(rule(Some(2), None, Some(2))).unwrap()];
         let mut hit = |method| pick(&mut faults, method, "/api/v4/jobs/1").is_some();
         assert_eq!([hit("PUT"), hit("GET"), hit("PUT"), hit("PUT"), hit("PUT")], [false, false, true, true, false]);
+    }
+
+    #[test]
+    fn nth_every_and_times() {
+        for (nth, every, times, expected) in [
+            (None, None, None, &[1][..]),
+            (Some(3), None, None, &[3]),
+            (None, None, Some(3), &[1, 2, 3]),
+            (None, Some(3), None, &[3, 6, 9, 12]),
+            (Some(2), Some(4), None, &[2, 6, 10]),
+            (None, Some(3), Some(2), &[3, 6]),
+            (None, Some(1), None, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+            (None, None, Some(0), &[]),
+        ] {
+            let rule = rule(nth, every, times);
+            let hit: Vec<u64> = (1..=12).filter(|number| rule.hits(*number)).collect();
+            assert_eq!(hit, expected, "{nth:?} {every:?} {times:?}");
+        }
     }
 
     #[test]

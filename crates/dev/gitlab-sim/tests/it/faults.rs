@@ -21,6 +21,23 @@ async fn a_status_is_given_to_the_nth_requests() {
 }
 
 #[tokio::test]
+async fn every_third_request_is_hit_until_the_rule_is_gone() {
+    let bench = Bench::start().await;
+    let runner = bench.any_runner().await;
+    let rule = json!({"match": {"path": "jobs/request"}, "every": 3, "do": "status:409"});
+    bench.sim(Method::POST, "faults", Some(rule)).await;
+    let mut statuses = Vec::new();
+    for _ in 0..7 {
+        statuses.push(runner.ask().await.status);
+    }
+    assert_eq!(statuses, [204, 204, 409, 204, 204, 409, 204]);
+    bench.sim(Method::DELETE, "faults", None).await;
+    for _ in 0..4 {
+        assert_eq!(runner.ask().await.status, 204);
+    }
+}
+
+#[tokio::test]
 async fn a_lost_answer_was_a_deed_all_the_same() {
     let bench = Bench::start().await;
     let project = bench.project("acme/widget", ONE).await;
@@ -81,6 +98,7 @@ async fn bad_rules_and_settings_are_refused_by_name() {
     for (path, body, word) in [
         ("faults", json!([{"match": {}, "do": "explode"}]), "explode"),
         ("faults", json!([{"match": {}, "do": "status:503", "nth": 0}]), "nth"),
+        ("faults", json!([{"match": {}, "do": "status:503", "every": 0}]), "every"),
         ("faults", json!({"hooks": {"los": 1}}), "los"),
         ("settings", json!({"two_faze": true}), "two_faze"),
         ("settings", json!({"two_phase": "x"}), "settings"),
