@@ -52,6 +52,12 @@ pub(super) fn runner(world: &mut World, request: &Request, params: &Map<String, 
     Ok(runner.id)
 }
 
+/// The 429 of a rate limit; the caller may come back after so many seconds.
+pub(super) fn too_many(wait_s: u64) -> Answer {
+    let message = "This endpoint has been requested too many times. Try again later.";
+    Answer::message(429, message).with("Retry-After", wait_s.to_string())
+}
+
 /// A numeric id in a path.
 ///
 /// # Errors

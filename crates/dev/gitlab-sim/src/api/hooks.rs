@@ -4,15 +4,19 @@ use serde_json::{Map, Value, json};
 
 use super::auth;
 use crate::clock::api_text;
+use crate::hooks::deliver::deliver;
 use crate::hooks::signature;
 use crate::server::answer::Answer;
 use crate::server::request::{Request, flag, text};
 use crate::sim::Sim;
 use crate::world::World;
-use crate::world::hook::Hook;
+use crate::world::hook::{DeliveryState, Hook};
+
+/// How often a person may try a hook per minute (contract, section 1.3).
+const TESTS_PER_MIN: u64 = 5;
 
 /// A hook as GitLab shows it.
-pub(crate) fn entity(hook: &Hook) -> Value {
+pub(crate) fn entity(world: &World, hook: &Hook) -> Value {
     json!({
         "id": hook.id,
         "url": hook.url,
@@ -26,7 +30,7 @@ pub(crate) fn entity(hook: &Hook) -> Value {
         "pipeline_events": false,
         "job_events": hook.job_events,
         "enable_ssl_verification": hook.verify_tls,
-        "alert_status": if hook.disabled_until.is_some() { "temporarily_disabled" } else { "executable" },
+        "alert_status": hook.alert_status(world.now),
         "disabled_until": hook.disabled_until.map(api_text),
         "url_variables": [],
         "custom_headers": [],
@@ -87,6 +91,7 @@ pub(crate) fn blank(world: &World, project: u64, job_events: bool) -> Hook {
         created_at: world.now,
         failures: 0,
         disabled_until: None,
+        disabled: false,
     }
 }
 
@@ -100,8 +105,10 @@ pub(crate) fn insert(world: &mut World, mut hook: Hook) -> u64 {
 
 /// `GET projects/:id/hooks`.
 pub(super) fn list(sim: &Sim, project: u64) -> Result<Answer, Answer> {
-    let hooks =
-        sim.look(|world| world.hooks.values().filter(|hook| hook.project == project).map(entity).collect::<Vec<_>>());
+    let hooks = sim.look(|world| {
+        let own = world.hooks.values().filter(|hook| hook.project == project);
+        own.map(|hook| entity(world, hook)).collect::<Vec<_>>()
+    });
     Ok(Answer::json(200, &Value::Array(hooks)))
 }
 
@@ -147,9 +154,36 @@ pub(super) fn delete(sim: &Sim, project: u64, id: &str) -> Result<Answer, Answer
     })
 }
 
+/// `POST projects/:id/hooks/:hook_id/test/job_events`: a message about the project's newest job, sent at once, whether the
+/// hook is disabled or not. Its success makes a disabled hook work again.
+pub(super) async fn test(sim: &Sim, project: u64, id: &str) -> Answer {
+    let sent = auth::id(id, "hook_id").and_then(|id| sim.with(|world| test_delivery(world, project, id)));
+    let delivery = match sent {
+        Ok(delivery) => delivery,
+        Err(answer) => return answer,
+    };
+    deliver(sim.clone(), delivery).await;
+    let state = sim.look(|world| world.deliveries.get(&delivery).map(|delivery| (delivery.state, delivery.answer)));
+    match state {
+        Some((DeliveryState::Done, _)) => Answer::message(201, "201 Created"),
+        Some((_, Some(status))) => Answer::message(422, format!("The webhook failed with HTTP status {status}.")),
+        _ => Answer::message(422, "The webhook could not be delivered."),
+    }
+}
+
+fn test_delivery(world: &mut World, project: u64, id: u64) -> Result<u64, Answer> {
+    world.hooks.get(&id).filter(|hook| hook.project == project).ok_or_else(not_found)?;
+    if let Some(wait) = world.over_rate("hook_test", "admin", TESTS_PER_MIN) {
+        return Err(auth::too_many(wait));
+    }
+    let job = world.jobs.values().rev().find(|job| job.project == project).map(|job| job.id);
+    let delivery = job.and_then(|job| world.test_message(id, job));
+    delivery.ok_or_else(|| Answer::message(422, "Ensure the project has CI jobs."))
+}
+
 fn shown(world: &World, project: u64, id: u64, status: u16) -> Answer {
     let hook = world.hooks.get(&id).filter(|hook| hook.project == project);
-    hook.map_or_else(not_found, |hook| Answer::json(status, &entity(hook)))
+    hook.map_or_else(not_found, |hook| Answer::json(status, &entity(world, hook)))
 }
 
 fn not_found() -> Answer {

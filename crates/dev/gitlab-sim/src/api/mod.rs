@@ -66,6 +66,7 @@ async fn of_project(sim: &Sim, request: &Request, method: &str, project: &str, p
         ("GET", ["hooks", hook]) => hooks::show(sim, id, hook),
         ("PUT", ["hooks", hook]) => hooks::edit(sim, request, id, hook),
         ("DELETE", ["hooks", hook]) => hooks::delete(sim, id, hook),
+        ("POST", ["hooks", hook, "test", "job_events"]) => return hooks::test(sim, id, hook).await,
         _ => Ok(Answer::error(404, "404 Not Found")),
     };
     answer.unwrap_or_else(|answer| answer)

@@ -41,8 +41,7 @@ pub(super) fn list(sim: &Sim, request: &Request, project: u64, pipeline: Option<
     let base = sim.place().url.clone();
     sim.with(|world| {
         if world.over_rate("project_jobs", &base, LISTS_PER_MIN).is_some() {
-            let message = "This endpoint has been requested too many times. Try again later.";
-            return Err(Answer::message(429, message).with("Retry-After", "60"));
+            return Err(auth::too_many(60));
         }
         if pipeline.is_some_and(|id| world.pipelines.get(&id).is_none_or(|pipeline| pipeline.project != project)) {
             return Err(Answer::message(404, "404 Not Found"));

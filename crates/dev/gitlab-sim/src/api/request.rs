@@ -41,8 +41,7 @@ fn answer(world: &mut World, request: &Request, params: &Map<String, Value>) -> 
     let token = text(params, "token").unwrap_or_default();
     let limit = world.settings.request_per_min;
     if world.over_rate("request", &token, limit).is_some() {
-        let message = "This endpoint has been requested too many times. Try again later.";
-        return Err(Answer::message(429, message).with("Retry-After", "60"));
+        return Err(auth::too_many(60));
     }
     let system_id = text(params, "system_id");
     if let Some(system_id) = &system_id {

@@ -49,7 +49,7 @@ pub(super) fn hooks(sim: &Sim) -> Result<Answer, Answer> {
 
 fn view(world: &World, id: u64) -> Option<Value> {
     let hook = world.hooks.get(&id)?;
-    let mut value = entity(hook);
+    let mut value = entity(world, hook);
     if let Value::Object(object) = &mut value {
         object.insert("project".to_owned(), json!(hook.project));
         object.insert("host_header".to_owned(), json!(hook.host_header));

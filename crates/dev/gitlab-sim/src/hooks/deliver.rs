@@ -44,14 +44,19 @@ pub(crate) async fn deliver(sim: Sim, id: u64) {
     }
     let Ok(_permit) = sim.senders().acquire().await else { return };
     let job = sim.with(|world| {
-        world.delivery_leaves(id);
+        if !world.delivery_leaves(id) {
+            return None;
+        }
         let delivery = world.deliveries.get(&id)?.clone();
-        let hook = world.hooks.get(&delivery.hook)?.clone();
+        let hook = world.hooks.get(&delivery.hook).cloned();
         Some((delivery, hook, world.settings.hook_timeout_s))
     });
     let answer = match job {
-        Some((delivery, hook, seconds)) => send(&sim, &delivery, &hook, Duration::from_millis(millis(seconds))).await,
-        None => Err("the hook was removed".to_owned()),
+        Some((delivery, Some(hook), seconds)) => {
+            send(&sim, &delivery, &hook, Duration::from_millis(millis(seconds))).await
+        }
+        Some((_, None, _)) => Err("the hook was removed".to_owned()),
+        None => return,
     };
     sim.with(|world| world.delivery_ended(id, answer));
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::clock::{Millis, hook_text, iso_text, seconds_between};
+use crate::clock::{Millis, iso_text, seconds_between};
 use crate::world::World;
 use crate::world::job::Job;
 use crate::world::project::{Pipeline, Project};
@@ -105,8 +105,9 @@ struct ProjectPart {
     ci_config_path: &'static str,
 }
 
-/// The message for a job in that state, as compact JSON. `created` is sent in bulk and knows nothing but the creation.
-pub(crate) fn job_event(world: &World, id: u64, status: Status) -> Option<String> {
+/// The message for a job in that state, as compact JSON, its dates spelled by `spell`. `created` is sent in bulk and knows
+/// nothing but the creation.
+pub(crate) fn job_event(world: &World, id: u64, status: Status, spell: fn(Millis) -> String) -> Option<String> {
     let job = world.jobs.get(&id)?;
     let pipeline = world.pipelines.get(&job.pipeline)?;
     let project = world.projects.get(&job.project)?;
@@ -124,9 +125,9 @@ pub(crate) fn job_event(world: &World, id: u64, status: Status) -> Option<String
         build_name: job.spec.name.clone(),
         build_stage: job.spec.stage.clone(),
         build_status: status.as_str(),
-        build_created_at: hook_text(job.created_at),
-        build_started_at: started.map(hook_text),
-        build_finished_at: finished.map(hook_text),
+        build_created_at: spell(job.created_at),
+        build_started_at: started.map(spell),
+        build_finished_at: finished.map(spell),
         build_created_at_iso: iso_text(job.created_at),
         build_started_at_iso: started.map(iso_text),
         build_finished_at_iso: finished.map(iso_text),
@@ -139,7 +140,7 @@ pub(crate) fn job_event(world: &World, id: u64, status: Status) -> Option<String
         project_id: project.id,
         project_name: project.full_title(),
         user: user(world),
-        commit: commit(project, pipeline),
+        commit: commit(project, pipeline, spell),
         repository: repository(world, project),
         project: project_part(world, project),
         environment: None,
@@ -181,7 +182,7 @@ fn user(world: &World) -> UserPart {
     }
 }
 
-fn commit(project: &Project, pipeline: &Pipeline) -> CommitPart {
+fn commit(project: &Project, pipeline: &Pipeline, spell: fn(Millis) -> String) -> CommitPart {
     let duration = match (pipeline.started_at, pipeline.finished_at) {
         (Some(from), Some(to)) => Some(to.saturating_sub(from) / 1000),
         (None, Some(_)) => Some(0),
@@ -198,8 +199,8 @@ fn commit(project: &Project, pipeline: &Pipeline) -> CommitPart {
         author_url: format!("mailto:{}", project.commit.author_email),
         status: pipeline.status.as_str(),
         duration,
-        started_at: started.map(hook_text),
-        finished_at: finished.map(hook_text),
+        started_at: started.map(spell),
+        finished_at: finished.map(spell),
         started_at_iso: started.map(iso_text),
         finished_at_iso: finished.map(iso_text),
     }

@@ -1,5 +1,6 @@
 //! A job's change of state becomes messages to the project's hooks.
 
+use crate::clock;
 use crate::hooks::payload;
 use crate::random;
 use crate::world::World;
@@ -9,6 +10,8 @@ use crate::world::status::Status;
 
 /// Deliveries that are remembered, with their bodies.
 const DELIVERIES: usize = 50_000;
+/// After so many failures in a row a hook is left alone until a test goes well (contract, section 1.3).
+const GIVEN_UP: u32 = 40;
 /// The longest pause of `shuffle` when it names none.
 const SHUFFLE_MS: u64 = 2000;
 
@@ -28,7 +31,7 @@ impl World {
         if hooks.is_empty() {
             return;
         }
-        let Some(body) = payload::job_event(self, id, status) else { return };
+        let Some(body) = payload::job_event(self, id, status, clock::hook_text) else { return };
         let event_uuid = random::uuid();
         for hook in hooks {
             let delivery = Delivery {
@@ -41,6 +44,7 @@ impl World {
                 message: random::uuid(),
                 event_uuid: event_uuid.clone(),
                 attempt: 1,
+                test: false,
                 state: DeliveryState::Waiting,
                 sent_at: None,
                 answered_at: None,
@@ -53,6 +57,33 @@ impl World {
         }
     }
 
+    /// A message by which a person tries a hook; the caller sends it. Its dates are spelled as the user API's: it is made
+    /// by another part of GitLab (contract, section 1.4).
+    pub(crate) fn test_message(&mut self, hook: u64, job: u64) -> Option<u64> {
+        let row = self.jobs.get(&job)?;
+        let (project, pipeline, status) = (row.project, row.pipeline, row.status);
+        let delivery = Delivery {
+            id: 0,
+            hook,
+            project,
+            pipeline,
+            job,
+            status: status.as_str(),
+            message: random::uuid(),
+            event_uuid: random::uuid(),
+            attempt: 1,
+            test: true,
+            state: DeliveryState::Waiting,
+            sent_at: None,
+            answered_at: None,
+            answer: None,
+            error: None,
+            pause_ms: 0,
+            body: payload::job_event(self, job, status, clock::api_text)?,
+        };
+        Some(self.insert_delivery(delivery))
+    }
+
     /// Puts a new delivery on its way, or where the faults want it.
     fn dispatch(&mut self, mut delivery: Delivery) {
         let faults = &mut self.hook_faults;
@@ -63,9 +94,8 @@ impl World {
             return;
         }
         let (double, hold, late) = (faults.double, faults.hold, faults.created_after_pending);
-        if self.hooks.get(&delivery.hook).is_some_and(|hook| hook.disabled_until.is_some_and(|until| until > self.now))
-        {
-            delivery.state = DeliveryState::Disabled;
+        if let Some(state) = self.refusal(&delivery) {
+            delivery.state = state;
             self.insert_delivery(delivery);
             return;
         }
@@ -81,6 +111,17 @@ impl World {
                 self.send(id);
             }
         }
+    }
+
+    /// Why GitLab does not send it: the hook is disabled, or its top-level namespace has sent too many in this minute.
+    fn refusal(&mut self, delivery: &Delivery) -> Option<DeliveryState> {
+        let now = self.now;
+        if self.hooks.get(&delivery.hook).is_some_and(|hook| !hook.is_executable(now)) {
+            return Some(DeliveryState::Disabled);
+        }
+        let namespace = self.projects.get(&delivery.project)?.root_namespace;
+        let limit = self.settings.hooks_per_min;
+        self.over_rate("hooks", &namespace.to_string(), limit).map(|_| DeliveryState::RateLimited)
     }
 
     fn insert_delivery(&mut self, mut delivery: Delivery) -> u64 {
@@ -135,18 +176,22 @@ impl World {
         Some(id)
     }
 
-    /// Notes that a delivery leaves.
-    pub(crate) fn delivery_leaves(&mut self, id: u64) {
+    /// Notes that a delivery leaves; false when its hook was disabled while it waited, and nothing is sent.
+    pub(crate) fn delivery_leaves(&mut self, id: u64) -> bool {
         let now = self.now;
-        let Some(delivery) = self.deliveries.get_mut(&id) else { return };
+        let Some(delivery) = self.deliveries.get_mut(&id) else { return false };
+        let stopped = self.hooks.get(&delivery.hook).is_some_and(|hook| !hook.is_executable(now));
+        if stopped && !delivery.test {
+            delivery.state = DeliveryState::Disabled;
+            return false;
+        }
         delivery.state = DeliveryState::Sending;
         delivery.sent_at = Some(now);
-        if delivery.status != Status::Pending.as_str() {
-            return;
-        }
-        if let Some(job) = self.jobs.get_mut(&delivery.job) {
+        let tells = delivery.status == Status::Pending.as_str() && !delivery.test;
+        if let Some(job) = self.jobs.get_mut(&delivery.job).filter(|_| tells) {
             job.stamps.hook_sent.get_or_insert(now);
         }
+        true
     }
 
     /// Notes how a delivery ended, counts failures, and lets a late `created` of the same job go.
@@ -166,6 +211,7 @@ impl World {
         if let Some(hook) = self.hooks.get_mut(&hook) {
             hook.failures = if ok { 0 } else { hook.failures + 1 };
             hook.disabled_until = pause(hook.failures, first).filter(|_| disables).map(|length| now + length);
+            hook.disabled = disables && hook.failures >= GIVEN_UP;
         }
         let deliveries = &self.deliveries;
         let (due, later): (Vec<u64>, Vec<u64>) = std::mem::take(&mut self.held.created)

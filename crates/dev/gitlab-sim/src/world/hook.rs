@@ -32,6 +32,26 @@ pub(crate) struct Hook {
     pub failures: u32,
     /// Nothing is sent before that time.
     pub disabled_until: Option<Millis>,
+    /// Nothing is sent until a test went well.
+    pub disabled: bool,
+}
+
+impl Hook {
+    /// GitLab's `alert_status`.
+    pub(crate) fn alert_status(&self, now: Millis) -> &'static str {
+        if self.disabled {
+            "disabled"
+        } else if self.disabled_until.is_some_and(|until| until > now) {
+            "temporarily_disabled"
+        } else {
+            "executable"
+        }
+    }
+
+    /// Whether messages may leave.
+    pub(crate) fn is_executable(&self, now: Millis) -> bool {
+        self.alert_status(now) == "executable"
+    }
 }
 
 /// One attempt to deliver one message.
@@ -55,6 +75,8 @@ pub(crate) struct Delivery {
     pub event_uuid: String,
     /// 1 for the first attempt.
     pub attempt: u32,
+    /// A person tries the hook: it is sent whether the hook is disabled or not.
+    pub test: bool,
     /// What became of it.
     pub state: DeliveryState,
     /// When the request left.
@@ -89,6 +111,8 @@ pub(crate) enum DeliveryState {
     Lost,
     /// The hook is disabled.
     Disabled,
+    /// The namespace sent too many in this minute.
+    RateLimited,
 }
 
 impl DeliveryState {

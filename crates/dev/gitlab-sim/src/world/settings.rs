@@ -18,6 +18,9 @@ pub(crate) struct Settings {
     pub auto_disable: bool,
     /// Length of the first pause of a failing hook, in seconds; it doubles.
     pub auto_disable_s: f64,
+    /// Deliveries per minute and top-level namespace, beyond which they are dropped; 0 for no limit, as on self-managed
+    /// instances. GitLab.com: 500 to 13,000.
+    pub hooks_per_min: u64,
     /// How long a hook's receiver may take, in seconds.
     pub hook_timeout_s: f64,
     /// `POST runners` with a registration token works.
@@ -72,6 +75,7 @@ impl Default for Settings {
             trace_interval_s: 3,
             auto_disable: false,
             auto_disable_s: 60.0,
+            hooks_per_min: 0,
             hook_timeout_s: 10.0,
             registration_tokens: false,
             bad_checksum: BadChecksum::Accept,

@@ -80,7 +80,7 @@ const PROJECT: [&str; 12] = [
 ];
 
 /// A project with a hook that goes to the receiver; the hook's id.
-async fn hooked(bench: &Bench, receiver: &Receiver) -> (u64, u64) {
+pub(crate) async fn hooked(bench: &Bench, receiver: &Receiver) -> (u64, u64) {
     let project = bench.project("acme/back-end/widget-api", ONE).await;
     let body = json!({"project": project, "url": receiver.url, "token": "secret", "signing_token": SIGNING,
                       "host_header": "abc.execute-api.localhost:4600"});
@@ -88,7 +88,7 @@ async fn hooked(bench: &Bench, receiver: &Receiver) -> (u64, u64) {
     (project, hook)
 }
 
-async fn settled(bench: &Bench) -> Vec<Value> {
+pub(crate) async fn settled(bench: &Bench) -> Vec<Value> {
     bench.sim(Method::GET, "deliveries?wait_s=30", None).await.as_array().unwrap().clone()
 }
 

@@ -6,6 +6,7 @@ mod cancel;
 mod case;
 mod faults;
 mod hook_events;
+mod hook_limits;
 mod life;
 mod matching;
 mod pipelines;
