@@ -48,9 +48,9 @@ fn open(world: &mut World, path: &str, user: &str, password: &str) -> Result<Pat
     let Some(job) = world.jobs.values().rev().find(|job| job.hold.token == password) else {
         return Err(Denied::Unauthorized);
     };
-    let (id, project) = (job.id, job.project);
+    let (id, project, misuse) = (job.id, job.project, job.misuse());
     if !job.is_held_with(password) {
-        world.violation("dead_token", Some(id), "git with the token of a job that is over");
+        world.violation(misuse, Some(id), "git with the token of a job that nobody runs");
         return Err(Denied::Unauthorized);
     }
     let own = job.raw.as_ref().map(|raw| raw.repository.clone());

@@ -46,10 +46,11 @@ fn may_upload(world: &mut World, request: &Request, id: u64) -> Result<(), Answe
     let token = request.header("job-token").unwrap_or("");
     let Some(job) = world.jobs.get(&id) else { return Err(Answer::message(404, "404 Not Found")) };
     let (status, held) = (job.status, job.is_held_with(token));
-    if held && status.is_executing() {
-        return Ok(());
+    if held {
+        let limit = world.settings.job_per_min;
+        return world.over_rate("job", token, limit).map_or(Ok(()), |wait| Err(auth::too_many(wait)));
     }
-    let kind = if job.hold.token == token { "dead_token" } else { "wrong_token" };
+    let kind = if job.hold.token == token && !token.is_empty() { job.misuse() } else { "wrong_token" };
     world.violation(kind, Some(id), format!("uploaded an artifact for a job that is {}", status.as_str()));
     Err(Answer::message(403, "403 Forbidden - Job is not running").with("Job-Status", status.as_str()))
 }
@@ -135,12 +136,16 @@ fn find(world: &mut World, id: u64, token: &str) -> Result<Answer, Answer> {
         .jobs
         .values()
         .rev()
-        .find(|job| job.hold.token == token)
-        .map(|job| (job.id, job.project, job.is_held_with(token)));
-    let Some((caller, project, alive)) = caller else { return Err(Answer::message(403, "403 Forbidden")) };
+        .find(|job| !token.is_empty() && job.hold.token == token)
+        .map(|job| (job.id, job.project, job.is_held_with(token), job.misuse()));
+    let Some((caller, project, alive, misuse)) = caller else { return Err(Answer::message(403, "403 Forbidden")) };
     if !alive {
-        world.violation("dead_token", Some(caller), "downloaded an artifact with the token of a job that is over");
+        world.violation(misuse, Some(caller), "downloaded an artifact with the token of a job that nobody runs");
         return Err(Answer::message(403, "403 Forbidden - Job is not running"));
+    }
+    let limit = world.settings.job_per_min;
+    if let Some(wait) = world.over_rate("job", token, limit) {
+        return Err(auth::too_many(wait));
     }
     let archive = world.jobs.get(&id).filter(|job| job.project == project).and_then(|job| job.artifacts.get("archive"));
     let (name, path): (String, PathBuf) =

@@ -25,6 +25,7 @@ pub(super) fn job_view(world: &World, job: &Job) -> Value {
         "ended": job.status.is_completed(),
         "exit_code": job.exit_code,
         "failure_reason": job.failure_reason,
+        "reported": job.reported,
         "allow_failure": job.allow_failure,
         "retried": job.retried,
         "retry_of": job.retry_of,

@@ -119,6 +119,7 @@ impl World {
             raw: retry_of.and_then(|job| job.raw.clone()),
             knobs: Knobs { put_202: self.settings.put_202, ..Knobs::default() },
             final_state: None,
+            reported: None,
             told_over: false,
             spec,
         };

@@ -79,6 +79,8 @@ impl World {
         job.hold.runner = Some(runner);
         job.hold.system_id = system_id.map(str::to_owned);
         job.hold.cancel_gracefully = has("cancel_gracefully");
+        job.hold.counts_log = has("trace_checksum") && has("trace_size");
+        job.reported = None;
         job.stamps.picked_up = Some(now);
         job.log.create();
         let cancel_after = job.raw.as_ref().and_then(|raw| raw.cancel_after_s);

@@ -1,6 +1,7 @@
 //! `PUT jobs/:id`: a runner accepts a job, keeps it alive, ends it (contract, sections 3.2 and 3.5).
 
 use crate::world::World;
+use crate::world::job::{Job, Reported};
 use crate::world::settings::{BadChecksum, millis};
 use crate::world::status::Status;
 
@@ -89,6 +90,7 @@ impl World {
 
     /// Takes a report.
     pub(crate) fn update(&mut self, id: u64, token: &str, report: &Report) -> JobAnswer {
+        self.note_report(id, token, report);
         if let Some(answer) = self.repeated_final(id, token, report) {
             return answer;
         }
@@ -106,7 +108,7 @@ impl World {
                 ..JobAnswer::new(429, "This endpoint has been requested too many times. Try again later.")
             };
         }
-        let offered = self.jobs.get(&id).is_some_and(super::super::world::job::Job::is_offered);
+        let offered = self.jobs.get(&id).is_some_and(Job::is_offered);
         match (offered, report.state.as_str()) {
             (true, "pending") => self.keep_offer(id),
             (true, "running") => self.accept(id),
@@ -124,6 +126,18 @@ impl World {
                 self.violation("state", Some(id), format!("reported the state {other:?}"));
                 JobAnswer::new(400, "state does not have a valid value")
             }
+        }
+    }
+
+    /// Keeps the runner's own words, which GitLab may make something else of: a cancelled job's `failed`.
+    fn note_report(&mut self, id: u64, token: &str, report: &Report) {
+        let job = self.jobs.get_mut(&id).filter(|job| !token.is_empty() && job.hold.token == token);
+        if let Some(job) = job.filter(|_| report.is_final()) {
+            job.reported = Some(Reported {
+                state: report.state.clone(),
+                failure_reason: report.failure_reason.clone(),
+                exit_code: report.exit_code,
+            });
         }
     }
 
@@ -176,6 +190,7 @@ impl World {
         let Some(job) = self.jobs.get_mut(&id) else { return JobAnswer::new(404, "404 Not Found") };
         let before = job.final_state.replace(report.state.clone());
         let mismatch = sum_mismatch(report, &job.log.checksum(), job.log.length());
+        let counts = job.hold.counts_log;
         let not_yet = job.knobs.put_202 > 0;
         job.knobs.put_202 = job.knobs.put_202.saturating_sub(1);
         if let Some(before) = before.filter(|before| *before != report.state) {
@@ -184,6 +199,9 @@ impl World {
                 Some(id),
                 format!("reported {} after it had reported {before}", report.state),
             );
+        }
+        if counts && (report.checksum.is_none() || report.bytesize.is_none()) {
+            self.violation("no_checksum", Some(id), "reported the end without the log's size and checksum");
         }
         if let Some(detail) = mismatch {
             self.violation("checksum", Some(id), detail);

@@ -23,12 +23,21 @@ pub(crate) fn missing(
             "multi_build_steps",
         ),
         (items(body, "cache").iter().any(|entry| filled(entry, "fallback_keys")), "fallback_cache_keys"),
+        (body.get("run").and_then(Value::as_str).is_some_and(|run| !run.trim().is_empty()), "native_steps_integration"),
+        (body.get("secrets").and_then(Value::as_object).is_some_and(|secrets| !secrets.is_empty()), "vault_secrets"),
+        (is_of_merge_request(body), "refspecs"),
     ];
     demands.into_iter().find(|(asked, feature)| *asked && !has(feature)).map(|(_, feature)| feature)
 }
 
 fn items<'a>(body: &'a Map<String, Value>, key: &str) -> &'a [Value] {
     body.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// Merge requests have refs of their own, which only a runner that heeds `refspecs` fetches.
+fn is_of_merge_request(body: &Map<String, Value>) -> bool {
+    let name = body.get("git_info").and_then(|git| git.get("ref")).and_then(Value::as_str);
+    name.is_some_and(|name| name.starts_with("refs/merge-requests/"))
 }
 
 fn is_report(entry: &Value) -> bool {

@@ -168,7 +168,7 @@ fn kind_of(world: &World, token: &str) -> &'static str {
     } else if world.runners.values().any(|runner| runner.token == token) {
         "runner"
     } else if let Some(job) = world.jobs.values().rev().find(|job| job.hold.token == token) {
-        if job.is_held_with(token) { "job" } else { "dead job" }
+        if job.is_held_with(token) || job.is_offered() { "job" } else { "dead job" }
     } else {
         "unknown"
     }

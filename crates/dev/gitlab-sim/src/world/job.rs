@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::spec::JobSpec;
@@ -60,6 +61,8 @@ pub(crate) struct Job {
     pub knobs: Knobs,
     /// The state of the first final update that was answered 202, 200 or refused.
     pub final_state: Option<String>,
+    /// What the last final update of the runner that has it said, whatever was made of it.
+    pub reported: Option<Reported>,
     /// The runner was told that the job is over, so that whatever it sends now is its mistake.
     pub told_over: bool,
 }
@@ -79,8 +82,21 @@ pub(crate) struct Hold {
     pub offered_until: Option<Millis>,
     /// The runner asked to be told of a cancellation.
     pub cancel_gracefully: bool,
+    /// The runner said that its final report carries size and checksum of the log.
+    pub counts_log: bool,
     /// The timeout that was handed out, in seconds.
     pub timeout_s: u64,
+}
+
+/// A runner's own words about a job's end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Reported {
+    /// `success` or `failed`.
+    pub state: String,
+    /// Why it failed.
+    pub failure_reason: Option<String>,
+    /// The script's exit code.
+    pub exit_code: Option<i64>,
 }
 
 /// What interfaces promise to be stamped by the simulator.
@@ -140,11 +156,15 @@ pub(crate) struct Knobs {
 }
 
 impl Job {
-    /// Whether the token is the job's and the job is held by a runner: what git and artifacts ask for.
+    /// Whether the token is the job's and the job is in a runner's hands: what git and artifacts ask for. A job that is
+    /// only offered is not: its token accepts, and nothing else.
     pub(crate) fn is_held_with(&self, token: &str) -> bool {
-        !token.is_empty()
-            && self.hold.token == token
-            && (self.status.is_executing() || self.hold.offered_until.is_some())
+        !token.is_empty() && self.hold.token == token && self.status.is_executing()
+    }
+
+    /// What it is to use the token for anything but the acceptance while the job is in nobody's hands.
+    pub(crate) fn misuse(&self) -> &'static str {
+        if self.is_offered() { "before_accept" } else { "dead_token" }
     }
 
     /// Handed out but not accepted yet.

@@ -23,6 +23,8 @@ async fn a_runner_that_can_is_asked_to_stop_and_its_report_makes_it_canceled() {
     assert_eq!((ended.status, ended.header("job-status")), (200, Some("canceled")));
     let seen = job.see().await;
     assert_eq!((&seen["status"], &seen["failure_reason"]), (&json!("canceled"), &json!(null)));
+    let said = json!({"state": "failed", "failure_reason": "script_failure", "exit_code": null});
+    assert_eq!(seen["reported"], said, "the runner's own words");
     assert_eq!(bench.job(pipeline, "two").await["status"], "skipped");
     assert_eq!(bench.see(pipeline).await["status"], "canceled");
     assert_eq!(bench.violations().await, [""; 0]);

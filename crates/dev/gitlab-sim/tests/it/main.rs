@@ -11,5 +11,6 @@ mod life;
 mod matching;
 mod pipelines;
 mod receiver;
+mod tokens;
 mod trace;
 mod user_api;

@@ -72,6 +72,31 @@ async fn a_runner_that_lacks_a_feature_costs_the_job_its_life() {
 }
 
 #[tokio::test]
+async fn what_a_body_asks_for_must_be_advertised() {
+    let bench = Bench::start().await;
+    for (feature, body) in [
+        ("native_steps_integration", json!({"steps": null, "run": "[{\"name\": \"s\", \"script\": \"echo\"}]"})),
+        ("vault_secrets", json!({"secrets": {"TOKEN": {"vault": {"path": "x"}}}})),
+        ("refspecs", json!({"git_info": {"ref": "refs/merge-requests/7/head"}})),
+        ("fallback_cache_keys", json!({"cache": [{"key": "a", "fallback_keys": ["b"]}]})),
+        ("multi_build_steps", json!({"steps": [{"name": "release", "script": ["x"]}]})),
+        ("artifacts_exclude", json!({"artifacts": [{"artifact_type": "archive", "exclude": ["x"]}]})),
+        ("upload_multiple_artifacts", json!({"artifacts": [{"artifact_type": "junit"}]})),
+    ] {
+        let case = json!({"script": ["echo"], "job": body});
+        let mut runner = bench.any_runner().await;
+        for (advertised, status) in [(false, 204), (true, 201)] {
+            let id = bench.sim(Method::POST, "jobs", Some(case.clone())).await["job"].as_u64().unwrap();
+            runner.features = json!({feature: advertised});
+            assert_eq!(runner.ask().await.status, status, "{feature}");
+            let job = bench.sim(Method::GET, &format!("jobs/{id}"), None).await;
+            let reason = if advertised { json!(null) } else { json!("runner_unsupported") };
+            assert_eq!((&job["failure_reason"], &job["reported"]), (&reason, &json!(null)), "{feature}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn tokens_and_bodies_that_are_refused() {
     let bench = Bench::start().await;
     let ask = |body| bench.request(Method::POST, "/api/v4/jobs/request").json(&body);
@@ -87,6 +112,20 @@ async fn tokens_and_bodies_that_are_refused() {
     assert_eq!(limited.ask().await.status, 204);
     let refused = limited.ask().await;
     assert_eq!((refused.status, refused.header("retry-after")), (429, Some("60")));
+}
+
+#[tokio::test]
+async fn a_parked_request_that_nothing_wakes_is_204_and_one_without_the_state_is_not_parked() {
+    let bench = Bench::start().await;
+    let runner = bench.any_runner().await;
+    bench.settings(json!({"long_poll_s": 600.0})).await;
+    let asked = runner.ask().await;
+    assert_eq!(asked.status, 204, "no last_update, no parking");
+    bench.settings(json!({"long_poll_s": 0.05})).await;
+    let last = asked.header("x-gitlab-last-update").unwrap();
+    let body = json!({"token": runner.token, "last_update": last});
+    let parked = bench.send(bench.request(Method::POST, "/api/v4/jobs/request").json(&body)).await;
+    assert_eq!((parked.status, parked.header("x-gitlab-last-update")), (204, Some(last)));
 }
 
 #[tokio::test]

@@ -54,6 +54,26 @@ async fn a_wrong_sum_is_noted_and_the_job_ends_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_runner_that_counts_its_log_must_say_so_at_the_end() {
+    let bench = Bench::start().await;
+    let mut runner = runner(&bench).await;
+    runner.features = json!({"trace_checksum": true, "trace_size": true});
+    let job = runner.take().await;
+    assert_eq!(job.end("success").await.status, 200);
+    assert_eq!(bench.violations().await, ["no_checksum"]);
+}
+
+#[tokio::test]
+async fn a_wrong_size_is_noted_too() {
+    let bench = Bench::start().await;
+    let job = runner(&bench).await.take().await;
+    assert_eq!(job.patch(0, "hello\n").await.status, 202);
+    let report = json!({"state": "success", "output": {"checksum": "crc32:363a3020", "bytesize": 7}});
+    assert_eq!(job.put(report).await.status, 200);
+    assert_eq!(bench.violations().await, ["checksum"]);
+}
+
+#[tokio::test]
 async fn a_wrong_sum_can_ask_for_the_log_again() {
     let bench = Bench::start().await;
     bench.settings(json!({"bad_checksum": "412"})).await;
