@@ -97,7 +97,8 @@ impl Deed {
 }
 
 /// A rule and how often it matched.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Counted")]
 pub(crate) struct Fault {
     /// The rule.
     #[serde(flatten)]
@@ -107,6 +108,22 @@ pub(crate) struct Fault {
     pub action: Deed,
     /// Requests that matched so far.
     pub seen: u64,
+}
+
+/// A [`Fault`] as it is written.
+#[derive(Deserialize)]
+struct Counted {
+    #[serde(flatten)]
+    rule: FaultRule,
+    seen: u64,
+}
+
+impl TryFrom<Counted> for Fault {
+    type Error = String;
+
+    fn try_from(counted: Counted) -> Result<Self, String> {
+        Ok(Self { seen: counted.seen, ..Self::new(counted.rule)? })
+    }
 }
 
 impl Fault {
@@ -218,6 +235,16 @@ mod tests {
             let hit: Vec<u64> = (1..=12).filter(|number| rule.hits(*number)).collect();
             assert_eq!(hit, expected, "{nth:?} {every:?} {times:?}");
         }
+    }
+
+    #[test]
+    fn a_fault_keeps_its_count_when_it_is_written_and_read() {
+        let mut faults = [Fault::new(rule(None, Some(2), None)).unwrap()];
+        let hit = |faults: &mut [Fault]| pick(faults, "PUT", "/api/v4/jobs/1").is_some();
+        assert!(!hit(&mut faults));
+        let text = serde_json::to_string(&faults).unwrap();
+        let mut faults: Vec<Fault> = serde_json::from_str(&text).unwrap();
+        assert_eq!([hit(&mut faults), hit(&mut faults), hit(&mut faults)], [true, false, true]);
     }
 
     #[test]

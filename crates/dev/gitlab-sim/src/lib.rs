@@ -27,10 +27,13 @@ mod moves;
 mod random;
 mod repository;
 mod rules;
+mod saved;
 mod server;
 mod sim;
 mod start;
 mod world;
 mod zip;
 
-pub use start::{Options, Simulator, StartError};
+pub use log::LogError;
+pub use saved::SavedError;
+pub use start::{Options, Simulator, StartError, Stop};

@@ -4,13 +4,33 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 /// One log. Only the file holds its bytes.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct JobLog {
     path: PathBuf,
     length: u64,
+    #[serde(skip)]
     checksum: crc32fast::Hasher,
+    #[serde(skip)]
     search: OutputSearch,
+}
+
+/// A log of an earlier process cannot be continued.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The file cannot be read.
+    #[error("the log {} cannot be read", .0.display())]
+    Read(PathBuf, #[source] io::Error),
+    /// Bytes are missing.
+    #[error("the log {} has lost its end: it should have {wanted} bytes", .path.display())]
+    Short {
+        /// The file.
+        path: PathBuf,
+        /// How long it was.
+        wanted: u64,
+    },
 }
 
 impl JobLog {
@@ -34,12 +54,36 @@ impl JobLog {
         format!("crc32:{:08x}", self.checksum.clone().finalize())
     }
 
-    /// Makes the empty file, for readers who come before the first bytes. A failure shows when bytes come.
+    /// Makes the empty file, for readers who come before the first bytes; what an earlier run without this job left
+    /// there is dropped. A failure shows when bytes come.
     pub(crate) fn create(&self) {
         if let Some(folder) = self.path.parent() {
             let _ = std::fs::create_dir_all(folder);
         }
-        let _ = OpenOptions::new().create(true).append(true).open(&self.path);
+        let _ =
+            OpenOptions::new().create(true).append(true).open(&self.path).and_then(|file| file.set_len(self.length));
+    }
+
+    /// Goes on with the file of an earlier process: counts its bytes again. What is beyond the remembered length was
+    /// never acknowledged, and is dropped.
+    ///
+    /// # Errors
+    /// When bytes are missing.
+    pub(crate) fn reopen(&mut self) -> Result<(), LogError> {
+        if self.length == 0 {
+            return Ok(());
+        }
+        let unreadable = |error| LogError::Read(self.path.clone(), error);
+        let file = OpenOptions::new().read(true).write(true).open(&self.path).map_err(unreadable)?;
+        let found = file.metadata().map_err(unreadable)?.len();
+        if found < self.length {
+            return Err(LogError::Short { path: self.path.clone(), wanted: self.length });
+        }
+        file.set_len(self.length).map_err(unreadable)?;
+        let bytes = self.read().map_err(unreadable)?;
+        self.checksum.update(&bytes);
+        self.search.feed(&bytes);
+        Ok(())
     }
 
     /// Adds bytes. True when the script's first output is among them.
@@ -223,6 +267,26 @@ mod tests {
     fn other_sections_and_ends_do_not_count() {
         assert_eq!(first(&["section_start:1:get_sources\r\u{1b}[0K\u{1b}[36;1mGetting\n", "x\n"]), None);
         assert_eq!(first(&["section_end:1:step_script\r\u{1b}[0K\nx\ny\n"]), None);
+    }
+
+    #[test]
+    fn a_reopened_log_counts_what_it_had_and_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut log = JobLog::new(path.clone());
+        log.append(format!("x\n{PLAIN}").as_bytes()).unwrap();
+        let text = serde_json::to_string(&log).unwrap();
+        let again = || serde_json::from_str::<JobLog>(&text).unwrap();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"never acknowledged").unwrap();
+        let mut second = again();
+        second.reopen().unwrap();
+        assert_eq!((second.length(), second.checksum()), (log.length(), log.checksum()));
+        assert!(second.append(b"first output\n").unwrap(), "the search goes on where it was");
+        assert_eq!(second.read().unwrap(), format!("x\n{PLAIN}first output\n").as_bytes());
+        std::fs::write(&path, "x").unwrap();
+        assert!(matches!(again().reopen(), Err(LogError::Short { .. })));
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(again().reopen(), Err(LogError::Read(..))));
     }
 
     #[test]

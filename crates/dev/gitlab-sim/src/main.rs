@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gitlab_sim::{Options, Simulator};
+use gitlab_sim::{Options, Simulator, Stop};
 use lexopt::prelude::*;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::PidfdFlags;
@@ -17,10 +17,14 @@ usage: gitlab-sim --listen 127.0.0.1:0 --state DIR --ready-file FILE
                   [--tls] [--admin-token-file FILE] [--die-with-parent]
 
   --listen ADDRESS         where to listen; a loopback address, port 0 for any
-  --state DIR              logs, repositories and artifacts go there
+  --state DIR              logs, repositories and artifacts go there; SIGTERM and
+                           SIGINT save everything else there too, and the next
+                           start goes on from it (with the same --listen, so
+                           that the URL stays)
   --ready-file FILE        written when it listens: {\"url\", \"admin_token\", \"ca_file\", \"pid\"}
-  --tls                    speak TLS with an authority of this run's own
-  --admin-token-file FILE  the token for the user API; a new one without it
+  --tls                    speak TLS with an authority of the state's own
+  --admin-token-file FILE  the token for the user API; without it the saved one,
+                           or a new one
   --die-with-parent        end when the process that started it ends";
 
 struct Arguments {
@@ -95,27 +99,25 @@ fn read_token(file: &Path) -> Result<String, String> {
 fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let parent = arguments.die_with_parent.then(parent).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let simulator = Simulator::start(arguments.options).await?;
         write_ready(&arguments.ready_file, &simulator)?;
-        simulator
-            .serve(async {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                    () = ended(parent) => {}
-                }
-            })
-            .await;
-        Ok::<(), Box<dyn std::error::Error>>(())
-    })?;
+        let stop = async {
+            tokio::select! {
+                _ = terminate.recv() => Stop::Asked,
+                _ = interrupt.recv() => Stop::Asked,
+                () = ended(parent) => Stop::Orphaned,
+            }
+        };
+        Ok::<(), Box<dyn std::error::Error>>(simulator.serve(stop).await?)
+    });
     // Hooks under way and requests that hang are not waited for.
     runtime.shutdown_background();
     // A file of an earlier run must not be taken for that of the next.
     let _ = std::fs::remove_file(&arguments.ready_file);
-    Ok(())
+    served
 }
 
 /// A receiver that is told when the parent ends. A descriptor of the parent is watched by a thread: unlike the parent

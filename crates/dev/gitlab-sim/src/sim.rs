@@ -28,19 +28,21 @@ struct Inner {
     changed: watch::Sender<u64>,
     events: broadcast::Sender<Bytes>,
     senders: Semaphore,
+    ended: watch::Sender<bool>,
     clients: deliver::Clients,
 }
 
 impl Sim {
-    /// A simulator without anything in it.
-    pub(crate) fn new(place: Place, clients: deliver::Clients) -> Self {
-        let place = Arc::new(place);
+    /// A simulator of that world.
+    pub(crate) fn new(world: World, clients: deliver::Clients) -> Self {
+        let place = Arc::clone(&world.place);
         Self(Arc::new(Inner {
-            world: Mutex::new(World::new(Arc::clone(&place))),
+            world: Mutex::new(world),
             place,
             changed: watch::Sender::new(0),
             events: broadcast::Sender::new(EVENT_BUFFER),
             senders: Semaphore::new(SENDERS),
+            ended: watch::Sender::new(false),
             clients,
         }))
     }
@@ -75,10 +77,21 @@ impl Sim {
             let _ = self.0.events.send(Bytes::from(format!("{event}\n")));
         }
         for id in out.deliveries {
-            tokio::spawn(deliver::deliver(self.clone(), id));
+            let (sim, mut ended) = (self.clone(), self.0.ended.subscribe());
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = deliver::deliver(sim, id) => {}
+                    _ = ended.wait_for(|ended| *ended) => {}
+                }
+            });
         }
         self.0.changed.send_modify(|version| *version += 1);
         result
+    }
+
+    /// Breaks off all deliveries, those to come too.
+    pub(crate) fn end_deliveries(&self) {
+        self.0.ended.send_replace(true);
     }
 
     /// Looks at the world without changing it: wakes nobody.

@@ -4,24 +4,26 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::hooks::deliver::Clients;
 use crate::random;
+use crate::saved::{self, SavedError};
 use crate::server::{listen, tls};
 use crate::sim::Sim;
-use crate::world::Place;
+use crate::world::{Place, World};
 
 /// How to start.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where to listen: a loopback address, port 0 for any.
     pub listen: SocketAddr,
-    /// Where logs, repositories and artifacts go. It is made when it is not there.
+    /// Where logs, repositories, artifacts and the saved world go. It is made when it is not there.
     pub state: PathBuf,
-    /// Speak TLS, with an authority of this run's own.
+    /// Speak TLS, with an authority of the state directory's own.
     pub tls: bool,
     /// The token for the user API; a new one when absent.
     pub admin_token: Option<String>,
@@ -42,9 +44,21 @@ pub enum StartError {
     /// TLS cannot be set up.
     #[error("cannot set up TLS")]
     Tls(#[from] tls::TlsError),
+    /// What an earlier run left cannot be gone on with.
+    #[error(transparent)]
+    Saved(#[from] SavedError),
     /// The client for hooks cannot be set up.
     #[error("cannot set up the client for hooks")]
     Client(#[source] reqwest::Error),
+}
+
+/// Why serving ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It was asked to: the world is saved, and the next start with the same state directory goes on.
+    Asked,
+    /// Nobody is left to start it again: nothing is written.
+    Orphaned,
 }
 
 /// A simulator that listens and is not served yet.
@@ -62,7 +76,7 @@ impl std::fmt::Debug for Simulator {
 }
 
 impl Simulator {
-    /// Takes the address and makes the state directory.
+    /// Takes the address, makes the state directory, and goes on with the world that an earlier run saved there.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -75,15 +89,21 @@ impl Simulator {
         let cannot = |error| StartError::Listen(options.listen, error);
         let listener = TcpListener::bind(options.listen).await.map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
-        let ca_file = options.tls.then(|| dir.join("ca.pem"));
-        let tls = ca_file.as_deref().map(tls::acceptor).transpose()?;
-        let place = Place {
+        let ca_file = options.tls.then(|| dir.join(tls::CA_FILE));
+        let tls = options.tls.then(|| tls::acceptor(&dir)).transpose()?;
+        let clients = Clients::new().map_err(StartError::Client)?;
+        let saved = saved::load(&dir)?;
+        let known = saved.as_ref().map(|saved| saved.admin_token.clone());
+        let place = Arc::new(Place {
             url: format!("{}://{address}", if options.tls { "https" } else { "http" }),
             dir,
-            admin_token: options.admin_token.unwrap_or_else(|| format!("glpat-{}", random::word(20))),
+            admin_token: options.admin_token.or(known).unwrap_or_else(|| format!("glpat-{}", random::word(20))),
+        });
+        let world = match saved {
+            Some(saved) => saved.go_on(place)?,
+            None => World::new(place),
         };
-        let clients = Clients::new().map_err(StartError::Client)?;
-        Ok(Self { listener, tls, sim: Sim::new(place, clients), ca_file })
+        Ok(Self { listener, tls, sim: Sim::new(world, clients), ca_file })
     }
 
     /// Where it listens, as in `http://127.0.0.1:4000`.
@@ -104,10 +124,19 @@ impl Simulator {
         self.ca_file.as_deref()
     }
 
-    /// Serves until `stop` is ready.
-    pub async fn serve(self, stop: impl Future<Output = ()>) {
+    /// Serves until `stop` is ready. What is under way then is broken off, and what it did is in the saved world.
+    ///
+    /// # Errors
+    /// [`SavedError::Write`] when the world cannot be saved.
+    pub async fn serve(self, stop: impl Future<Output = Stop>) -> Result<(), SavedError> {
+        self.sim.with(World::resume_deliveries);
         let timers = tokio::spawn(self.sim.clone().run_timers());
-        listen::run(self.listener, self.tls, self.sim, stop).await;
+        let why = listen::run(self.listener, self.tls, self.sim.clone(), stop).await;
         timers.abort();
+        self.sim.end_deliveries();
+        match why {
+            Stop::Asked => self.sim.look(saved::save),
+            Stop::Orphaned => Ok(()),
+        }
     }
 }

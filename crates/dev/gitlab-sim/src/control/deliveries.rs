@@ -8,6 +8,7 @@ use crate::server::answer::Answer;
 use crate::server::request::{Request, text};
 use crate::sim::Sim;
 use crate::world::World;
+use crate::world::hook::Delivery;
 
 /// `POST hooks` {project, url, token?, signing_token?, host_header?, job_events?}: job events unless said otherwise.
 pub(super) fn create_hook(sim: &Sim, request: &Request) -> Result<Answer, Answer> {
@@ -78,16 +79,8 @@ pub(super) async fn list(sim: &Sim, request: &Request) -> Answer {
         sim.wait(limit, |world| world.deliveries_are_over().then_some(())).await;
     }
     let bodies = request.query("bodies").as_deref() == Some("true");
-    let all = sim.look(|world| {
-        let shown = world.deliveries.values().map(|delivery| {
-            let mut value = serde_json::to_value(delivery).unwrap_or(Value::Null);
-            if let (Value::Object(object), true) = (&mut value, bodies) {
-                object.insert("body".to_owned(), Value::from(delivery.body.as_str()));
-            }
-            value
-        });
-        shown.collect::<Vec<_>>()
-    });
+    let all =
+        sim.look(|world| world.deliveries.values().map(|delivery| delivery_view(delivery, bodies)).collect::<Vec<_>>());
     Answer::json(200, &Value::Array(all))
 }
 
@@ -96,7 +89,18 @@ pub(super) fn resend(sim: &Sim, text: &str) -> Result<Answer, Answer> {
     let delivery = id(text)?;
     sim.with(|world| {
         let again = world.resend(delivery).ok_or_else(|| not_found("delivery"))?;
-        let shown = world.deliveries.get(&again).and_then(|delivery| serde_json::to_value(delivery).ok());
+        let shown = world.deliveries.get(&again).map(|delivery| delivery_view(delivery, false));
         Ok(Answer::json(201, &shown.unwrap_or(Value::Null)))
     })
+}
+
+fn delivery_view(delivery: &Delivery, body: bool) -> Value {
+    let mut value = serde_json::to_value(delivery).unwrap_or(Value::Null);
+    if let Value::Object(object) = &mut value {
+        object.remove("pause_ms");
+        if !body {
+            object.remove("body");
+        }
+    }
+    value
 }

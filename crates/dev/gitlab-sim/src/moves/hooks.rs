@@ -40,7 +40,7 @@ impl World {
                 project,
                 pipeline,
                 job: id,
-                status: status.as_str(),
+                status,
                 message: random::uuid(),
                 event_uuid: event_uuid.clone(),
                 attempt: 1,
@@ -68,7 +68,7 @@ impl World {
             project,
             pipeline,
             job,
-            status: status.as_str(),
+            status,
             message: random::uuid(),
             event_uuid: random::uuid(),
             attempt: 1,
@@ -87,7 +87,7 @@ impl World {
     /// Puts a new delivery on its way, or where the faults want it.
     fn dispatch(&mut self, mut delivery: Delivery) {
         let faults = &mut self.hook_faults;
-        if faults.lost > 0 && faults.lost_status.as_deref().is_none_or(|status| status == delivery.status) {
+        if faults.lost > 0 && faults.lost_status.as_deref().is_none_or(|status| status == delivery.status.as_str()) {
             faults.lost -= 1;
             delivery.state = DeliveryState::Lost;
             self.insert_delivery(delivery);
@@ -101,7 +101,7 @@ impl World {
         }
         let again = double.then(|| Delivery { attempt: 2, ..delivery.clone() });
         for delivery in std::iter::once(delivery).chain(again) {
-            let created = delivery.status == Status::Created.as_str();
+            let created = delivery.status == Status::Created;
             let id = self.insert_delivery(delivery);
             if hold {
                 self.held.all.push_back(id);
@@ -187,7 +187,7 @@ impl World {
         }
         delivery.state = DeliveryState::Sending;
         delivery.sent_at = Some(now);
-        let tells = delivery.status == Status::Pending.as_str() && !delivery.test;
+        let tells = delivery.status == Status::Pending && !delivery.test;
         if let Some(job) = self.jobs.get_mut(&delivery.job).filter(|_| tells) {
             job.stamps.hook_sent.get_or_insert(now);
         }
@@ -225,8 +225,23 @@ impl World {
 
     /// Whether every delivery that is not kept back is over.
     pub(crate) fn deliveries_are_over(&self) -> bool {
-        let kept = |id: &u64| self.held.all.contains(id) || self.held.created.contains(id);
-        self.deliveries.values().all(|delivery| delivery.state.is_over() || kept(&delivery.id))
+        self.deliveries.values().all(|delivery| delivery.state.is_over() || self.is_kept_back(delivery.id))
+    }
+
+    fn is_kept_back(&self, id: u64) -> bool {
+        self.held.all.contains(&id) || self.held.created.contains(&id)
+    }
+
+    /// After a restart: sends what had not left, and once more what had left without its end being known. So does Sidekiq.
+    pub(crate) fn resume_deliveries(&mut self) {
+        let open = self.deliveries.values().filter(|delivery| !delivery.state.is_over()).map(|delivery| delivery.id);
+        let due: Vec<u64> = open.filter(|id| !self.is_kept_back(*id)).collect();
+        for id in due {
+            if let Some(delivery) = self.deliveries.get_mut(&id) {
+                delivery.state = DeliveryState::Waiting;
+            }
+            self.out.deliveries.push(id);
+        }
     }
 }
 

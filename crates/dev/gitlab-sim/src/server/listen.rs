@@ -20,14 +20,23 @@ const HEAD_LIMIT: Duration = Duration::from_secs(60);
 /// Pause when no connection can be accepted (too many files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts and serves until `stop` is ready; then the connections end at once.
-pub(crate) async fn run(listener: TcpListener, tls: Option<TlsAcceptor>, sim: Sim, stop: impl Future<Output = ()>) {
+/// Accepts and serves until `stop` is ready; its word. The connections have ended then, and nothing is done for them any
+/// more.
+pub(crate) async fn run<T>(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    sim: Sim,
+    stop: impl Future<Output = T>,
+) -> T {
     let tls = tls.map(Arc::new);
     let mut connections = JoinSet::new();
     tokio::pin!(stop);
     loop {
         tokio::select! {
-            () = &mut stop => return,
+            why = &mut stop => {
+                connections.shutdown().await;
+                return why;
+            }
             _ = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => match accepted {
                 Ok((socket, _)) => {

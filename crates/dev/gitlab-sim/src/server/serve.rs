@@ -181,7 +181,7 @@ fn record(sim: &Sim, request: &Request, who: Caller, status: Option<u16>, fault:
         method: request.method.clone(),
         path: request.path.clone(),
         status,
-        token: who.token,
+        token: who.token.into(),
         job: who.job,
         system_id: who.system_id,
         user_agent: request.header("user-agent").map(str::to_owned),

@@ -8,7 +8,7 @@ use super::status::Status;
 use crate::clock::Millis;
 
 /// One project hook.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Hook {
     /// Its id.
     pub id: u64,
@@ -55,7 +55,7 @@ impl Hook {
 }
 
 /// One attempt to deliver one message.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Delivery {
     /// Its id.
     pub id: u64,
@@ -68,7 +68,7 @@ pub(crate) struct Delivery {
     /// The job.
     pub job: u64,
     /// The state that the message tells of.
-    pub status: &'static str,
+    pub status: Status,
     /// `webhook-id` and `Idempotency-Key`: the same for every attempt.
     pub message: String,
     /// `X-Gitlab-Event-UUID`.
@@ -88,15 +88,13 @@ pub(crate) struct Delivery {
     /// Why there is none.
     pub error: Option<String>,
     /// The pause before it leaves, in milliseconds.
-    #[serde(skip)]
     pub pause_ms: u64,
     /// The exact bytes.
-    #[serde(skip)]
     pub body: String,
 }
 
 /// What became of a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum DeliveryState {
     /// It waits for its turn, or for `hooks/release`.
@@ -143,7 +141,7 @@ pub(crate) struct HookFaults {
 }
 
 /// Deliveries that are kept back.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Held {
     /// Until they are released.
     pub all: VecDeque<u64>,

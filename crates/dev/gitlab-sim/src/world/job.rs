@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::spec::JobSpec;
@@ -13,7 +13,7 @@ use crate::clock::Millis;
 use crate::log::JobLog;
 
 /// One job (GitLab's build). A retry is another one.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
     /// Its id.
     pub id: u64,
@@ -22,6 +22,7 @@ pub(crate) struct Job {
     /// Its pipeline.
     pub pipeline: u64,
     /// What it is made of.
+    #[serde(serialize_with = "write_spec", deserialize_with = "read_spec")]
     pub spec: Arc<JobSpec>,
     /// Its state.
     pub status: Status,
@@ -68,7 +69,7 @@ pub(crate) struct Job {
 }
 
 /// The runner's side of a job.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Hold {
     /// The job's token; empty while nobody has it.
     pub token: String,
@@ -89,7 +90,7 @@ pub(crate) struct Hold {
 }
 
 /// A runner's own words about a job's end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reported {
     /// `success` or `failed`.
     pub state: String,
@@ -100,7 +101,7 @@ pub(crate) struct Reported {
 }
 
 /// What interfaces promise to be stamped by the simulator.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Stamps {
     /// The `pending` hook left.
     pub hook_sent: Option<Millis>,
@@ -113,7 +114,7 @@ pub(crate) struct Stamps {
 }
 
 /// An uploaded file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Artifact {
     /// The name the runner gave it.
     pub filename: String,
@@ -128,7 +129,7 @@ pub(crate) struct Artifact {
 }
 
 /// A job made from a case file.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct RawJob {
     /// Keys that replace those of the 201 body.
     pub body: Map<String, Value>,
@@ -143,7 +144,7 @@ pub(crate) struct RawJob {
 }
 
 /// Prepared misbehaviour, used up as it happens.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Knobs {
     /// So many patches are answered 502.
     pub drop_trace: u64,
@@ -176,4 +177,12 @@ impl Job {
     pub(crate) fn is_free(&self) -> bool {
         self.status == Status::Pending && self.hold.offered_until.is_none()
     }
+}
+
+fn write_spec<S: Serializer>(spec: &Arc<JobSpec>, serializer: S) -> Result<S::Ok, S::Error> {
+    spec.as_ref().serialize(serializer)
+}
+
+fn read_spec<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<JobSpec>, D::Error> {
+    JobSpec::deserialize(deserializer).map(Arc::new)
 }

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::hook::{Delivery, Held, Hook, HookFaults};
@@ -31,7 +32,7 @@ pub(crate) const VERSION: &str = "19.4.0-ee";
 const REMEMBERED: usize = 200_000;
 
 /// What does not change while it runs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Place {
     /// `http://127.0.0.1:4000`.
     pub url: String,
@@ -41,12 +42,14 @@ pub(crate) struct Place {
     pub admin_token: String,
 }
 
-/// The whole state.
-#[derive(Debug)]
+/// The whole state. What is not left out is what a restart keeps, see [`crate::saved`].
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct World {
     /// What does not change.
+    #[serde(skip)]
     pub place: Arc<Place>,
     /// The time of the operation under way.
+    #[serde(skip)]
     pub now: Millis,
     /// How it is set up.
     pub settings: Settings,
@@ -82,9 +85,10 @@ pub(crate) struct World {
     pub timers: BTreeSet<(Millis, Timer)>,
     /// Grows whenever a job becomes pending: what `X-GitLab-Last-Update` stands for.
     pub queue_version: u64,
-    /// Calls per token in the current minute.
-    pub rates: BTreeMap<(&'static str, String), (Millis, u64)>,
+    /// Calls per kind and token in the current minute.
+    pub rates: BTreeMap<String, (Millis, u64)>,
     /// What the operation under way wants to be done after it.
+    #[serde(skip)]
     pub out: Outbox,
     /// The last id of each kind.
     pub ids: Ids,
@@ -104,7 +108,7 @@ pub(crate) struct Outbox {
 }
 
 /// The last ids. They begin at different places, jobs and pipelines beyond 32 bits, so that none can be taken for another.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Ids {
     /// Projects.
     pub project: u64,
@@ -140,7 +144,7 @@ impl Default for Ids {
 }
 
 /// What happens by itself. Each is checked when it is due, so an outdated one does nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Timer {
     /// An offer was not accepted.
     OfferExpires(u64),
@@ -201,7 +205,7 @@ impl World {
     pub(crate) fn violation(&mut self, kind: &'static str, job: Option<u64>, detail: impl Into<String>) {
         let held = job.and_then(|id| self.jobs.get(&id)).map(|job| (job.hold.runner, job.hold.system_id.clone()));
         let (runner, system_id) = held.unwrap_or_default();
-        let violation = Violation { t: self.now, kind, job, runner, system_id, detail: detail.into() };
+        let violation = Violation { t: self.now, kind: kind.into(), job, runner, system_id, detail: detail.into() };
         remember(&mut self.violations, violation);
     }
 
@@ -251,12 +255,12 @@ impl World {
     }
 
     /// Counts a call; the seconds to wait when there were too many in this minute.
-    pub(crate) fn over_rate(&mut self, kind: &'static str, token: &str, limit: u64) -> Option<u64> {
+    pub(crate) fn over_rate(&mut self, kind: &str, token: &str, limit: u64) -> Option<u64> {
         if limit == 0 {
             return None;
         }
         let now = self.now;
-        let window = self.rates.entry((kind, token.to_owned())).or_insert((now, 0));
+        let window = self.rates.entry(format!("{kind} {token}")).or_insert((now, 0));
         if now.saturating_sub(window.0) >= 60_000 {
             *window = (now, 0);
         }

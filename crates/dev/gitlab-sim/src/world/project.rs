@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::spec::Variable;
 use super::status::Status;
 use crate::clock::Millis;
 
 /// One project.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Project {
     /// Its id.
     pub id: u64,
@@ -37,7 +39,7 @@ pub(crate) struct Project {
 }
 
 /// A branch or tag.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ref {
     /// It is a tag.
     pub tag: bool,
@@ -46,7 +48,7 @@ pub(crate) struct Ref {
 }
 
 /// A commit, as far as hooks and variables tell of it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Commit {
     /// Its id.
     pub sha: String,
@@ -63,7 +65,7 @@ pub(crate) struct Commit {
 }
 
 /// One pipeline.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Pipeline {
     /// Its id.
     pub id: u64,

@@ -1,11 +1,13 @@
 //! What the simulator remembers of what was done to it.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Millis;
 
 /// One request.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RequestLine {
     /// Number of the request.
     pub seq: u64,
@@ -18,7 +20,7 @@ pub(crate) struct RequestLine {
     /// The answer's status; null when the connection was dropped instead.
     pub status: Option<u16>,
     /// What kind of token it carried, never the token.
-    pub token: &'static str,
+    pub token: Cow<'static, str>,
     /// The job that it is about.
     pub job: Option<u64>,
     /// The machine that sent it.
@@ -32,12 +34,12 @@ pub(crate) struct RequestLine {
 }
 
 /// Something that a real GitLab would not forgive.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Violation {
     /// When.
     pub t: Millis,
     /// What, in a word.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// The job.
     pub job: Option<u64>,
     /// The runner.

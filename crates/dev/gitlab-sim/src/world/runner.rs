@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::clock::Millis;
 
 /// Where a runner's jobs come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum RunnerType {
     /// Every project.
     Instance,
@@ -43,7 +44,7 @@ impl RunnerType {
 }
 
 /// One runner.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Runner {
     /// Its id.
     pub id: u64,
@@ -80,7 +81,7 @@ pub(crate) struct Runner {
 }
 
 /// One machine of a runner.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Manager {
     /// Its id.
     pub id: u64,

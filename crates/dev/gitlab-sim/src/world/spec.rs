@@ -1,9 +1,11 @@
 //! What a job is made of, as the pipeline's file says it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ci;
 
 /// One job's definition; shared by the job and its retries.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct JobSpec {
     /// Full name, with index or matrix values.
     pub name: String,
@@ -42,7 +44,7 @@ pub(crate) struct JobSpec {
 }
 
 /// One variable, wherever it comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Variable {
     /// Its name.
     pub key: String,
@@ -68,7 +70,7 @@ impl Variable {
 }
 
 /// Whether a job's failure counts for the pipeline.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum AllowFailure {
     /// It counts.
     No,
@@ -79,7 +81,7 @@ pub(crate) enum AllowFailure {
 }
 
 /// When a job's turn comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum When {
     /// When what it depends on went well.
     OnSuccess,

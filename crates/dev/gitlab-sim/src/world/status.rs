@@ -1,7 +1,10 @@
 //! The states of a job and of a pipeline.
 
+use serde::{Deserialize, Serialize};
+
 /// A job's state; pipelines use the same words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Status {
     /// It waits for its turn in the pipeline.
     Created,

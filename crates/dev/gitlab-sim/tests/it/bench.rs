@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::process::Command;
 
-use gitlab_sim::{Options, Simulator};
+use gitlab_sim::{Options, SavedError, Simulator, Stop};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// A simulator in this process, ended with the value.
 pub(crate) struct Bench {
@@ -15,7 +17,8 @@ pub(crate) struct Bench {
     pub(crate) admin: String,
     pub(crate) http: Client,
     pub(crate) dir: TempDir,
-    server: tokio::task::JoinHandle<()>,
+    stop: Option<oneshot::Sender<Stop>>,
+    server: JoinHandle<Result<(), SavedError>>,
 }
 
 impl Drop for Bench {
@@ -57,8 +60,29 @@ impl Bench {
             let pem = std::fs::read(file).unwrap();
             http = http.tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()]);
         }
-        let server = tokio::spawn(simulator.serve(std::future::pending()));
-        Self { url, admin, http: http.build().unwrap(), dir, server }
+        let (stop, server) = serve(simulator);
+        Self { url, admin, http: http.build().unwrap(), dir, stop: Some(stop), server }
+    }
+
+    /// Ends it as SIGTERM does.
+    pub(crate) async fn stop(&mut self, why: Stop) {
+        self.stop.take().unwrap().send(why).unwrap();
+        (&mut self.server).await.unwrap().unwrap();
+    }
+
+    /// How it was started, at the address that it had.
+    pub(crate) fn options(&self) -> Options {
+        let (scheme, address) = self.url.split_once("://").unwrap();
+        let state = self.dir.path().join("state");
+        Options { listen: address.parse().unwrap(), state, tls: scheme == "https", admin_token: None }
+    }
+
+    /// Starts it again where it was.
+    pub(crate) async fn start_again(&mut self) {
+        let simulator = Simulator::start(self.options()).await.unwrap();
+        assert_eq!((simulator.url(), simulator.admin_token()), (self.url.as_str(), self.admin.as_str()));
+        let (stop, server) = serve(simulator);
+        (self.stop, self.server) = (Some(stop), server);
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -134,13 +158,18 @@ impl Bench {
         let reply = self.user(Method::POST, "user/runners", Some(settings)).await;
         assert_eq!(reply.status, 201, "{}", reply.text);
         let made = reply.json();
-        Runner {
-            bench: self,
-            id: made["id"].as_u64().unwrap(),
-            token: made["token"].as_str().unwrap().to_owned(),
-            system_id: "r_abcdefghijkl".to_owned(),
-            features: json!({"cancel_gracefully": true, "two_phase_job_commit": true, "return_exit_code": true}),
-        }
+        self.runner_with(made["id"].as_u64().unwrap(), made["token"].as_str().unwrap())
+    }
+
+    /// A runner that was made before.
+    pub(crate) fn runner_with(&self, id: u64, token: &str) -> Runner<'_> {
+        let features = json!({"cancel_gracefully": true, "two_phase_job_commit": true, "return_exit_code": true});
+        Runner { bench: self, id, token: token.to_owned(), system_id: "r_abcdefghijkl".to_owned(), features }
+    }
+
+    /// A job that was taken before.
+    pub(crate) fn taken(&self, id: u64, token: &str, body: Value) -> Taken<'_> {
+        Taken { bench: self, id, token: token.to_owned(), body }
     }
 
     /// An instance runner for jobs without tags.
@@ -153,6 +182,12 @@ impl Bench {
         let all = self.sim(Method::GET, "violations", None).await;
         all.as_array().unwrap().iter().map(|violation| violation["kind"].as_str().unwrap().to_owned()).collect()
     }
+}
+
+fn serve(simulator: Simulator) -> (oneshot::Sender<Stop>, JoinHandle<Result<(), SavedError>>) {
+    let (stop, told) = oneshot::channel();
+    let server = tokio::spawn(simulator.serve(async { told.await.unwrap_or(Stop::Orphaned) }));
+    (stop, server)
 }
 
 /// Makes a repository with one commit.
@@ -196,12 +231,8 @@ impl<'a> Runner<'a> {
         let reply = self.ask().await;
         assert_eq!(reply.status, 201, "{}", reply.text);
         let body = reply.json();
-        Taken {
-            bench: self.bench,
-            id: body["id"].as_u64().unwrap(),
-            token: body["token"].as_str().unwrap().to_owned(),
-            body,
-        }
+        let (id, token) = (body["id"].as_u64().unwrap(), body["token"].as_str().unwrap().to_owned());
+        self.bench.taken(id, &token, body)
     }
 
     /// Takes a job, runs it with this end, and gives its name.

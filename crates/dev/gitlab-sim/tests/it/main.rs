@@ -11,6 +11,7 @@ mod life;
 mod matching;
 mod pipelines;
 mod receiver;
+mod restart;
 mod tokens;
 mod trace;
 mod user_api;

@@ -13,6 +13,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 /// One message.
 #[derive(Clone)]
@@ -40,6 +41,8 @@ pub(crate) struct Receiver {
     pub(crate) url: String,
     messages: Arc<Mutex<Vec<Message>>>,
     answers: Arc<Mutex<VecDeque<u16>>>,
+    hanging: watch::Sender<bool>,
+    arrived: watch::Receiver<usize>,
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -55,19 +58,39 @@ impl Receiver {
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let messages = Arc::new(Mutex::new(Vec::new()));
         let answers = Arc::new(Mutex::new(VecDeque::new()));
+        let (hanging, hangs) = watch::channel(false);
+        let (arrives, arrived) = watch::channel(0);
         let (kept, told) = (Arc::clone(&messages), Arc::clone(&answers));
         let server = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let (kept, told) = (Arc::clone(&kept), Arc::clone(&told));
+                let (kept, told, hangs, arrives) =
+                    (Arc::clone(&kept), Arc::clone(&told), hangs.clone(), arrives.clone());
                 let service = service_fn(move |request: Request<Incoming>| {
-                    receive(request, Arc::clone(&kept), Arc::clone(&told))
+                    let answer = receive(request, Arc::clone(&kept), Arc::clone(&told));
+                    let (mut hangs, arrives) = (hangs.clone(), arrives.clone());
+                    async move {
+                        let answer = answer.await;
+                        arrives.send_modify(|count| *count += 1);
+                        let _ = hangs.wait_for(|hangs| !hangs).await;
+                        answer
+                    }
                 });
                 tokio::spawn(
                     hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service),
                 );
             }
         });
-        Self { url, messages, answers, server }
+        Self { url, messages, answers, hanging, arrived, server }
+    }
+
+    /// From now on messages are taken and not answered, or answered again.
+    pub(crate) fn hang(&self, hangs: bool) {
+        self.hanging.send_replace(hangs);
+    }
+
+    /// Waits until so many messages have come.
+    pub(crate) async fn count(&self, wanted: usize) {
+        self.arrived.clone().wait_for(|count| *count >= wanted).await.unwrap();
     }
 
     /// The answers to the next messages; 200 to all others.
