@@ -85,7 +85,7 @@ impl Offer<'_> {
                 UpdateError::NotOurs(_) | UpdateError::Refused(_) | UpdateError::ResendTrace => {
                     return Err(format!("the job is not ours any more: {}", chain(&error)));
                 }
-                UpdateError::Later(refusal) => refusal.retry_after.unwrap_or(wait),
+                UpdateError::Later(refusal) => refusal.retry_after.unwrap_or(wait).max(FIRST_WAIT),
                 UpdateError::Transport(_) => wait,
             };
             sleep(pause.min(LONGEST_WAIT)).await;

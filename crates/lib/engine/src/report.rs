@@ -169,7 +169,7 @@ impl<'a> Reporter<'a> {
 
     fn put_off(&mut self, asked: Option<Duration>) {
         let next = self.retry.map_or(FIRST_RETRY, |last| (last * 2).min(self.interval.max(FIRST_RETRY)));
-        self.retry = Some(asked.unwrap_or(next).min(LONGEST_INTERVAL));
+        self.retry = Some(pause(asked, next, LONGEST_INTERVAL));
     }
 
     async fn keep_alive(&mut self) {
@@ -283,7 +283,7 @@ impl<'a> Reporter<'a> {
                     Some(reported) => return FinalStep::Reported(reported),
                     None => {
                         wait = (wait * 2).min(LONGEST_RETRY);
-                        retry_after(&error).unwrap_or(wait)
+                        pause(retry_after(&error), wait, LONGEST_RETRY)
                     }
                 },
             };
@@ -298,6 +298,12 @@ enum FinalStep {
     ResendLog,
 }
 
+/// How long to wait after a failure: as GitLab asks, else as we would. A wish for no pause at all is not heeded: asking
+/// again at once would only be refused again.
+fn pause(asked: Option<Duration>, own: Duration, longest: Duration) -> Duration {
+    asked.unwrap_or(own).clamp(FIRST_RETRY, longest)
+}
+
 /// What an error of the final update means; `None` to try again.
 fn judge(error: &UpdateError) -> Option<Reported> {
     match error {
@@ -305,6 +311,8 @@ fn judge(error: &UpdateError) -> Option<Reported> {
         UpdateError::NotOurs(refusal) if refusal.job_status.as_ref().is_some_and(JobStatus::is_final) => {
             Some(Reported::EndedThere)
         }
+        // Somebody else changed the job's record at the same time: nothing is wrong with the report.
+        UpdateError::Refused(refusal) if refusal.status == 409 => None,
         UpdateError::NotOurs(_) | UpdateError::Refused(_) => Some(Reported::No(chain(error))),
         UpdateError::Later(_) | UpdateError::Transport(_) | UpdateError::ResendTrace => None,
     }
@@ -314,5 +322,31 @@ fn retry_after(error: &UpdateError) -> Option<Duration> {
     match error {
         UpdateError::Later(refusal) => refusal.retry_after,
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runnerless_gitlab::protocol::Refusal;
+
+    use super::*;
+
+    #[test]
+    fn a_pause_is_what_gitlab_asks_for_and_never_nothing() {
+        let secs = Duration::from_secs;
+        for (asked, expected) in [(None, secs(2)), (Some(7), secs(7)), (Some(0), FIRST_RETRY), (Some(3600), secs(60))] {
+            assert_eq!(pause(asked.map(secs), secs(2), secs(60)), expected, "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn a_conflict_is_tried_again_and_other_refusals_are_not() {
+        let refused = |status| {
+            let refusal =
+                Refusal { operation: "PUT", status, message: String::new(), retry_after: None, job_status: None };
+            judge(&UpdateError::Refused(refusal))
+        };
+        assert_eq!(refused(409), None);
+        assert!(matches!(refused(400), Some(Reported::No(_))));
     }
 }
