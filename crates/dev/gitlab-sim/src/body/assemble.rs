@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::distort::distort;
 use super::predefined::repository_url;
 use crate::clock::seconds_between;
 use crate::world::World;
@@ -53,6 +54,7 @@ pub(crate) fn job_body(world: &World, id: u64) -> Option<Value> {
             body.insert(key.clone(), value.clone());
         }
     }
+    distort(&mut body, &world.settings.distort);
     Some(body)
 }
 

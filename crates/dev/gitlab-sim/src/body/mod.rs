@@ -1,6 +1,7 @@
 //! The 201 body of `jobs/request` (contract, section 3.3).
 
 mod assemble;
+pub(crate) mod distort;
 mod predefined;
 
 pub(crate) use assemble::job_body;

@@ -6,7 +6,7 @@
 //! | `POST projects` {path, source, variables?, id?, protected?} | imports the committed HEAD of a git repository |
 //! | `POST pipelines` {project, ref?, tag?, variables?, source?} | runs its `.gitlab-ci.yml`; a ref that is not there is made |
 //! | `GET pipelines/:id?wait_s=` | with its jobs; waits until it ended or waits for a person |
-//! | `GET jobs?pipeline=&project=&status=`, `GET jobs/:id?wait_s=&until=`, `GET jobs/:id/log` | |
+//! | `GET jobs?pipeline=&project=&status=`, `GET jobs/:id?wait_s=&until=`, `GET jobs/:id/log` | `reported` is what the runner itself said last of the end: {state, failure_reason, exit_code} or null |
 //! | `POST jobs` {a case file} | one job for any runner, without hooks: {project, pipeline, job} |
 //! | `POST jobs/:id/cancel?force=` | as a person does |
 //! | `POST hooks` {project, url, token?, signing_token?, host_header?, job_events?}, `POST hooks/:id`, `GET hooks` | |
@@ -14,7 +14,7 @@
 //! | `GET requests?since=` | JSON lines, one a request, never with a token |
 //! | `GET violations` | what GitLab would not forgive |
 //! | `GET events?since=&follow=` | JSON lines, one a transition, as they happen |
-//! | `POST faults`, `GET faults`, `DELETE faults` | rules ([`crate::faults`]) or {http: rules, hooks: {lost, lost_status, double, shuffle, shuffle_ms, created_after_pending, hold}} |
+//! | `POST faults`, `GET faults`, `DELETE faults` | rules {match: {method?, path?}, nth?, every?, times?, do, headers?, body?} ([`crate::faults`]) or {http: rules, hooks: {lost, lost_status, double, shuffle, shuffle_ms, created_after_pending, hold}} |
 //! | `POST hooks/release` | lets go what `hold` and `created_after_pending` keep |
 //! | `POST settings`, `GET settings` | see [`crate::world::settings::Settings`] |
 //! | `POST reset` | forgets everything but the numbers |

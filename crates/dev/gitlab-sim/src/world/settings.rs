@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::body::distort::Distortion;
+
 /// `POST /_sim/v1/settings` replaces the keys that it names.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -53,6 +55,8 @@ pub(crate) struct Settings {
     pub check_features: bool,
     /// Job tokens as long as JWTs.
     pub long_tokens: bool,
+    /// How the 201 bodies are written: in the ways that the contract allows and habit does not.
+    pub distort: Vec<Distortion>,
 }
 
 /// What a wrong checksum does.
@@ -92,6 +96,7 @@ impl Default for Settings {
             features_s: 2400.0,
             check_features: true,
             long_tokens: false,
+            distort: Vec::new(),
         }
     }
 }

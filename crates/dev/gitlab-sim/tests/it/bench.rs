@@ -8,6 +8,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -19,6 +20,8 @@ pub(crate) struct Bench {
     pub(crate) dir: TempDir,
     stop: Option<oneshot::Sender<Stop>>,
     server: JoinHandle<Result<(), SavedError>>,
+    /// Keeps the port while the simulator is down: bound and not listening, it is in nobody's way but a stranger's.
+    _port: TcpSocket,
 }
 
 impl Drop for Bench {
@@ -51,8 +54,11 @@ impl Bench {
 
     pub(crate) async fn start_with(tls: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let options =
-            Options { listen: "127.0.0.1:0".parse().unwrap(), state: dir.path().join("state"), tls, admin_token: None };
+        let port = TcpSocket::new_v4().unwrap();
+        port.set_reuseaddr(true).unwrap();
+        port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listen = port.local_addr().unwrap();
+        let options = Options { listen, state: dir.path().join("state"), tls, admin_token: None };
         let simulator = Simulator::start(options).await.unwrap();
         let (url, admin) = (simulator.url().to_owned(), simulator.admin_token().to_owned());
         let mut http = Client::builder().no_proxy();
@@ -61,7 +67,7 @@ impl Bench {
             http = http.tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()]);
         }
         let (stop, server) = serve(simulator);
-        Self { url, admin, http: http.build().unwrap(), dir, stop: Some(stop), server }
+        Self { url, admin, http: http.build().unwrap(), dir, stop: Some(stop), server, _port: port }
     }
 
     /// Ends it as SIGTERM does.

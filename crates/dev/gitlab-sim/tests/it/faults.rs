@@ -102,6 +102,7 @@ async fn bad_rules_and_settings_are_refused_by_name() {
         ("faults", json!({"hooks": {"los": 1}}), "los"),
         ("settings", json!({"two_faze": true}), "two_faze"),
         ("settings", json!({"two_phase": "x"}), "settings"),
+        ("settings", json!({"distort": ["all"]}), "null_arrays"),
     ] {
         let reply = bench.send(bench.request(Method::POST, &format!("/_sim/v1/{path}")).json(&body)).await;
         assert_eq!(reply.status, 400, "{body}");

@@ -4,6 +4,7 @@
 mod bench;
 mod cancel;
 mod case;
+mod distort;
 mod faults;
 mod hook_events;
 mod hook_limits;
