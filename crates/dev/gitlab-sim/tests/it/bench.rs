@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use gitlab_sim::{Options, SavedError, Simulator, Stop};
+use gitlab_sim::{Options, SavedError, Simulator, StartError, Stop};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -76,16 +77,25 @@ impl Bench {
         (&mut self.server).await.unwrap().unwrap();
     }
 
-    /// How it was started, at the address that it had.
-    pub(crate) fn options(&self) -> Options {
+    /// A start where it was. A git that another test just forked may have the old listener for a moment longer.
+    pub(crate) async fn simulator(&self) -> Result<Simulator, StartError> {
         let (scheme, address) = self.url.split_once("://").unwrap();
         let state = self.dir.path().join("state");
-        Options { listen: address.parse().unwrap(), state, tls: scheme == "https", admin_token: None }
+        let options = Options { listen: address.parse().unwrap(), state, tls: scheme == "https", admin_token: None };
+        let began = Instant::now();
+        loop {
+            match Simulator::start(options.clone()).await {
+                Err(StartError::Listen(..)) if began.elapsed() < Duration::from_secs(30) => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                started => return started,
+            }
+        }
     }
 
     /// Starts it again where it was.
     pub(crate) async fn start_again(&mut self) {
-        let simulator = Simulator::start(self.options()).await.unwrap();
+        let simulator = self.simulator().await.unwrap();
         assert_eq!((simulator.url(), simulator.admin_token()), (self.url.as_str(), self.admin.as_str()));
         let (stop, server) = serve(simulator);
         (self.stop, self.server) = (Some(stop), server);

@@ -1,6 +1,6 @@
 //! An orderly restart: nothing is forgotten, and what came due meanwhile happens.
 
-use gitlab_sim::{Simulator, StartError, Stop};
+use gitlab_sim::{StartError, Stop};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -147,7 +147,7 @@ async fn without_an_orderly_end_the_next_start_is_empty() {
     let mut bench = Bench::start().await;
     bench.project("acme/widget", "job:\n  script: [echo]\n").await;
     bench.stop(Stop::Orphaned).await;
-    let simulator = Simulator::start(bench.options()).await.unwrap();
+    let simulator = bench.simulator().await.unwrap();
     assert_ne!(simulator.admin_token(), bench.admin);
 }
 
@@ -180,8 +180,8 @@ async fn a_world_that_cannot_be_gone_on_with_ends_the_start_with_file_and_cure()
 }
 
 async fn refused(bench: &Bench, file: &std::path::Path, word: &str) {
-    let error = Simulator::start(bench.options()).await.unwrap_err();
-    assert!(matches!(error, StartError::Saved(_)));
+    let error = bench.simulator().await.unwrap_err();
+    assert!(matches!(error, StartError::Saved(_)), "{error:?}");
     let text = error.to_string();
     assert!(text.contains(file.to_str().unwrap()) && text.contains(word) && text.contains("remove the file"), "{text}");
     assert!(file.exists(), "a start that fails takes nothing away");
