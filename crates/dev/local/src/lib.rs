@@ -11,6 +11,7 @@ pub mod http;
 pub mod layout;
 pub mod processes;
 pub mod proxy;
+pub mod runtime_api;
 pub mod seed;
 pub mod stack;
 pub mod stack_env;
