@@ -7,10 +7,11 @@ use runnerless_tidy::{manifest, read};
 const OF_CORE: [&str; 6] = ["serde", "serde_json", "sha2", "hex", "thiserror", "wildmatch"];
 /// Crates whose dependencies are held back, with the only crates that may have them.
 const KEPT: [(&str, &[&str]); 5] = [
-    ("aws-sdk-", &["runnerless-aws", "runnerless-aws-admin"]),
-    ("aws-smithy-", &["runnerless-aws", "runnerless-aws-admin"]),
-    ("aws-credential-types", &["runnerless-aws"]),
-    ("lambda_runtime", &["runnerless-lambda-kit"]),
+    // The floors of the bench are functions without anything of ours.
+    ("aws-sdk-", &["runnerless-aws", "runnerless-aws-admin", "runnerless-bench"]),
+    ("aws-smithy-", &["runnerless-aws", "runnerless-aws-admin", "runnerless-bench"]),
+    ("aws-credential-types", &["runnerless-aws", "runnerless-bench"]),
+    ("lambda_runtime", &["runnerless-lambda-kit", "runnerless-bench"]),
     ("reqwest", &["runnerless-gitlab", "gitlab-sim"]),
 ];
 

@@ -1,0 +1,128 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use lexopt::prelude::{Long, Short, Value, ValueExt as _};
+
+/// What people read.
+pub const USAGE: &str = "\
+runnerless-bench: speed and size, beside floors of the same run; JSON lines on standard output
+
+  runnerless-bench [functions] [options]
+
+      --rounds N      processes of each case and side (20)
+      --cpu-mb N      give the functions the share of a processor that Lambda gives for N MB of memory
+      --out FILE      the JSON lines, too
+      --programs DIR  where the built programs are (default: beside this one)
+      --parent PID    end when this process, which must be the parent, ends
+
+Without a part, all are run. An option with an empty value counts as not given.";
+
+/// A part of the bench.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The functions at the front door.
+    Functions,
+}
+
+impl Part {
+    /// All of them, in the order in which they run.
+    pub const ALL: [Self; 1] = [Self::Functions];
+
+    fn named(word: &str) -> Option<Self> {
+        match word {
+            "functions" => Some(Self::Functions),
+            _ => None,
+        }
+    }
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arguments {
+    /// Only the usage is wanted.
+    pub help: bool,
+    /// The parts to run.
+    pub parts: Vec<Part>,
+    /// Processes of each case and side.
+    pub rounds: u32,
+    /// The memory, in MB, whose share of a processor the functions get; the whole processor without it.
+    pub cpu_mb: Option<u32>,
+    /// Where the lines go beside standard output.
+    pub out: Option<PathBuf>,
+    /// Where the programs are.
+    pub programs: Option<PathBuf>,
+    /// Whose end ends us.
+    pub parent: Option<i32>,
+}
+
+impl Arguments {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// It has something that is no option.
+    pub fn read(mut parser: lexopt::Parser) -> Result<Self, lexopt::Error> {
+        let mut read =
+            Self { help: false, parts: Vec::new(), rounds: 20, cpu_mb: None, out: None, programs: None, parent: None };
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("rounds") => read.rounds = given(&mut parser)?.unwrap_or(read.rounds),
+                Long("cpu-mb") => read.cpu_mb = given(&mut parser)?,
+                Long("parent") => read.parent = given(&mut parser)?,
+                Long("out") => read.out = value(&mut parser)?.map(PathBuf::from),
+                Long("programs") => read.programs = value(&mut parser)?.map(PathBuf::from),
+                Short('h') | Long("help") => read.help = true,
+                Value(ref word) => match word.to_str().and_then(Part::named) {
+                    Some(part) => read.parts.push(part),
+                    None => return Err(argument.unexpected()),
+                },
+                other => return Err(other.unexpected()),
+            }
+        }
+        if read.rounds == 0 || read.cpu_mb == Some(0) {
+            return Err("--rounds and --cpu-mb must be at least 1".into());
+        }
+        if read.parts.is_empty() {
+            read.parts = Part::ALL.to_vec();
+        }
+        Ok(read)
+    }
+}
+
+fn value(parser: &mut lexopt::Parser) -> Result<Option<OsString>, lexopt::Error> {
+    Ok(Some(parser.value()?).filter(|value| !value.is_empty()))
+}
+
+fn given<T>(parser: &mut lexopt::Parser) -> Result<Option<T>, lexopt::Error>
+where
+    T: FromStr,
+    T::Err: Into<Box<dyn std::error::Error + Send + Sync + 'static>>,
+{
+    value(parser)?.map(|value| value.parse()).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(arguments: &[&str]) -> Result<Arguments, lexopt::Error> {
+        Arguments::read(lexopt::Parser::from_args(arguments))
+    }
+
+    #[test]
+    fn what_make_hands_on_empty_is_not_given() {
+        let read = read(&["--rounds", "", "--cpu-mb=", "--out", ""]).unwrap();
+        assert_eq!((read.rounds, read.cpu_mb, read.out), (20, None, None));
+        assert_eq!(read.parts, Part::ALL);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        assert_eq!(read(&["functions", "--cpu-mb", "256"]).unwrap().cpu_mb, Some(256));
+        for bad in [&["--rounds", "0"][..], &["--cpu-mb", "0"], &["--rounds", "many"], &["other"], &["--fast"]] {
+            assert!(read(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! `runnerless-bench`, see the library.
+
+use std::io;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use runnerless_bench::arguments::{Arguments, Part, USAGE};
+use runnerless_bench::functions::{self, BenchError};
+use runnerless_bench::lines::Lines;
+use runnerless_local::demo::{said, tell};
+use runnerless_local::guard::Signals;
+use runnerless_local::supervise::{self, SuperviseError};
+
+/// Whatever a part can fail with.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Functions(#[from] BenchError),
+    #[error(transparent)]
+    Follow(#[from] SuperviseError),
+    #[error("the results cannot be written")]
+    Lines(#[from] io::Error),
+    #[error("interrupted")]
+    Interrupted,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::read(lexopt::Parser::from_env()) {
+        Ok(arguments) if !arguments.help => arguments,
+        Ok(_) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            tell(&format!("{error}\n\n{USAGE}"));
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tell(&said(&error));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(&arguments)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(Failure::Interrupted) => ExitCode::from(130),
+        Err(error) => {
+            tell(&said(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the parts and writes the summary. True when every bar held.
+async fn run(arguments: &Arguments) -> Result<bool, Failure> {
+    let began = Instant::now();
+    let mut signals = Signals::new()?;
+    arguments.parent.map_or(Ok(()), supervise::follow)?;
+    let mut lines = Lines::new(arguments.out.as_deref())?;
+    tokio::select! {
+        done = parts(arguments, &mut lines) => done?,
+        () = signals.any() => return Err(Failure::Interrupted),
+    }
+    Ok(lines.summary(began.elapsed())?)
+}
+
+async fn parts(arguments: &Arguments, lines: &mut Lines) -> Result<(), Failure> {
+    let programs = match &arguments.programs {
+        Some(programs) => programs.clone(),
+        None => std::env::current_exe()?.with_file_name(""),
+    };
+    for part in &arguments.parts {
+        match part {
+            Part::Functions => {
+                let wish =
+                    functions::Wish { programs: programs.clone(), rounds: arguments.rounds, cpu_mb: arguments.cpu_mb };
+                functions::bench(&wish, lines, &tell).await?;
+            }
+        }
+    }
+    Ok(())
+}
