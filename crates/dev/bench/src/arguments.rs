@@ -10,11 +10,12 @@ use lexopt::prelude::{Long, Short, Value, ValueExt as _};
 pub const USAGE: &str = "\
 runnerless-bench: speed and size, beside floors of the same run; JSON lines on standard output
 
-  runnerless-bench [functions] [options]
+  runnerless-bench [functions] [engine] [options]
 
       --rounds N      processes of each case and side (20)
-      --cpu-mb N      give the functions the share of a processor that Lambda gives for N MB of memory
+      --cpu-mb N      give them the share of a processor that Lambda gives for N MB of memory
       --out FILE      the JSON lines, too
+      --work DIR      below which the engine's jobs work (default: /dev/shm, else the folder for temporary files)
       --programs DIR  where the built programs are (default: beside this one)
       --parent PID    end when this process, which must be the parent, ends
 
@@ -25,15 +26,18 @@ Without a part, all are run. An option with an empty value counts as not given."
 pub enum Part {
     /// The functions at the front door.
     Functions,
+    /// `runnerless-runner once`.
+    Engine,
 }
 
 impl Part {
     /// All of them, in the order in which they run.
-    pub const ALL: [Self; 1] = [Self::Functions];
+    pub const ALL: [Self; 2] = [Self::Functions, Self::Engine];
 
     fn named(word: &str) -> Option<Self> {
         match word {
             "functions" => Some(Self::Functions),
+            "engine" => Some(Self::Engine),
             _ => None,
         }
     }
@@ -48,10 +52,12 @@ pub struct Arguments {
     pub parts: Vec<Part>,
     /// Processes of each case and side.
     pub rounds: u32,
-    /// The memory, in MB, whose share of a processor the functions get; the whole processor without it.
+    /// The memory, in MB, whose share of a processor is given; the whole processor without it.
     pub cpu_mb: Option<u32>,
     /// Where the lines go beside standard output.
     pub out: Option<PathBuf>,
+    /// Below which the engine's jobs work.
+    pub work: Option<PathBuf>,
     /// Where the programs are.
     pub programs: Option<PathBuf>,
     /// Whose end ends us.
@@ -64,14 +70,23 @@ impl Arguments {
     /// # Errors
     /// It has something that is no option.
     pub fn read(mut parser: lexopt::Parser) -> Result<Self, lexopt::Error> {
-        let mut read =
-            Self { help: false, parts: Vec::new(), rounds: 20, cpu_mb: None, out: None, programs: None, parent: None };
+        let mut read = Self {
+            help: false,
+            parts: Vec::new(),
+            rounds: 20,
+            cpu_mb: None,
+            out: None,
+            work: None,
+            programs: None,
+            parent: None,
+        };
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("rounds") => read.rounds = given(&mut parser)?.unwrap_or(read.rounds),
                 Long("cpu-mb") => read.cpu_mb = given(&mut parser)?,
                 Long("parent") => read.parent = given(&mut parser)?,
                 Long("out") => read.out = value(&mut parser)?.map(PathBuf::from),
+                Long("work") => read.work = value(&mut parser)?.map(PathBuf::from),
                 Long("programs") => read.programs = value(&mut parser)?.map(PathBuf::from),
                 Short('h') | Long("help") => read.help = true,
                 Value(ref word) => match word.to_str().and_then(Part::named) {

@@ -1,7 +1,9 @@
 //! What the functions and the engine cost, each beside a floor that is built in the same run and makes the same calls.
 
 pub mod arguments;
+pub mod engine;
 pub mod floor;
 pub mod functions;
 pub mod lines;
 pub mod statistics;
+pub mod wire;

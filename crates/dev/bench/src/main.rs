@@ -2,20 +2,29 @@
 
 use std::io;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use runnerless_bench::arguments::{Arguments, Part, USAGE};
+use runnerless_bench::engine::{self, Folder};
 use runnerless_bench::functions::{self, BenchError};
 use runnerless_bench::lines::Lines;
 use runnerless_local::demo::{said, tell};
 use runnerless_local::guard::Signals;
+use runnerless_local::processes::{self, Left, own_pid};
 use runnerless_local::supervise::{self, SuperviseError};
+
+/// How long what was started may take to end after SIGTERM.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Whatever a part can fail with.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
     Functions(#[from] BenchError),
+    #[error(transparent)]
+    Engine(#[from] engine::BenchError),
+    #[error(transparent)]
+    Left(#[from] Left),
     #[error(transparent)]
     Follow(#[from] SuperviseError),
     #[error("the results cannot be written")]
@@ -59,15 +68,21 @@ async fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let began = Instant::now();
     let mut signals = Signals::new()?;
     arguments.parent.map_or(Ok(()), supervise::follow)?;
+    // What a job that is cut off leaves behind becomes our child, so that it can be ended.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(io::Error::from)?;
     let mut lines = Lines::new(arguments.out.as_deref())?;
-    tokio::select! {
-        done = parts(arguments, &mut lines) => done?,
-        () = signals.any() => return Err(Failure::Interrupted),
-    }
+    let folder = Folder::make(arguments.work.as_deref())?;
+    let done = tokio::select! {
+        done = parts(arguments, &mut lines, &folder) => done,
+        () = signals.any() => Err(Failure::Interrupted),
+    };
+    // Whatever a part was in the midst of.
+    processes::end_descendants(own_pid(), GRACE).await?;
+    done?;
     Ok(lines.summary(began.elapsed())?)
 }
 
-async fn parts(arguments: &Arguments, lines: &mut Lines) -> Result<(), Failure> {
+async fn parts(arguments: &Arguments, lines: &mut Lines, folder: &Folder) -> Result<(), Failure> {
     let programs = match &arguments.programs {
         Some(programs) => programs.clone(),
         None => std::env::current_exe()?.with_file_name(""),
@@ -78,6 +93,15 @@ async fn parts(arguments: &Arguments, lines: &mut Lines) -> Result<(), Failure> 
                 let wish =
                     functions::Wish { programs: programs.clone(), rounds: arguments.rounds, cpu_mb: arguments.cpu_mb };
                 functions::bench(&wish, lines, &tell).await?;
+            }
+            Part::Engine => {
+                let wish = engine::Wish {
+                    programs: programs.clone(),
+                    folder: folder.path().to_owned(),
+                    rounds: arguments.rounds,
+                    cpu_mb: arguments.cpu_mb,
+                };
+                engine::bench(wish, lines, tell).await?;
             }
         }
     }

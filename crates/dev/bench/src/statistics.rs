@@ -11,6 +11,8 @@ pub struct Spread {
     pub p99: f64,
     /// The smallest.
     pub min: f64,
+    /// The largest.
+    pub max: f64,
     /// The lower quartile.
     pub p25: f64,
     /// The upper quartile.
@@ -26,7 +28,7 @@ impl Spread {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         let at = |hundredths: usize| rounded(percentile(&sorted, hundredths));
-        Self { p50: at(50), p99: at(99), min: at(0), p25: at(25), p75: at(75), n: sorted.len() }
+        Self { p50: at(50), p99: at(99), min: at(0), max: at(100), p25: at(25), p75: at(75), n: sorted.len() }
     }
 }
 
@@ -36,9 +38,9 @@ fn percentile(sorted: &[f64], hundredths: usize) -> f64 {
     sorted.get(rank - 1).copied().unwrap_or(0.0)
 }
 
-/// To a thousandth: microseconds, when the unit is milliseconds.
+/// To a millionth: microseconds, when the unit is seconds.
 fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
+    (value * 1e6).round() / 1e6
 }
 
 #[cfg(test)]
@@ -50,7 +52,7 @@ mod tests {
         let values: Vec<f64> = (1..=200).rev().map(f64::from).collect();
         let spread = Spread::of(&values);
         assert_eq!((spread.min, spread.p25, spread.p50, spread.p75, spread.p99), (1.0, 50.0, 100.0, 150.0, 198.0));
-        assert_eq!(Spread::of(&[7.0]).p99, 7.0);
+        assert_eq!((spread.max, Spread::of(&[7.0]).p99), (200.0, 7.0));
         assert_eq!(Spread::of(&[]).n, 0);
     }
 }

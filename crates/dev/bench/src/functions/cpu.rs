@@ -22,7 +22,7 @@ const JOIN: &str = r#"echo $$ > "$0" && exec "$@""#;
 
 /// A control group with the limit. Dropping it removes the group, which must be empty by then.
 #[derive(Debug)]
-pub(super) struct CpuShare {
+pub(crate) struct CpuShare {
     folder: PathBuf,
     members: &'static str,
 }
@@ -32,7 +32,7 @@ impl CpuShare {
     ///
     /// # Errors
     /// No control group can be made here.
-    pub(super) fn of(memory_mb: u32) -> io::Result<Self> {
+    pub(crate) fn of(memory_mb: u32) -> io::Result<Self> {
         let quota = (u64::from(memory_mb) * PERIOD_US / WHOLE_MB).max(LEAST_US);
         let mounts = fs::read_to_string("/proc/self/mounts")?;
         let groups = fs::read_to_string("/proc/self/cgroup")?;
@@ -60,7 +60,7 @@ impl CpuShare {
     }
 
     /// The command that a program is started by to get this share.
-    pub(super) fn prefix(&self) -> [OsString; 4] {
+    pub(crate) fn prefix(&self) -> [OsString; 4] {
         ["/bin/sh".into(), "-c".into(), JOIN.into(), self.folder.join(self.members).into()]
     }
 }

@@ -4,7 +4,7 @@
 //! that a machine that slows down slows both. A floor's numbers are of the same run, always.
 
 mod cases;
-mod cpu;
+pub(crate) mod cpu;
 mod measure;
 mod size;
 mod stand_in;
