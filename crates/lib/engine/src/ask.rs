@@ -47,9 +47,14 @@ pub(crate) async fn ask(
         // The first ask is sent in any case: a wait of nothing is one ask.
         let now = if offset.is_zero() { began } else { Instant::now() };
         let Some(at) = next_ask(began + offset, not_before, now, began + wait) else { break };
-        tokio::select! {
-            () = sleep_until(at) => {}
-            () = stop.asked() => return Asked::Stopped,
+        // The clock of the runtime has milliseconds: a sleep until now would last one.
+        if at > now {
+            tokio::select! {
+                () = sleep_until(at) => {}
+                () = stop.asked() => return Asked::Stopped,
+            }
+        } else if stop.is_asked() {
+            return Asked::Stopped;
         }
         match client.request_job(token, system_id).await {
             Ok(Requested::Job(job)) => return Asked::Job(job, Instant::now()),
