@@ -1,7 +1,7 @@
 //! The way to GitLab while a job runs: its log, its signs of life, its end.
 //!
-//! The first part of the log goes out as soon as the script speaks; after that one part per interval, never more than
-//! one a second. When nothing was acknowledged for thirty seconds a sign of life is sent, whose answer also tells of a
+//! The first part of the log goes out as soon as the script speaks, with what it says in the same breath; after that one
+//! part per interval, never more than one a second. When nothing was acknowledged for thirty seconds a sign of life is sent, whose answer also tells of a
 //! cancel. Whatever fails is sent again later; GitLab's own count of the bytes that it has wins over ours.
 
 use std::time::Duration;
@@ -21,6 +21,10 @@ const FIRST_INTERVAL: Duration = Duration::from_secs(3);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(15 * 60);
 /// Least time between two parts: GitLab limits them per minute and job.
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the first part waits for what follows the script's first bytes. Bash shows a command and runs it: without the
+/// wait the part would hold the command, and its output would come an interval later. No person sees the difference, and
+/// a job that is over by then has one part instead of two.
+const BREATH: Duration = Duration::from_millis(30);
 /// Silence after which a sign of life is sent.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Largest part, as the official runner has it.
@@ -135,7 +139,8 @@ impl<'a> Reporter<'a> {
             return None;
         }
         let Some(last) = self.last_part else {
-            return Some(if self.log.has_spoken() { self.began } else { self.began + self.interval });
+            let at_last = self.began + self.interval;
+            return Some(self.log.spoken_at().map_or(at_last, |spoken| (spoken + BREATH).min(at_last)));
         };
         Some(last + self.retry.unwrap_or(self.interval))
     }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use runnerless_gitlab::protocol::TraceSum;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use lines::Lines;
 pub use lines::Stream;
@@ -53,8 +54,8 @@ struct Inner {
     crc: crc32fast::Hasher,
     limit: usize,
     full: bool,
-    /// The job itself wrote something: worth a first patch.
-    spoken: bool,
+    /// When the job itself first wrote something: worth a first patch.
+    spoken: Option<Instant>,
     streams: [(Masker, Lines); 3],
 }
 
@@ -69,7 +70,7 @@ impl Log {
             crc: crc32fast::Hasher::new(),
             limit: format.limit,
             full: false,
-            spoken: false,
+            spoken: None,
             streams: [stream(Stream::Runner), stream(Stream::Out), stream(Stream::Err)],
         };
         Self { inner: Arc::new(Mutex::new(inner)), grown: Arc::new(Notify::new()), sections: format.sections }
@@ -83,7 +84,7 @@ impl Log {
 
     /// From now on the job's output is that of its script: the first of it is sent at once.
     pub fn script_speaks(&self) {
-        self.lock().spoken = true;
+        self.lock().spoken.get_or_insert_with(Instant::now);
         self.grown.notify_one();
     }
 
@@ -163,9 +164,9 @@ impl Log {
         self.len() == 0
     }
 
-    /// Whether the script wrote something.
+    /// When the script first wrote something.
     #[must_use]
-    pub fn has_spoken(&self) -> bool {
+    pub fn spoken_at(&self) -> Option<Instant> {
         self.lock().spoken
     }
 
