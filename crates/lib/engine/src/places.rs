@@ -3,7 +3,7 @@
 //! ```text
 //! <root>/.lock                                     held while a runner uses the root
 //! <root>/builds/<short token>/0/<group>/<project>      the work tree, kept for the next job
-//! <root>/builds/<short token>/0/<group>/<project>.tmp  file variables, GITLAB_ENV, git template; removed
+//! <root>/builds/<short token>/0/<group>/<project>.tmp  file variables, GITLAB_ENV; removed
 //! <root>/jobs/<job id>/{home,tmp}                  HOME and TMPDIR; removed
 //! ```
 
@@ -125,11 +125,6 @@ impl Places {
         self.job.join("tmp")
     }
 
-    /// An empty git template.
-    pub(crate) fn template(&self) -> PathBuf {
-        self.temporary.join("git-template")
-    }
-
     /// Where `$GITLAB_ENV` is.
     pub(crate) fn env_file(&self) -> PathBuf {
         self.temporary.join("gitlab_runner_env")
@@ -146,15 +141,25 @@ impl Places {
             make(parent)?;
             self.check_inside(parent)?;
         }
+        self.make_project()?;
         for own in [&self.temporary, &self.job] {
             remove(own)?;
             make(own)?;
             self.check_inside(own)?;
         }
-        for own in [self.template(), self.home(), self.tmpdir()] {
+        for own in [self.home(), self.tmpdir()] {
             make(&own)?;
         }
         Ok(())
+    }
+
+    /// Makes the work tree's folder where nothing is yet, as the shell would, without a process for it. What an earlier job
+    /// left there is the stage's business.
+    fn make_project(&self) -> Result<(), PlaceError> {
+        match fs::create_dir(&self.project) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(io_at("make", &self.project)(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Writes a file variable. A name that the shell has not is not written: nothing could refer to it.

@@ -100,8 +100,8 @@ fn sources_script(body: &JobBody, setup: &Setup, from_nothing: bool) -> Script {
     let hook = |name: &str| body.hooks.iter().filter(|hook| hook.name == name).flat_map(|h| h.script.clone()).collect();
     let (before, after): (Vec<String>, Vec<String>) = (hook("pre_get_sources_script"), hook("post_get_sources_script"));
     let hooks = Hooks { before: &before, after: &after, sections: setup.script_sections() };
-    let (project, home, template) = setup.source_paths();
-    let place = Place { project: &project, home: &home, template: &template, proxy: setup.proxy.as_ref() };
+    let (project, home) = setup.source_paths();
+    let place = Place { project: &project, home: &home, proxy: setup.proxy.as_ref() };
     // A tree that is to be kept as it is must not be dropped by a second attempt.
     let from_nothing = from_nothing && setup.sources.strategy() != Strategy::None;
     setup.sources.write(&mut script, &place, &hooks, from_nothing);

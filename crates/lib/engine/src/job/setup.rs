@@ -99,9 +99,9 @@ impl Setup {
         step.script.iter().map(|line| self.variables.expand_text(line, |key| self.places.file_variable(key))).collect()
     }
 
-    /// Project, HOME and template as text.
-    pub(crate) fn source_paths(&self) -> (String, String, String) {
-        (text(&self.places.project), text(&self.places.home()), text(&self.places.template()))
+    /// Project and HOME as text.
+    pub(crate) fn source_paths(&self) -> (String, String) {
+        (text(&self.places.project), text(&self.places.home()))
     }
 
     pub(crate) fn script_sections(&self) -> bool {

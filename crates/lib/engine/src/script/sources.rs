@@ -121,7 +121,7 @@ impl Sources {
         match self.strategy {
             Strategy::None => {
                 script.announce("Skipping Git repository setup");
-                script.line(&format!("mkdir -p {folder}"));
+                script.line(&make(&folder));
                 script.announce("Skipping Git checkout");
                 script.announce("Skipping Git submodules setup");
             }
@@ -155,13 +155,13 @@ impl Sources {
         if from_nothing || self.strategy == Strategy::Clone {
             script.line(&format!("rm -rf {folder}"));
         }
-        script.line(&format!("mkdir -p {folder}\ncd {folder}"));
+        script.line(&format!("{}\ncd {folder}", make(&folder)));
         script.line(LEFTOVERS);
         let format = match self.object_format.as_str() {
             "" | "sha1" => String::new(),
             other => format!(" --object-format={}", quote(other)),
         };
-        script.line(&format!("git init --template={}{format}", quote(place.template)));
+        script.line(&format!("git init --template={format}"));
         let remote = quote(&self.remote);
         script.line(&format!("if git remote add origin {remote} 2>/dev/null; then"));
         script.announce("Created fresh repository.");
@@ -234,8 +234,6 @@ pub(crate) struct Place<'a> {
     pub(crate) project: &'a str,
     /// Where the configuration with the credentials is `.gitconfig`, whatever the job makes of `HOME`.
     pub(crate) home: &'a str,
-    /// An empty folder: no sample hooks.
-    pub(crate) template: &'a str,
     pub(crate) proxy: Option<&'a Proxy>,
 }
 
@@ -248,9 +246,14 @@ pub(crate) struct Hooks<'a> {
 }
 
 /// What an interrupted or malicious job may have left where git would trip over it or run it.
-const LEFTOVERS: &str = "( shopt -s globstar nullglob
+const LEFTOVERS: &str = "if [ -e .git ] || [ -L .git ]; then ( shopt -s globstar nullglob
 rm -f .git/index.lock .git/shallow.lock .git/HEAD.lock .git/config.lock .git/config .git/refs/**/*.lock
-rm -rf .git/hooks )";
+rm -rf .git/hooks ); fi";
+
+/// Makes a folder. Where it is there already, no process is started for it.
+fn make(folder: &str) -> String {
+    format!("[ -d {folder} ] || mkdir -p {folder}")
+}
 
 /// Fetches large files where git-lfs exists.
 fn lfs_pull() -> String {
@@ -400,7 +403,7 @@ mod tests {
     }
 
     fn text(git: &GitInfo, vars: &Variables) -> String {
-        let place = Place { project: "/b/p", home: "/h", template: "/t", proxy: None };
+        let place = Place { project: "/b/p", home: "/h", proxy: None };
         let hooks = Hooks { before: &["echo pre".to_owned()], after: &["echo post".to_owned()], sections: false };
         let mut script = Script::default();
         Sources::new(git, true, vars).unwrap().write(&mut script, &place, &hooks, false);
