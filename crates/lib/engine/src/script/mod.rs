@@ -1,8 +1,9 @@
 //! Bash text for a stage: what the shell executor of GitLab Runner would have its shell do, written by us.
 //!
-//! Every stage is one fresh login shell that gets its text on standard input. The body runs in a subshell with standard
-//! input closed off, so that no command can eat the rest of the script, and through `eval`, so that a syntax error in
-//! the tenth line does not keep the first nine from running.
+//! Every stage is one fresh login shell that gets its text on standard input. The body runs with standard input closed
+//! off, so that no command can eat the rest of the script, and through `eval`, so that a syntax error in the tenth line
+//! does not keep the first nine from running. Nothing follows it: the shell's exit code is the body's own, whatever the
+//! body makes of the shell's options and functions.
 
 mod quote;
 mod sources;
@@ -115,8 +116,7 @@ fi"#,
         let mut text = String::with_capacity(self.body.len() + 256);
         text.push_str("trap 'exit 1' TERM\nset -o pipefail\nset -o errexit\nset +o noclobber\n");
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "( trap 'exit 1' TERM; eval {} ) < /dev/null", quote(&self.body));
-        text.push_str("exit 0\n");
+        let _ = writeln!(text, "{{ eval {}; }} < /dev/null", quote(&self.body));
         text
     }
 }
@@ -196,6 +196,22 @@ mod tests {
         let output = run(&script);
         assert_eq!(out(&output), "$ cat; echo after\nafter\n$ false | true\n");
         assert_eq!(output.status.code(), Some(1));
+    }
+
+    #[test]
+    fn the_last_status_counts_whatever_the_script_makes_of_the_shell() {
+        for (script, code) in [
+            (&["set +e", "false", "sh -c 'exit 7'"][..], 7),
+            (&["set +e", "false", "true"], 0),
+            (&["exit() { echo mine; }", "sh -c 'exit 7'"], 7),
+            (&["trap 'echo bye' EXIT", "exit 7"], 7),
+            (&["exec sh -c 'exit 7'"], 7),
+            (&["exit"], 0),
+        ] {
+            let mut whole = Script::default();
+            whole.commands(&lines(script), false);
+            assert_eq!(run(&whole).status.code(), Some(code), "{script:?}");
+        }
     }
 
     #[test]
