@@ -5,5 +5,6 @@ mod guard;
 mod shell;
 
 pub(crate) use family::Family;
+pub use family::{EndError, end_descendants};
 pub use guard::{GuardError, protect_process};
 pub(crate) use shell::{Ended, Grace, Shell, ShellSpec, code_of};
