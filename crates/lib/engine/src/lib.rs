@@ -22,7 +22,7 @@ mod verdict;
 pub use accept::{ACCEPT_LIMIT, BIND_LIMIT, SILENCE_LIMIT};
 pub use config::{BindRefused, Deadline, Environment, Host, ImagePolicy, JobIds, NoRecords, RunConfig};
 pub use places::{PlaceError, WorkRoot};
-pub use process::{EndError, GuardError, end_descendants, protect_process};
+pub use process::{EndError, GuardError, IpcObjects, end_descendants, protect_process};
 pub use report::Reported;
 pub use run::{JobReport, Outcome, run_one};
 pub use stop::{Stop, StopHandle, stop_channel};

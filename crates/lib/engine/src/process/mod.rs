@@ -2,9 +2,11 @@
 
 mod family;
 mod guard;
+mod ipc;
 mod shell;
 
 pub(crate) use family::Family;
 pub use family::{EndError, end_descendants};
 pub use guard::{GuardError, protect_process};
+pub use ipc::IpcObjects;
 pub(crate) use shell::{Ended, Grace, Shell, ShellSpec, code_of};
