@@ -16,6 +16,7 @@ mod report;
 mod run;
 mod script;
 mod stop;
+mod tree;
 pub mod variables;
 mod verdict;
 
@@ -26,4 +27,5 @@ pub use process::{EndError, GuardError, IpcObjects, end_descendants, protect_pro
 pub use report::Reported;
 pub use run::{JobReport, Outcome, run_one};
 pub use stop::{Stop, StopHandle, stop_channel};
+pub use tree::{NoScrubRoot, ScrubError, ScrubRoot, Snapshot, remove_tree};
 pub use verdict::Verdict;

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use runnerless_gitlab::protocol::Secret;
 use url::Url;
 
+use crate::tree::{remove_tree, unlock_way};
 use crate::variables::is_shell_name;
 
 /// The folders could not be prepared or removed.
@@ -137,6 +138,7 @@ impl Places {
 
     /// Makes the folders, fresh where they are the job's own.
     pub(crate) fn make(&self) -> Result<(), PlaceError> {
+        self.unlock()?;
         if let Some(parent) = self.project.parent() {
             make(parent)?;
             self.check_inside(parent)?;
@@ -179,8 +181,17 @@ impl Places {
 
     /// Removes what belongs to this job alone. The work tree stays for the next one.
     pub(crate) fn clean(&self) -> Result<(), PlaceError> {
+        self.unlock()?;
         remove(&self.temporary)?;
         remove(&self.job)
+    }
+
+    /// Opens the folders above our own again, if a job locked them.
+    fn unlock(&self) -> Result<(), PlaceError> {
+        [&self.temporary, &self.job]
+            .into_iter()
+            .filter_map(|own| own.parent())
+            .try_for_each(|folder| unlock_way(&self.root, folder).map_err(io_at("open", folder)))
     }
 
     fn check_inside(&self, path: &Path) -> Result<(), PlaceError> {
@@ -213,33 +224,8 @@ fn make(path: &Path) -> Result<(), PlaceError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_at("make", path))
 }
 
-/// Removes a file, a link (not what it points to) or a folder with all below it. Nothing there is fine.
 fn remove(path: &Path) -> Result<(), PlaceError> {
-    let removed = match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path).or_else(|_| {
-            // A job may have left folders that it may not write itself (Go's module cache does).
-            unlock(path).and_then(|()| fs::remove_dir_all(path))
-        }),
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match removed {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other.map_err(io_at("remove", path)),
-    }
-}
-
-/// Makes every folder below `path` writable for its owner; links are not followed.
-fn unlock(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            unlock(&entry.path())?;
-        }
-    }
-    Ok(())
+    remove_tree(path).map_err(io_at("remove", path))
 }
 
 fn io_at(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PlaceError {
@@ -249,6 +235,8 @@ fn io_at(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PlaceErro
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn places(root: &WorkRoot, url: &str) -> Places {
@@ -307,6 +295,24 @@ mod tests {
         let root = WorkRoot::take(folder.path()).unwrap();
         std::os::unix::fs::symlink(outside.path(), root.path().join("builds")).unwrap();
         assert!(matches!(places(&root, "https://h/a/b.git").make(), Err(PlaceError::Outside(_))));
+    }
+
+    #[test]
+    fn folders_that_a_job_locked_above_its_own_are_opened_again() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let root = WorkRoot::take(folder.path()).unwrap();
+        let places = places(&root, "https://h/acme/widget.git");
+        places.make().unwrap();
+        let way = || places.temporary.ancestors().skip(1).take_while(|above| *above != root.path());
+        for above in way() {
+            fs::set_permissions(above, fs::Permissions::from_mode(0o000)).unwrap();
+        }
+        places.clean().unwrap();
+        assert!(way().all(|above| fs::metadata(above).unwrap().permissions().mode() & 0o700 == 0o700));
+        places.make().unwrap();
+        places.clean().unwrap();
+        assert!(!places.temporary.exists());
     }
 
     #[test]
