@@ -5,6 +5,8 @@ use runnerless_core::event::BadEvent;
 use runnerless_engine::PlaceError;
 use runnerless_lambda_kit::Named;
 
+use crate::sandbox::NotClean;
+
 /// Why an invocation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -15,6 +17,21 @@ pub enum Error {
     /// failure of a launch that began.
     #[error("the launch could not begin")]
     NotBegun(#[source] AwsError),
+    /// This process is to serve one tenant, and the invocation names none.
+    #[error(
+        "the invocation has no tenant id, and this function is to give each launch an environment of its own; deploy it \
+         with tenant isolation and load its mapping rows again, or set ExecutorSandbox to shared"
+    )]
+    NoTenant,
+    /// This process serves another tenant, or the tenant is not the launch.
+    #[error(
+        "the invocation's tenant id is not its launch's id, or this environment belongs to another launch; only the router \
+         and the reconciler may invoke this function, each launch under a tenant id of its own"
+    )]
+    WrongTenant,
+    /// This process still has something of an earlier job.
+    #[error("this shared environment cannot be made clean for another job")]
+    NotClean(#[from] NotClean),
     /// The event names another GitLab than this function's.
     #[error(
         "the event names another GitLab than RUNNERLESS_GITLAB_URL, {0}; router and executor need the same GitLabUrl"
@@ -47,6 +64,9 @@ impl Named for Error {
         match self {
             Self::BadEvent(_) => "Executor.BadEvent",
             Self::NotBegun(_) => "Executor.NotBegun",
+            Self::NoTenant => "Executor.NoTenant",
+            Self::WrongTenant => "Executor.WrongTenant",
+            Self::NotClean(_) => "Executor.NotClean",
             Self::WrongGitLab(_) => "Executor.WrongGitLab",
             Self::Client(_) => "Executor.Client",
             Self::Token(TokenError::Unread { .. }) => "Executor.TokenUnread",

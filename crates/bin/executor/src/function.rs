@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::config::Config;
 use crate::error::Error;
 use crate::outcome::Outcome;
+use crate::sandbox::Sandbox;
 use crate::served::{Ports, handle};
 use crate::surroundings::Settings;
 use crate::termination::Termination;
@@ -49,8 +50,13 @@ impl Executor {
             }
             client => client.map_err(|error| chain(&error)),
         };
+        let sandbox = Sandbox::new(config.sandbox, config.scrub.clone()).map_err(|error| EnvError::Wrong {
+            name: "RUNNERLESS_SCRUB",
+            value: chain(&error),
+            what: "folders that can be listed",
+        })?;
         Ok(Self {
-            settings: Settings::new(&config),
+            settings: Settings::new(&config, sandbox),
             ledger: DynamoLedger::new(&config.place, &config.credentials, config.ledger_table.clone()),
             parameters: ParameterStore::new(&config.place, &config.credentials),
             gitlab,
@@ -65,6 +71,23 @@ impl Executor {
     pub async fn serve(self: Arc<Self>, call: Call<Value>) -> Result<Outcome, Error> {
         let gitlab = self.gitlab.as_ref().map_err(Clone::clone);
         let ports = Ports { ledger: &self.ledger, parameters: &self.parameters, gitlab, clock: now };
-        handle(&call, &ports, &self.settings, self.termination.told()).await
+        let answer = handle(&call, &ports, &self.settings, self.termination.told()).await;
+        self.stay_fit().await;
+        answer
+    }
+
+    /// Ends this process when it must not serve another launch: Lambda starts a new one. The launch is over by now, in
+    /// the ledger and for GitLab, so that the invocation's record of a failure changes nothing any more.
+    async fn stay_fit(&self) {
+        if self.termination.was_told() {
+            // A job can send the signal as well as Lambda. A process that goes on would end each later job for it.
+            tracing::warn!(target: "runnerless", service = "executor", "the process was told to end, and ends");
+            std::process::exit(0);
+        }
+        if let Err(error) = self.settings.sandbox.leave().await {
+            let error = chain(&error);
+            tracing::error!(target: "runnerless", service = "executor", error, "the process ends, because it cannot be made clean");
+            std::process::exit(1);
+        }
     }
 }

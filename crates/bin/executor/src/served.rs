@@ -57,6 +57,7 @@ pub async fn handle<L: Ledger, P: Parameters>(
     terminated: impl Future<Output = ()> + Send,
 ) -> Result<Outcome, Error> {
     let event = LaunchEvent::read(&call.event)?;
+    settings.sandbox.admit(call.tenant.as_deref(), &event.launch).await?;
     let (book, now) = (Book(ports.ledger), (ports.clock)());
     let (hash, claim) = (event.nonce.sha256(), token(CLAIM_BYTES));
     let mut begun = book.begin(&event.launch, &hash, &claim, now).await;
@@ -211,7 +212,7 @@ impl<L: Ledger, P: Parameters> Serving<'_, L, P> {
             system_id: self.launch.system_id.clone(),
             wait_s: self.event.wait_s,
             began: self.began,
-            disposable: self.call.tenant.is_some(),
+            disposable: self.settings.sandbox.is_disposable(),
             ends_at: self.call.ends_at.min(self.launch.deadline).min(self.event.deadline_ms),
         }
     }

@@ -11,6 +11,7 @@ use runnerless_gitlab::protocol::Secret;
 use tokio::time::Instant;
 
 use crate::config::Config;
+use crate::sandbox::Sandbox;
 
 /// Where tools are: layers come first, because whoever adds a layer means it.
 const PATH: [&str; 7] = ["/opt/bin", "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -42,12 +43,14 @@ pub struct Settings {
     pub environment: Environment,
     /// The pause between two signs of life of a launch with a job.
     pub beat: Duration,
+    /// How launches are kept apart.
+    pub sandbox: Sandbox,
 }
 
 impl Settings {
     /// From the environment's variables.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, sandbox: Sandbox) -> Self {
         Self {
             parameter_path: config.parameter_path.clone(),
             gitlab_url: config.gitlab_url.clone(),
@@ -56,6 +59,7 @@ impl Settings {
             runner_name: config.function_name.clone(),
             environment: Environment { path: path(&config.path), lang: LANG.to_owned(), user: user_name() },
             beat: length(limits::BEAT),
+            sandbox,
         }
     }
 }
@@ -128,6 +132,7 @@ fn user_name() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::{Mode, Scrub};
 
     #[test]
     fn layers_come_first_and_only_absolute_folders_are_added() {
@@ -157,6 +162,7 @@ mod tests {
             runner_name: String::new(),
             environment: Environment { path: String::new(), lang: String::new(), user: String::new() },
             beat: Duration::from_secs(60),
+            sandbox: Sandbox::new(Mode::Tenant, Scrub::default()).unwrap(),
         };
         let terms = |wait_s| Terms {
             token: Secret::new("t"),

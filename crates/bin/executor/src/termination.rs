@@ -23,6 +23,11 @@ impl Termination {
             }
         }
     }
+
+    /// Whether the process was told to end.
+    pub(crate) fn was_told(&self) -> bool {
+        self.0.get().is_some_and(|told| *told.borrow())
+    }
 }
 
 fn watch_signal() -> watch::Sender<bool> {

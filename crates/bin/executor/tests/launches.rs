@@ -11,7 +11,7 @@ use runnerless_core::launch::LaunchState;
 use runnerless_core::limits;
 use runnerless_core::moves::Got;
 use runnerless_core::time::Millis;
-use runnerless_executor::{Ended, Error};
+use runnerless_executor::{Ended, Error, Mode, Sandbox, Scrub};
 use runnerless_lambda_kit::{Named as _, now};
 use serde_json::json;
 use support::coordinator::status;
@@ -273,6 +273,8 @@ fn only_an_environment_of_its_own_is_called_disposable() {
     ] {
         let mut world = World::new(Some(job(1, &["env | sort"])));
         world.tenant = tenant.map(str::to_owned);
+        let mode = if tenant.is_some() { Mode::Tenant } else { Mode::Shared };
+        world.settings.sandbox = Sandbox::new(mode, Scrub::default()).unwrap();
         world.charged(1, "l-1");
         assert_eq!(world.invoke(world.event("l-1")).unwrap().outcome, Ended::Ran);
         let log = world.log();
@@ -343,4 +345,50 @@ fn a_lane_asks_once_as_which_runner_it_asks_and_again_when_its_token_is_another(
     launch();
     assert_eq!(verified(), 1);
     assert_eq!(world.ledger.items()["runner#7"]["lane"].as_str(), Some(support::lane().id().as_str()));
+}
+
+#[test]
+fn without_an_environment_of_its_own_a_launch_is_refused_before_anything_happens() {
+    let mut world = World::new(Some(job(1, &["true"])));
+    world.settings.sandbox = Sandbox::new(Mode::Tenant, Scrub::default()).unwrap();
+    world.charged(1, "l-1");
+    let before = world.ledger.items();
+    for (tenant, name, cure) in
+        [(None, "Executor.NoTenant", "ExecutorSandbox"), (Some("l-2"), "Executor.WrongTenant", "tenant id of its own")]
+    {
+        world.tenant = tenant.map(str::to_owned);
+        let error = world.invoke(world.event("l-1")).unwrap_err();
+        assert_eq!(error.name(), name);
+        assert!(error.to_string().contains(cure), "{error}");
+    }
+    assert_eq!((world.ledger.items(), world.asks(), world.parameters.reads()), (before, 0, 0));
+}
+
+#[test]
+fn a_shared_environment_is_scrubbed_before_the_next_launch_begins() {
+    let mut world = World::new(Some(job(1, &["true"])));
+    let shared = tempfile::tempdir().unwrap();
+    let root = runnerless_engine::ScrubRoot::new(shared.path()).unwrap();
+    world.settings.sandbox = Sandbox::new(Mode::Shared, Scrub { roots: vec![root], ipc: false }).unwrap();
+    world.charged(1, "l-1");
+    std::fs::write(shared.path().join("left-by-an-earlier-job"), "x").unwrap();
+    assert_eq!(world.invoke(world.event("l-1")).unwrap().outcome, Ended::Ran);
+    let left: Vec<_> = std::fs::read_dir(shared.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, [".runnerless-launch"], "only the word that a launch runs here");
+    support::block(world.settings.sandbox.leave()).unwrap();
+    assert_eq!(std::fs::read_dir(shared.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_descriptor_that_the_process_was_started_with_is_not_the_jobs() {
+    let world = World::new(Some(job(1, &["ls -l /proc/self/fd /proc/$$/fd", "echo listed"])));
+    let open = tempfile::NamedTempFile::new().unwrap();
+    // A duplicate is inherited by whatever is started, unless something is done about it.
+    let inherited = rustix::io::dup(&open).unwrap();
+    world.charged(1, "l-1");
+    assert_eq!(world.invoke(world.event("l-1")).unwrap().outcome, Ended::Ran);
+    let log = world.log();
+    assert!(log.contains("listed\n") && log.contains("/dev/fd") | log.contains("pipe:["), "{log}");
+    assert!(!log.contains(open.path().file_name().unwrap().to_str().unwrap()), "{log}");
+    drop(inherited);
 }

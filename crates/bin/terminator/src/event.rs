@@ -11,8 +11,9 @@ use crate::error::Error;
 /// throttled, or the function's concurrency is zero.
 const NEVER_STARTED: [&str; 2] = ["EventAgeExceeded", "ZeroReservedConcurrency"];
 /// Errors of an invocation that did not begin its launch: our executor says so when the ledger did not answer its first
-/// question, and the local stack when it throttled the invocation.
-const NOT_BEGUN: [&str; 2] = ["Executor.NotBegun", "TooManyRequestsException"];
+/// question or when its environment is not fit for the launch, and the local stack when it throttled the invocation.
+const NOT_BEGUN: [&str; 5] =
+    ["Executor.NotBegun", "Executor.NoTenant", "Executor.WrongTenant", "Executor.NotClean", "TooManyRequestsException"];
 /// Longest name of an error that is kept.
 const NAME_CHARS: usize = 80;
 
@@ -104,6 +105,15 @@ mod tests {
             let Work::Failed { launch, failure } = record(text) else { panic!("{text}") };
             assert_eq!(failure, expected);
             assert_eq!(launch.expect("the launch event is read").launch.as_str(), "l-4n8w2c6h0r5t9v3x7z1b");
+        }
+    }
+
+    #[test]
+    fn an_environment_that_is_not_fit_begins_no_launch() {
+        for name in ["Executor.NoTenant", "Executor.WrongTenant", "Executor.NotClean"] {
+            let text = include_str!("../../../../events/terminator/not-begun.json").replace("Executor.NotBegun", name);
+            let Work::Failed { failure, .. } = record(&text) else { panic!("{text}") };
+            assert_eq!(failure, Failure::NotBegun(name.to_owned()));
         }
     }
 

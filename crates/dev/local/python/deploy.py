@@ -8,7 +8,8 @@ What the emulator cannot evaluate is adjusted after the deployment, here and now
 - It evaluates ssm:GetParametersByPath against the resource `*`, so a grant for a path is refused. Roles whose policy
   grants the action get it on `*`; the witness proxy enforces the paths instead, from the file of scopes.
 - The executor's working folder is the machine's /tmp/runnerless; it is set to a folder below the state, so that two
-  checkouts do not meet.
+  checkouts do not meet. So are the folders that it scrubs: the machine's /tmp is not the executor's alone.
+- It drops tenant isolation and the tenant id of a call, so the executor is told that its environment is shared.
 """
 
 import hashlib
@@ -56,7 +57,7 @@ class Deployer:
         outputs = self.change(template)
         functions = self.functions()
         scopes = self.grant_by_path(functions)
-        self.move_work_root(functions)
+        self.adjust_executor(functions)
         pathlib.Path(self.order["scopes"]).write_text(json.dumps(scopes))
         return {"outputs": outputs, "functions": functions}
 
@@ -168,10 +169,15 @@ class Deployer:
                     resources += listed(statement["Resource"])
         return resources
 
-    def move_work_root(self, functions):
+    def adjust_executor(self, functions):
         name = functions["ExecutorFunction"]["name"]
         config = self.client["lambda"].get_function_configuration(FunctionName=name)
-        variables = dict(config["Environment"]["Variables"], RUNNERLESS_WORK_ROOT=self.order["work_root"])
+        variables = dict(
+            config["Environment"]["Variables"],
+            RUNNERLESS_WORK_ROOT=self.order["work_root"],
+            RUNNERLESS_SCRUB=self.order["scrub"],
+            RUNNERLESS_SANDBOX="shared",
+        )
         self.client["lambda"].update_function_configuration(FunctionName=name, Environment={"Variables": variables})
 
     # A function of somebody else

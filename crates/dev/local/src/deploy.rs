@@ -110,6 +110,8 @@ pub async fn deploy(stack: &Stack, parameters: &BTreeMap<&str, String>) -> Resul
         "parameters": parameters,
         "scopes": layout.at("scopes.json"),
         "work_root": layout.tmp().join("runnerless"),
+        // Nothing of anybody's is there: function processes that run at the same time share it.
+        "scrub": layout.tmp().join("scrub"),
     });
     let deployment = serde_json::from_value(run(stack, order).await?).map_err(DeployError::Answer)?;
     refresh(stack).await?;
@@ -144,7 +146,8 @@ pub fn parameters(gitlab_url: &str) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("GitLabUrl", gitlab_url.to_owned()),
         ("Architecture", architecture.to_owned()),
-        // The emulator takes a tenant id and ignores it: the call is made as on AWS, the isolation is not there.
+        // The emulator takes a tenant id and ignores it: the call is made as on AWS, the isolation is not there, and the
+        // executor is told so after the deployment.
         ("ExecutorSandbox", "tenant".to_owned()),
     ])
 }

@@ -96,9 +96,24 @@ fn body(job: u64, status: &str, created: jiff::Timestamp) -> String {
 #[tokio::test]
 async fn doubled_late_and_reordered_deliveries_launch_once_and_move_nothing_back() {
     let deployed = Deployed::start().await;
+    the_executor_scrubs_nothing_of_the_machine(&deployed).await;
     fifty_deliveries_of_one_transition(&deployed).await;
     stale_and_reordered(&deployed).await;
     deployed.stack.stop().await;
+}
+
+/// The template's folders are `/tmp` and the like, which on this machine are other people's, too.
+async fn the_executor_scrubs_nothing_of_the_machine(deployed: &Deployed) {
+    let name = &deployed.deployment.functions["ExecutorFunction"].name;
+    let path = format!("/2015-03-31/functions/{name}/configuration");
+    let function = deployed.stack.aws().get("lambda", &path, "").await.unwrap();
+    let variables = &function["Environment"]["Variables"];
+    assert_eq!(variables["RUNNERLESS_SANDBOX"], "shared", "{variables}");
+    let state = deployed.stack.layout().state().to_str().unwrap();
+    for name in ["RUNNERLESS_SCRUB", "RUNNERLESS_WORK_ROOT"] {
+        let paths = variables[name].as_str().unwrap();
+        assert!(paths.split(':').all(|path| path.starts_with(state)), "{name} is {paths}");
+    }
 }
 
 /// From two hooks, each delivery under an id of its own, twenty at once.

@@ -28,7 +28,7 @@ use runnerless_core::own::OwnRunner;
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::Millis;
 use runnerless_engine::{Environment, ImagePolicy};
-use runnerless_executor::{Error, Outcome, Ports, Settings, handle};
+use runnerless_executor::{Error, Mode, Outcome, Ports, Sandbox, Scrub, Settings, handle};
 use runnerless_gitlab::protocol::{Client, ClientConfig, Info};
 use runnerless_lambda_kit::{Call, now};
 use serde_json::{Value, json};
@@ -97,6 +97,7 @@ impl World {
                 user: "tester".to_owned(),
             },
             beat: Duration::from_millis(60),
+            sandbox: Sandbox::new(Mode::Shared, Scrub::default()).unwrap(),
         };
         let parameters = FakeParameters::default();
         parameters.put(&token_parameter(), RUNNER_TOKEN);
