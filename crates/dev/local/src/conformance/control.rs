@@ -26,11 +26,11 @@ const MAXIMUM_TIMEOUT_S: u64 = 86_400;
 
 /// The simulator's process; killed when this is dropped, and by the kernel when we die.
 #[derive(Debug)]
-pub(super) struct SimulatorProcess(Child);
+pub(crate) struct SimulatorProcess(Child);
 
 impl SimulatorProcess {
     /// Starts it and waits until it says where it listens.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         program: &Path,
         folder: &Path,
         search_path: &str,
@@ -79,42 +79,42 @@ fn read_ready(path: &Path) -> io::Result<Option<GitLab>> {
 
 /// The control calls.
 #[derive(Clone, Debug)]
-pub(super) struct Control {
+pub(crate) struct Control {
     api: Simulator,
     http: Http,
     gitlab: GitLab,
 }
 
 impl Control {
-    pub(super) fn new(gitlab: &GitLab) -> Self {
+    pub(crate) fn new(gitlab: &GitLab) -> Self {
         Self { api: Simulator::new(gitlab), http: Http::default(), gitlab: gitlab.clone() }
     }
 
     /// A runner for the whole instance; returns its token.
-    pub(super) async fn create_runner(&self, description: &str) -> Result<String, HttpError> {
+    pub(crate) async fn create_runner(&self, description: &str) -> Result<String, HttpError> {
         let maximum_timeout = MAXIMUM_TIMEOUT_S;
         let runner = NewRunner { description, tags: Vec::new(), run_untagged: true, maximum_timeout };
         self.api.create_runner(&runner).await
     }
 
     /// The case's job, pending at once; returns its id.
-    pub(super) async fn create_job(&self, case: &Value) -> Result<u64, HttpError> {
+    pub(crate) async fn create_job(&self, case: &Value) -> Result<u64, HttpError> {
         let made = self.call(Method::POST, "jobs", case).await?;
         Ok(made["job"].as_u64().unwrap_or_default())
     }
 
     /// The job as GitLab sees it.
-    pub(super) async fn job(&self, id: u64) -> Result<Value, HttpError> {
+    pub(crate) async fn job(&self, id: u64) -> Result<Value, HttpError> {
         self.call(Method::GET, &format!("jobs/{id}"), &Value::Null).await
     }
 
     /// Its log.
-    pub(super) async fn log(&self, id: u64) -> Result<Bytes, HttpError> {
+    pub(crate) async fn log(&self, id: u64) -> Result<Bytes, HttpError> {
         self.api.job_log(id).await
     }
 
     /// Ends the job on GitLab's side if it has not ended.
-    pub(super) async fn drop_job(&self, id: u64) -> Result<(), HttpError> {
+    pub(crate) async fn drop_job(&self, id: u64) -> Result<(), HttpError> {
         if self.job(id).await?["ended"] == json!(true) {
             return Ok(());
         }
@@ -122,7 +122,7 @@ impl Control {
     }
 
     /// What the job's runner did that GitLab would not forgive, in words.
-    pub(super) async fn violations_of(&self, job: u64) -> Result<Vec<String>, HttpError> {
+    pub(crate) async fn violations_of(&self, job: u64) -> Result<Vec<String>, HttpError> {
         let all = self.call(Method::GET, "violations", &Value::Null).await?;
         let own = all.as_array().into_iter().flatten().filter(|violation| violation["job"] == json!(job));
         let words = |violation: &Value| {

@@ -1,4 +1,4 @@
-//! The JSON lines: on standard output, and in a file when one is wanted.
+//! The JSON lines of a suite of cases: on standard output, and in a file when one is wanted.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 /// Where the lines go.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
+    suite: &'static str,
     file: Option<File>,
     /// Why the file lacks lines.
     failed: Option<io::Error>,
@@ -17,22 +18,22 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Standard output, and `out` from its beginning.
-    pub(super) fn new(out: Option<&Path>) -> io::Result<Self> {
-        Ok(Self { file: out.map(File::create).transpose()?, failed: None })
+    pub(crate) fn new(suite: &'static str, out: Option<&Path>) -> io::Result<Self> {
+        Ok(Self { suite, file: out.map(File::create).transpose()?, failed: None })
     }
 
     /// A case's line. Nothing but the job's own log and folders ever changes.
-    pub(super) fn case(&mut self, id: &str, expected: &Value, got: &Value, ok: bool) {
+    pub(crate) fn case(&mut self, id: &str, expected: &Value, got: &Value, ok: bool) {
         self.write(&json!({
-            "v": 1, "kind": "case", "suite": "conformance", "id": id,
+            "v": 1, "kind": "case", "suite": self.suite, "id": id,
             "expected": expected, "got": got, "state_changed": false, "ok": ok,
         }));
     }
 
     /// The last line.
-    pub(super) fn summary(&mut self, passed: usize, failed: usize, took: Duration) {
+    pub(crate) fn summary(&mut self, passed: usize, failed: usize, skipped: usize, took: Duration) {
         self.write(&json!({
-            "v": 1, "kind": "summary", "target": "conformance", "passed": passed, "failed": failed, "skipped": 0,
+            "v": 1, "kind": "summary", "target": self.suite, "passed": passed, "failed": failed, "skipped": skipped,
             "seconds": took.as_secs_f64(), "ok": failed == 0,
         }));
     }
@@ -52,7 +53,7 @@ impl Lines {
     ///
     /// # Errors
     /// Why it does not.
-    pub(super) fn finish(self) -> io::Result<()> {
+    pub(crate) fn finish(self) -> io::Result<()> {
         self.failed.map_or(Ok(()), Err)
     }
 }

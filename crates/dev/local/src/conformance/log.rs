@@ -4,7 +4,7 @@
 const STAMP: usize = 31;
 
 /// The log without stamps and colours; a continued line is one line.
-pub(super) fn plain(log: &str) -> String {
+pub(crate) fn plain(log: &str) -> String {
     let mut text = String::with_capacity(log.len());
     for line in log.split_inclusive('\n') {
         match stamp(line) {
@@ -22,7 +22,7 @@ pub(super) fn plain(log: &str) -> String {
 }
 
 /// The names of the sections, in the order in which they were opened.
-pub(super) fn sections(log: &str) -> Vec<String> {
+pub(crate) fn sections(log: &str) -> Vec<String> {
     let opened = log.split("section_start:").skip(1);
     let name = |rest: &str| {
         let (time, rest) = rest.split_once(':')?;

@@ -2,11 +2,11 @@
 //! simulator; one JSON line a case.
 
 mod case;
-mod control;
+pub(crate) mod control;
 mod end;
 mod judge;
-mod lines;
-mod log;
+pub(crate) mod lines;
+pub(crate) mod log;
 mod runner;
 
 use std::fs::{self, File, TryLockError};
@@ -114,7 +114,8 @@ async fn run_all(wish: &Conformance) -> Result<bool, ConformanceError> {
     let folder = wish.cases.clone().unwrap_or_else(|| wish.layout.source(OWN_CASES));
     let files = case_files(&folder)?;
     let desk = Desk::new(wish).await?;
-    let mut lines = Lines::new(wish.out.as_deref()).map_err(at(wish.out.as_deref().unwrap_or(&folder)))?;
+    let mut lines =
+        Lines::new("conformance", wish.out.as_deref()).map_err(at(wish.out.as_deref().unwrap_or(&folder)))?;
     let mut passed = 0;
     for file in &files {
         let id = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -128,7 +129,7 @@ async fn run_all(wish: &Conformance) -> Result<bool, ConformanceError> {
         lines.case(&id, &expected, &with_why(got, &why), ok);
     }
     let failed = files.len() - passed;
-    lines.summary(passed, failed, began.elapsed());
+    lines.summary(passed, failed, 0, began.elapsed());
     lines.finish().map_err(at(wish.out.as_deref().unwrap_or(&folder)))?;
     Ok(failed == 0)
 }
