@@ -11,6 +11,7 @@ mod program;
 mod server;
 
 use std::io;
+use std::net::SocketAddr;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -105,6 +106,12 @@ impl Function {
     #[must_use]
     pub fn process(&self) -> Option<Process> {
         self.process
+    }
+
+    /// The address that the Runtime API is served at.
+    #[must_use]
+    pub fn api(&self) -> SocketAddr {
+        self.server.address()
     }
 
     /// Waits until the function asks for an event. Returns when it did so for the first time: the end of its start.

@@ -1,9 +1,10 @@
-//! The Runtime API's side of the socket.
+//! The Runtime API's side of the socket. Anybody who finds the port may call it, as on Lambda: an answer counts only for
+//! the event that is under way, and nobody gets another event before that is answered.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
@@ -68,7 +69,7 @@ impl Server {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let (told, heard) = mpsc::unbounded_channel();
-        let function = Arc::new(Side { told, arn: arn.to_owned() });
+        let function = Arc::new(Side { told, arn: arn.to_owned(), under_way: Mutex::default() });
         Ok(Self { address, heard, accepting: tokio::spawn(accept(listener, function)) })
     }
 
@@ -90,6 +91,8 @@ impl Server {
 struct Side {
     told: mpsc::UnboundedSender<Heard>,
     arn: String,
+    /// The id of the event that waits for its answer.
+    under_way: Mutex<Option<String>>,
 }
 
 async fn accept(listener: TcpListener, function: Arc<Side>) {
@@ -115,7 +118,13 @@ impl Side {
     async fn serve(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let path = request.uri().path().strip_prefix(API).unwrap_or_default().to_owned();
         match (request.method(), path.split('/').collect::<Vec<_>>().as_slice()) {
-            (&Method::GET, ["invocation", "next"]) => self.next().await,
+            (&Method::GET, ["invocation", "next"]) => match self.under_way() {
+                None => self.next().await,
+                Some(_) => plain(StatusCode::FORBIDDEN),
+            },
+            (&Method::POST, ["invocation", id, "response" | "error"]) if self.under_way().as_deref() != Some(*id) => {
+                plain(StatusCode::BAD_REQUEST)
+            }
             (&Method::POST, ["invocation", id, "response"]) => {
                 let body = whole(request).await;
                 self.told(id, body.map(Outcome::Response))
@@ -134,18 +143,32 @@ impl Side {
         }
     }
 
+    fn under_way(&self) -> Option<String> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn now_under_way(&self, id: Option<&str>) {
+        *self.under_way.lock().unwrap_or_else(PoisonError::into_inner) = id.map(str::to_owned);
+    }
+
     async fn next(&self) -> Response<Full<Bytes>> {
         let (answer, handed) = oneshot::channel();
         let told = self.told.send(Heard::Next(Waiting { since: Instant::now(), answer }));
         match handed.await {
-            Ok(invocation) if told.is_ok() => event(&invocation, &self.arn),
+            Ok(invocation) if told.is_ok() => {
+                self.now_under_way(Some(&invocation.request_id));
+                event(&invocation, &self.arn)
+            }
             _ => plain(StatusCode::SERVICE_UNAVAILABLE),
         }
     }
 
     fn told(&self, id: &str, outcome: Option<Outcome>) -> Response<Full<Bytes>> {
         match outcome {
-            Some(outcome) => self.accepted(Heard::Answer { id: id.to_owned(), outcome, at: Instant::now() }),
+            Some(outcome) => {
+                self.now_under_way(None);
+                self.accepted(Heard::Answer { id: id.to_owned(), outcome, at: Instant::now() })
+            }
             None => plain(StatusCode::BAD_REQUEST),
         }
     }
