@@ -1,6 +1,6 @@
 # The commands of this project. Each does its own set-up on a machine with Rust, Python 3, git and a C compiler.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit stack-up stack-down conformance bench build
+.PHONY: help demo test lint audit stack-up stack-down conformance bench hostile isolation build
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -59,6 +59,12 @@ bench: build ## speed and size of functions and engine, beside floors of the sam
 	@exec target/release/runnerless-bench --parent "$$PPID" $${ROUNDS:+--rounds "$$ROUNDS"} $${CPU_MB:+--cpu-mb "$$CPU_MB"} \
 	  $${OUT:+--out "$$OUT"}
 
+hostile: build ## jobs that mean harm through the executor, each followed by a control job (CASES=dir OUT=file)
+	@exec $(LOCAL) hostile --parent "$$PPID" --state "$$STATE" $${CASES:+--cases "$$CASES"} $${OUT:+--out "$$OUT"}
+
+isolation: build ## what a job can reach, one line an attempt (OUT=file)
+	@exec $(LOCAL) isolation --parent "$$PPID" --state "$$STATE" $${OUT:+--out "$$OUT"}
+
 test: build ## all tests
 	@cargo test $(CARGO_FLAGS)
 
@@ -67,6 +73,8 @@ lint: .local/lint/.made ## formatting, clippy with warnings denied, template and
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
 	.local/lint/bin/cfn-lint --non-zero-exit-code warning template.yaml
 	.local/lint/bin/shellcheck .ci/run helper-scripts/*.sh demo/repository/*.sh
+	.local/lint/bin/shellcheck -s sh crates/dev/local/src/cage/cage.sh
+	.local/lint/bin/shellcheck -s bash crates/dev/local/src/hostile/control.sh crates/dev/local/src/isolation/plant.sh
 
 audit: .local/audit/bin/cargo-deny ## licences, bans and sources of the dependencies
 	.local/audit/bin/cargo-deny --locked check bans licenses sources

@@ -27,6 +27,11 @@ runnerless-local: the local stack (AWS emulator, witness, GitLab simulator) and 
       --cases DIR       case files instead of crates/dev/local/cases/conformance
       --official PATH   a gitlab-runner program, to compare with
       --out FILE        the JSON lines, too
+  runnerless-local hostile [options]      jobs that mean harm through the executor, each followed by a control job
+      --cases DIR       case files instead of crates/dev/local/cases/hostile
+      --out FILE        the JSON lines, too
+  runnerless-local isolation [options]    what a job can reach, one line an attempt
+      --out FILE        the JSON lines, too
   runnerless-local venv                 make the emulator's Python environment only
 
   --root DIR    the checkout (default: the current folder)
@@ -48,9 +53,11 @@ pub(crate) enum Command {
     Status,
     Demo(Wish),
     Conformance(Wish),
+    Hostile(Wish),
+    Isolation(Wish),
 }
 
-/// The options of the demo and of the conformance cases.
+/// The options of the demo and of the suites of cases.
 #[derive(Clone, Debug)]
 pub(crate) struct Wish {
     pub(crate) keep: bool,
@@ -141,6 +148,8 @@ impl Arguments {
             Some("status") => Command::Status,
             Some("demo") => Command::Demo(Wish { api_token, ..wish }),
             Some("conformance") => Command::Conformance(wish),
+            Some("hostile") => Command::Hostile(wish),
+            Some("isolation") => Command::Isolation(wish),
             Some("help") => Command::Help,
             Some(other) => return Err(format!("unknown command {other:?}").into()),
             None => return Err("no command was given".into()),

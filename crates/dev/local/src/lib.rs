@@ -2,12 +2,16 @@
 //! and ended as one; and the demo on it.
 
 pub mod aws;
+pub mod cage;
 pub mod conformance;
 pub mod demo;
 pub mod deploy;
+pub mod desk;
 pub mod gitlab;
 pub mod guard;
+pub mod hostile;
 pub mod http;
+pub mod isolation;
 pub mod layout;
 pub mod processes;
 pub mod proxy;

@@ -8,6 +8,8 @@ use arguments::{Arguments, Command, USAGE};
 use runnerless_local::conformance::{self, Conformance, ConformanceError};
 use runnerless_local::demo::{self, Demo, DemoError, said, tell};
 use runnerless_local::guard::{self, GuardError, Signals};
+use runnerless_local::hostile::{self, Hostile, HostileError};
+use runnerless_local::isolation::{self, Isolation, IsolationError};
 use runnerless_local::layout::{Layout, LayoutError};
 use runnerless_local::stack::{Options, Stack, StackError};
 use runnerless_local::supervise::down::{self, DownError};
@@ -36,6 +38,10 @@ enum Failure {
     Demo(#[from] DemoError),
     #[error(transparent)]
     Conformance(#[from] ConformanceError),
+    #[error(transparent)]
+    Hostile(#[from] HostileError),
+    #[error(transparent)]
+    Isolation(#[from] IsolationError),
     #[error("this machine does not let the command do its work")]
     Machine(#[from] std::io::Error),
     #[error("interrupted")]
@@ -62,7 +68,12 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     match result {
         Ok(code) => code,
-        Err(Failure::Interrupted | Failure::Conformance(ConformanceError::Interrupted)) => ExitCode::from(130),
+        Err(
+            Failure::Interrupted
+            | Failure::Conformance(ConformanceError::Interrupted)
+            | Failure::Hostile(HostileError::Interrupted)
+            | Failure::Isolation(IsolationError::Interrupted),
+        ) => ExitCode::from(130),
         Err(error) => {
             tell(&said(&error));
             ExitCode::FAILURE
@@ -118,14 +129,12 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             return Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Conformance(wish) => {
-            let mut programs = std::env::current_exe()?;
-            programs.pop();
             let conformance = Conformance {
                 layout: arguments.layout()?,
                 cases: wish.cases.clone(),
                 official: wish.official.clone(),
                 out: wish.out.clone(),
-                programs,
+                programs: programs()?,
                 search_path: arguments.search_path.clone(),
             };
             let mut signals = Signals::new()?;
@@ -133,8 +142,32 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             let held = conformance::conformance(&conformance, &mut signals).await?;
             return Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        Command::Hostile(wish) => {
+            let (layout, programs) = (arguments.layout()?, programs()?);
+            let hostile = Hostile { layout, programs, cases: wish.cases.clone(), out: wish.out.clone() };
+            let mut signals = Signals::new()?;
+            follow(arguments)?;
+            return Ok(code(hostile::hostile(&hostile, &mut signals).await?));
+        }
+        Command::Isolation(wish) => {
+            let isolation = Isolation { layout: arguments.layout()?, programs: programs()?, out: wish.out.clone() };
+            let mut signals = Signals::new()?;
+            follow(arguments)?;
+            return Ok(code(isolation::isolation(&isolation, &mut signals).await?));
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the programs of this build are: beside this one.
+fn programs() -> std::io::Result<std::path::PathBuf> {
+    let mut programs = std::env::current_exe()?;
+    programs.pop();
+    Ok(programs)
+}
+
+fn code(held: bool) -> ExitCode {
+    if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Notes this command down for whoever ends the stack, and follows its parent if it is to. Signals are listened for
