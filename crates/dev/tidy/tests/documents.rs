@@ -6,7 +6,7 @@ use runnerless_tidy::words::{Document, documents, leads_somewhere};
 use runnerless_tidy::{manifest, read};
 
 /// Documents that must be there.
-const PROMISED: [&str; 12] = [
+const PROMISED: [&str; 13] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -17,6 +17,7 @@ const PROMISED: [&str; 12] = [
     "docs/lambda-event.md",
     "docs/fidelity.md",
     "docs/runbook.md",
+    "docs/security.md",
     "docs/development.md",
     "docs/decisions/README.md",
 ];
