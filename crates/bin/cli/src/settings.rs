@@ -99,7 +99,7 @@ impl Settings {
             what: "AWS_REGION is not set".into(),
             cure: "set it to the stack's region".into(),
         })?;
-        Ok(Place { region: region.to_owned(), endpoint: self.environment.get("AWS_ENDPOINT_URL").map(str::to_owned) })
+        Ok(Place::new(region, self.environment.get("AWS_ENDPOINT_URL").map(str::to_owned)))
     }
 
     /// Who we are there. Profiles and single sign-on are the AWS CLI's business: it exports what they amount to.

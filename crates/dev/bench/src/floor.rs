@@ -5,9 +5,11 @@
 use std::sync::OnceLock;
 
 use aws_credential_types::Credentials;
+use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -115,8 +117,8 @@ impl SecretStore {
 /// What all clients share: one pool of connections and one TLS configuration.
 #[derive(Debug)]
 pub struct Aws {
-    /// The HTTP client.
-    pub http: SharedHttpClient,
+    /// The one connector.
+    pub http: OneConnector,
     /// The role's keys.
     pub credentials: Credentials,
     /// The region.
@@ -129,14 +131,24 @@ impl Aws {
     /// As the environment says.
     #[must_use]
     pub fn of_environment() -> Self {
-        let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+        let http = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build();
         let (key, secret) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"));
         Self {
-            http: http.build_https(),
+            http: OneConnector(SharedHttpConnector::new(http)),
             credentials: Credentials::from_keys(key, secret, None),
             region: variable("AWS_REGION"),
             endpoint: Some(variable("AWS_ENDPOINT_URL")).filter(|url| !url.is_empty()),
         }
+    }
+}
+
+/// The same connector for every client: an SDK client that is left alone reads the root certificates twice.
+#[derive(Clone, Debug)]
+pub struct OneConnector(SharedHttpConnector);
+
+impl HttpClient for OneConnector {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        self.0.clone()
     }
 }
 

@@ -8,6 +8,7 @@ mod adapter;
 #[doc(hidden)]
 pub mod attributes;
 pub mod book;
+mod connections;
 mod error;
 pub mod fake;
 pub mod job_token;

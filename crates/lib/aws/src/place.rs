@@ -7,13 +7,30 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use zeroize::Zeroizing;
 
-/// Where AWS is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use crate::connections::Connections;
+
+/// Where AWS is, and the way there: clients that are made from one place, or from clones of it, share their connections.
+#[derive(Clone, Debug)]
 pub struct Place {
     /// The region.
     pub region: String,
     /// Another address than AWS's own, for the local stack.
     pub endpoint: Option<String>,
+    connections: Connections,
+}
+
+impl Place {
+    /// AWS in this region, or what stands in for it at `endpoint`.
+    #[must_use]
+    pub fn new(region: impl Into<String>, endpoint: Option<String>) -> Self {
+        Self { region: region.into(), endpoint, connections: Connections::new(CONNECT) }
+    }
+
+    #[doc(hidden)]
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        self.connections.clone()
+    }
 }
 
 /// Who we are there. In a function these are the role's, which Lambda puts into the environment for as long as the
@@ -80,6 +97,7 @@ macro_rules! client {
             .behavior_version($sdk::config::BehaviorVersion::latest())
             .region($sdk::config::Region::new($place.region.clone()))
             .credentials_provider($credentials.provider())
+            .http_client($place.connections())
             .retry_config($crate::retries())
             .timeout_config($crate::timeouts());
         config.set_endpoint_url($place.endpoint.clone());

@@ -28,7 +28,7 @@ async fn parameters_in_memory() {
 #[tokio::test]
 async fn the_adapters_on_the_emulator() {
     let stack = Stack::start(&Options::for_tests("contract").unwrap()).await.unwrap();
-    let place = Place { region: local::REGION.to_owned(), endpoint: Some(stack.endpoint().to_owned()) };
+    let place = Place::new(local::REGION, Some(stack.endpoint().to_owned()));
     let credentials =
         Credentials { key_id: local::ACCOUNT.to_owned(), secret: local::SECRET.to_owned().into(), session: None };
     suite::ledger::all(|| async {

@@ -90,7 +90,7 @@ impl Env {
     /// # Errors
     /// No region.
     pub fn place(&self) -> Result<Place, EnvError> {
-        Ok(Place { region: self.text("AWS_REGION")?, endpoint: self.optional("AWS_ENDPOINT_URL") })
+        Ok(Place::new(self.text("AWS_REGION")?, self.optional("AWS_ENDPOINT_URL")))
     }
 
     /// Who we are there.

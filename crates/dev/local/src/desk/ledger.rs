@@ -47,7 +47,7 @@ impl Ledger {
         let name = format!("{PATH}/runner/LAMBDA/{}/RegistrationToken", lane.id());
         let parameter = json!({"Name": name, "Value": token, "Type": "SecureString", "Overwrite": true});
         aws.call(SSM, "PutParameter", &parameter).await?;
-        let place = Place { region: REGION.to_owned(), endpoint: Some(stack.emulator().to_owned()) };
+        let place = Place::new(REGION, Some(stack.emulator().to_owned()));
         let credentials = Credentials { key_id: ACCOUNT.to_owned(), secret: SECRET.to_owned().into(), session: None };
         Ok(Self { table: DynamoLedger::new(&place, &credentials, TABLE.to_owned()), lane })
     }
