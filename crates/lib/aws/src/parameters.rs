@@ -1,7 +1,7 @@
 //! Secrets, read with one call and kept for a while.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use runnerless_core::chain::chain;
 use runnerless_core::time::{Millis, Timestamp};
@@ -17,10 +17,10 @@ const FRESH: Millis = Millis::minutes(5);
 /// not make us read Parameter Store (40 calls a second for a whole account) for each of their requests.
 const BETWEEN_REFRESHES: Millis = Millis::secs(10);
 
-/// The parameters below one path.
+/// The parameters below one path. Clones share them: no call makes a copy of the secrets.
 #[derive(Clone, Debug, Default)]
 pub struct Branch {
-    values: HashMap<String, Zeroizing<String>>,
+    values: Arc<HashMap<String, Zeroizing<String>>>,
     read_at: Timestamp,
 }
 
@@ -75,7 +75,7 @@ impl ParameterCache {
 
     async fn read(&self, port: &impl Parameters, held: Option<Branch>, now: Timestamp) -> Result<Branch, AwsError> {
         let branch = match (port.below(&self.path).await, held) {
-            (Ok(values), _) => Branch { values, read_at: now },
+            (Ok(values), _) => Branch { values: Arc::new(values), read_at: now },
             // Old secrets are better than none. They count as read now, so that a failing store is not asked each time.
             (Err(error), Some(old)) => {
                 tracing::warn!(target: "runnerless", error = chain(&error), path = self.path, "old secrets are used on");

@@ -28,13 +28,14 @@ impl Headers {
     pub fn of<N: AsRef<str>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let mut headers = Self::default();
         for (name, value) in pairs {
-            headers.add(name.as_ref(), value.into());
+            headers.add(name.as_ref().to_owned(), value.into());
         }
         headers
     }
 
-    fn add(&mut self, name: &str, value: String) {
-        self.0.entry(name.to_ascii_lowercase()).or_default().push(value);
+    fn add(&mut self, mut name: String, value: String) {
+        name.make_ascii_lowercase();
+        self.0.entry(name).or_default().push(value);
     }
 
     /// What was sent under `name`, which is lower-case.
@@ -94,7 +95,7 @@ impl<'de> Visitor<'de> for Entries {
                 // Present, and nothing that any check takes.
                 _ => String::new(),
             };
-            headers.add(&name, value);
+            headers.add(name, value);
         }
         Ok(headers)
     }
