@@ -3,6 +3,7 @@
 
 pub mod aws;
 pub mod cage;
+mod case_lines;
 pub mod conformance;
 pub mod demo;
 pub mod deploy;

@@ -5,7 +5,6 @@ mod case;
 pub(crate) mod control;
 mod end;
 mod judge;
-pub(crate) mod lines;
 pub(crate) mod log;
 mod runner;
 
@@ -17,6 +16,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::case_lines::CaseLines;
 use crate::demo::{said, tell};
 use crate::guard::Signals;
 use crate::http::HttpError;
@@ -25,7 +25,6 @@ use crate::processes::{self, own_pid};
 use case::Case;
 use control::{Control, SimulatorProcess};
 use end::End;
-use lines::Lines;
 use runner::{Runner, Trip};
 
 /// Where our own cases are, below the checkout.
@@ -115,7 +114,7 @@ async fn run_all(wish: &Conformance) -> Result<bool, ConformanceError> {
     let files = case_files(&folder)?;
     let desk = Desk::new(wish).await?;
     let mut lines =
-        Lines::new("conformance", wish.out.as_deref()).map_err(at(wish.out.as_deref().unwrap_or(&folder)))?;
+        CaseLines::new("conformance", wish.out.as_deref()).map_err(at(wish.out.as_deref().unwrap_or(&folder)))?;
     let mut passed = 0;
     for file in &files {
         let id = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -126,7 +125,8 @@ async fn run_all(wish: &Conformance) -> Result<bool, ConformanceError> {
         let ok = why.is_empty();
         passed += usize::from(ok);
         tell(&format!("{} {id}{}", if ok { "ok    " } else { "FAILED" }, reasons(&why)));
-        lines.case(&id, &expected, &with_why(got, &why), ok);
+        // Nothing but the job's own log and folders ever changes.
+        lines.case(&id, &expected, &with_why(got, &why), false, ok);
     }
     let failed = files.len() - passed;
     lines.summary(passed, failed, 0, began.elapsed());

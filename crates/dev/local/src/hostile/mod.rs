@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::cage::Cage;
-use crate::conformance::lines::Lines;
+use crate::case_lines::CaseLines;
 use crate::demo::{said, tell};
 use crate::desk::{Desk, DeskError, Run, Sandbox};
 use crate::guard::Signals;
@@ -95,7 +95,7 @@ async fn run_all(wish: &Hostile) -> Result<bool, HostileError> {
     let folder = wish.cases.clone().unwrap_or_else(|| wish.layout.source(OWN_CASES));
     let files = case_files(&folder)?;
     let out = wish.out.as_deref();
-    let mut lines = Lines::new("hostile", out).map_err(at(out.unwrap_or(&folder)))?;
+    let mut lines = CaseLines::new("hostile", out).map_err(at(out.unwrap_or(&folder)))?;
     let cage = match Cage::new().await {
         Ok(cage) => cage,
         Err(error) => return skip(lines, &files, &error.to_string(), began.elapsed()),
@@ -112,7 +112,7 @@ async fn run_all(wish: &Hostile) -> Result<bool, HostileError> {
         let ok = why.is_empty();
         passed += usize::from(ok);
         tell(&format!("{} {id}{}", if ok { "ok    " } else { "FAILED" }, reasons(&why)));
-        lines.case(&id, &expected, &with_why(got, &why), ok);
+        lines.case(&id, &expected, &with_why(got, &why), false, ok);
     }
     round.desk.stop().await;
     let failed = files.len() - passed;
@@ -122,11 +122,11 @@ async fn run_all(wish: &Hostile) -> Result<bool, HostileError> {
 }
 
 /// Nothing was run, for a reason that `docs/limits.md` lists.
-fn skip(mut lines: Lines, files: &[PathBuf], why: &str, took: Duration) -> Result<bool, HostileError> {
+fn skip(mut lines: CaseLines, files: &[PathBuf], why: &str, took: Duration) -> Result<bool, HostileError> {
     tell(&format!("skipped: {why}"));
     for file in files {
         let id = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        lines.case(&id, &json!({}), &json!({"skipped": why}), true);
+        lines.case(&id, &json!({}), &json!({"skipped": why}), false, true);
     }
     lines.summary(0, 0, files.len(), took);
     lines.finish().map_err(at(Path::new("OUT")))?;

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::cage::Cage;
-use crate::conformance::lines::Lines;
+use crate::case_lines::CaseLines;
 use crate::conformance::log::plain;
 use crate::demo::tell;
 use crate::desk::{CANARY, Desk, DeskError, Fate, Run, Sandbox};
@@ -94,7 +94,7 @@ async fn run_all(wish: &Isolation) -> Result<bool, IsolationError> {
         fs::remove_dir_all(&folder).map_err(at(&folder))?;
     }
     fs::create_dir_all(&folder).map_err(at(&folder))?;
-    let lines = Lines::new("isolation", wish.out.as_deref()).map_err(at(&folder))?;
+    let lines = CaseLines::new("isolation", wish.out.as_deref()).map_err(at(&folder))?;
     let mut table = Table { lines, control: Vec::new(), passed: 0, failed: 0 };
     let skipped = match Cage::new().await {
         Err(error) => Some(error.to_string()),
@@ -179,7 +179,7 @@ fn ptrace_scope() -> String {
 
 /// The lines so far.
 struct Table {
-    lines: Lines,
+    lines: CaseLines,
     control: Vec<Value>,
     passed: usize,
     failed: usize,
@@ -213,7 +213,7 @@ impl Table {
     fn line(&mut self, id: &str, expected: &Value, got: &Value, ok: bool) {
         let words = got["error"].as_str().map_or_else(|| format!("{} bytes", got["bytes"]), str::to_owned);
         tell(&format!("{} {id}: {words}", if ok { "ok    " } else { "FAILED" }));
-        self.lines.case(id, expected, got, ok);
+        self.lines.case(id, expected, got, false, ok);
         if ok {
             self.passed += 1;
         } else {

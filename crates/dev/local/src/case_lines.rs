@@ -9,24 +9,24 @@ use serde_json::{Value, json};
 
 /// Where the lines go.
 #[derive(Debug)]
-pub(crate) struct Lines {
+pub(crate) struct CaseLines {
     suite: &'static str,
     file: Option<File>,
     /// Why the file lacks lines.
     failed: Option<io::Error>,
 }
 
-impl Lines {
-    /// Standard output, and `out` from its beginning.
+impl CaseLines {
+    /// For the lines of `suite`: standard output, and `out` from its beginning.
     pub(crate) fn new(suite: &'static str, out: Option<&Path>) -> io::Result<Self> {
         Ok(Self { suite, file: out.map(File::create).transpose()?, failed: None })
     }
 
-    /// A case's line. Nothing but the job's own log and folders ever changes.
-    pub(crate) fn case(&mut self, id: &str, expected: &Value, got: &Value, ok: bool) {
+    /// A case's line.
+    pub(crate) fn case(&mut self, id: &str, expected: &Value, got: &Value, state_changed: bool, ok: bool) {
         self.write(&json!({
             "v": 1, "kind": "case", "suite": self.suite, "id": id,
-            "expected": expected, "got": got, "state_changed": false, "ok": ok,
+            "expected": expected, "got": got, "state_changed": state_changed, "ok": ok,
         }));
     }
 
