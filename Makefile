@@ -1,6 +1,6 @@
 # The commands of this project. Each does its own set-up on a machine with Rust, Python 3, git and a C compiler.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit stack-up stack-down conformance bench hostile isolation build
+.PHONY: help demo test lint audit stack-up stack-down conformance attack bench hostile isolation build
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -33,7 +33,7 @@ build: ## the functions, the commands, the simulator and the local stack's drive
 	@exec $(FOLLOWING) cargo build $(CARGO_FLAGS) --bins 1>&2
 
 # Values of users reach the shell through the environment only, so that no character of theirs means anything to it.
-export STATE KEEP REPO EXPECT NONCE CASES OFFICIAL OUT ROUNDS CPU_MB
+export STATE KEEP REPO EXPECT NONCE CASES OFFICIAL OUT SEED ROUNDS CPU_MB
 
 # The commands end when make does, also when it is killed: it is the parent of each.
 demo: build ## the main job end to end on the local stack (KEEP=1 REPO=dir EXPECT=file NONCE=text OUT=file)
@@ -54,6 +54,10 @@ stack-down: ## end the local stack (STATE=dir)
 conformance: build ## job descriptions through our engine (CASES=dir OFFICIAL=path OUT=file)
 	@exec $(LOCAL) conformance --parent "$$PPID" --state "$$STATE" $${CASES:+--cases "$$CASES"} \
 	  $${OFFICIAL:+--official "$$OFFICIAL"} $${OUT:+--out "$$OUT"}
+
+attack: build ## bad requests against the front door, then mutated hooks (CASES=dir SEED=n OUT=file STATE=dir)
+	@exec $(LOCAL) attack --parent "$$PPID" --state "$$STATE" $${CASES:+--cases "$$CASES"} $${SEED:+--seed "$$SEED"} \
+	  $${OUT:+--out "$$OUT"}
 
 bench: build ## speed and size of functions and engine, beside floors of the same run (ROUNDS=20 CPU_MB=256 OUT=file)
 	@exec target/release/runnerless-bench --parent "$$PPID" $${ROUNDS:+--rounds "$$ROUNDS"} $${CPU_MB:+--cpu-mb "$$CPU_MB"} \

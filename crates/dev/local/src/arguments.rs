@@ -27,6 +27,11 @@ runnerless-local: the local stack (AWS emulator, witness, GitLab simulator) and 
       --cases DIR       case files instead of crates/dev/local/cases/conformance
       --official PATH   a gitlab-runner program, to compare with
       --out FILE        the JSON lines, too
+  runnerless-local attack [options]     bad requests against the front door, and mutated hooks through ingest's handler
+      --cases DIR       case files instead of crates/dev/local/cases/attack
+      --seed NUMBER     what the mutations are made from (the clock)
+      --mutations N     how many there are (10000)
+      --out FILE        the JSON lines, too
   runnerless-local hostile [options]      jobs that mean harm through the executor, each followed by a control job
       --cases DIR       case files instead of crates/dev/local/cases/hostile
       --out FILE        the JSON lines, too
@@ -55,6 +60,7 @@ pub(crate) enum Command {
     Conformance(Wish),
     Hostile(Wish),
     Isolation(Wish),
+    Attack(Wish),
 }
 
 /// The options of the demo and of the suites of cases.
@@ -70,6 +76,8 @@ pub(crate) struct Wish {
     pub(crate) limit: Option<Duration>,
     pub(crate) cases: Option<PathBuf>,
     pub(crate) official: Option<PathBuf>,
+    pub(crate) seed: Option<u64>,
+    pub(crate) mutations: u32,
 }
 
 /// Everything.
@@ -109,6 +117,8 @@ impl Arguments {
             limit: None,
             cases: None,
             official: None,
+            seed: None,
+            mutations: 10_000,
         };
         while let Some(argument) = parser.next()? {
             match argument {
@@ -125,6 +135,8 @@ impl Arguments {
                 Long("out") => wish.out = path(&mut parser)?,
                 Long("nonce") => wish.nonce = Some(parser.value()?.string()?).filter(|text| !text.is_empty()),
                 Long("limit") => wish.limit = Some(Duration::from_secs(parser.value()?.parse()?)),
+                Long("seed") => wish.seed = number(&mut parser)?,
+                Long("mutations") => wish.mutations = parser.value()?.parse()?,
                 Long("build-ms") => wish.build_ms = parser.value()?.parse()?,
                 Short('h') | Long("help") => name = Some("help".to_owned()),
                 Value(word) if name.is_none() => {
@@ -150,6 +162,7 @@ impl Arguments {
             Some("conformance") => Command::Conformance(wish),
             Some("hostile") => Command::Hostile(wish),
             Some("isolation") => Command::Isolation(wish),
+            Some("attack") => Command::Attack(wish),
             Some("help") => Command::Help,
             Some(other) => return Err(format!("unknown command {other:?}").into()),
             None => return Err("no command was given".into()),
@@ -165,6 +178,11 @@ impl Arguments {
 
 fn path(parser: &mut lexopt::Parser) -> Result<Option<PathBuf>, lexopt::Error> {
     Ok(Some(PathBuf::from(parser.value()?)).filter(|path| !path.as_os_str().is_empty()))
+}
+
+fn number(parser: &mut lexopt::Parser) -> Result<Option<u64>, lexopt::Error> {
+    let value = parser.value()?;
+    if value.is_empty() { Ok(None) } else { Ok(Some(value.parse()?)) }
 }
 
 /// What follows `--`.
@@ -209,6 +227,17 @@ mod tests {
             panic!()
         };
         assert_eq!((wish.cases, wish.official), (None, Some(PathBuf::from("/g"))));
+    }
+
+    #[test]
+    fn mutations_have_a_number_and_may_have_a_seed() {
+        let Command::Attack(wish) = read(&["attack", "--seed", "", "--out="]).unwrap().command else { panic!() };
+        assert_eq!((wish.seed, wish.mutations), (None, 10_000));
+        let Command::Attack(wish) = read(&["attack", "--seed=7", "--mutations", "9"]).unwrap().command else {
+            panic!()
+        };
+        assert_eq!((wish.seed, wish.mutations), (Some(7), 9));
+        assert!(read(&["attack", "--seed", "x"]).is_err());
     }
 
     #[test]

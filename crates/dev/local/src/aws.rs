@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::http::{Http, HttpError};
+use crate::http::{Answer, Http, HttpError};
 
 /// The account of the emulator: its root's access key is the account number.
 pub const ACCOUNT: &str = "000000000000";
@@ -34,6 +34,8 @@ pub const DYNAMODB: Service =
     Service { name: "dynamodb", target: "DynamoDB_20120810", content_type: "application/x-amz-json-1.0" };
 /// Parameter Store.
 pub const SSM: Service = Service { name: "ssm", target: "AmazonSSM", content_type: "application/x-amz-json-1.1" };
+/// EventBridge.
+pub const EVENTS: Service = Service { name: "events", target: "AWSEvents", content_type: "application/x-amz-json-1.1" };
 
 /// The client.
 #[derive(Clone, Debug)]
@@ -56,7 +58,7 @@ impl Aws {
     pub async fn call(&self, service: Service, operation: &str, input: &Value) -> Result<Value, HttpError> {
         let target = format!("{}.{operation}", service.target);
         let headers = [("content-type", service.content_type), ("x-amz-target", target.as_str())];
-        self.send(service.name, Method::POST, "/", "", &headers, input.to_string()).await
+        self.send(service.name, Method::POST, "/", "", &headers, input.to_string()).await?.json(&self.endpoint)
     }
 
     /// Gets a REST resource (`query` sorted and encoded).
@@ -64,7 +66,29 @@ impl Aws {
     /// # Errors
     /// When there is no answer, or it is an error.
     pub async fn get(&self, service: &str, path: &str, query: &str) -> Result<Value, HttpError> {
-        self.send(service, Method::GET, path, query, &[], String::new()).await
+        self.send(service, Method::GET, path, query, &[], String::new())
+            .await?
+            .json(&format!("{}{path}", self.endpoint))
+    }
+
+    /// Puts a JSON body to a REST resource.
+    ///
+    /// # Errors
+    /// When there is no answer, or it is an error.
+    pub async fn put(&self, service: &str, path: &str, body: &Value) -> Result<Value, HttpError> {
+        let headers = [("content-type", "application/json")];
+        self.send(service, Method::PUT, path, "", &headers, body.to_string())
+            .await?
+            .json(&format!("{}{path}", self.endpoint))
+    }
+
+    /// Invokes a function with an event, which is taken as it is, and waits for its end. Any answer is one.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn invoke(&self, function: &str, event: String) -> Result<Answer, HttpError> {
+        let path = format!("/2015-03-31/functions/{function}/invocations");
+        self.send("lambda", Method::POST, &path, "", &[("content-type", "application/json")], event).await
     }
 
     async fn send(
@@ -75,7 +99,7 @@ impl Aws {
         query: &str,
         headers: &[(&str, &str)],
         body: String,
-    ) -> Result<Value, HttpError> {
+    ) -> Result<Answer, HttpError> {
         let host = self.endpoint.trim_start_matches("http://");
         let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
         let mut signed: Vec<(&str, &str)> = vec![("host", host), ("x-amz-date", &now)];
@@ -87,7 +111,7 @@ impl Aws {
             "" => format!("{}{path}", self.endpoint),
             _ => format!("{}{path}?{query}", self.endpoint),
         };
-        self.http.call(method, &url, &signed, Bytes::from(body), LIMIT).await?.json(&url)
+        self.http.call(method, &url, &signed, Bytes::from(body), LIMIT).await
     }
 }
 

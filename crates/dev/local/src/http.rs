@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::{Method, Request, StatusCode};
+use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -68,6 +68,8 @@ pub enum HttpError {
 pub struct Answer {
     /// Its status.
     pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
 }
@@ -114,9 +116,9 @@ impl Http {
     async fn answer(&self, request: Request<Full<Bytes>>, url: &str) -> Result<Answer, HttpError> {
         let no_answer = |source| HttpError::NoAnswer { url: url.to_owned(), source };
         let response = self.client.request(request).await.map_err(|error| no_answer(error.into()))?;
-        let status = response.status();
+        let (status, headers) = (response.status(), response.headers().clone());
         let body = Limited::new(response.into_body(), LIMIT).collect().await.map_err(no_answer)?.to_bytes();
-        Ok(Answer { status, body })
+        Ok(Answer { status, headers, body })
     }
 
     /// Makes one call with a JSON body (none for null) and reads the JSON answer of a success.

@@ -1,6 +1,7 @@
 //! The local stack: an AWS emulator, a GitLab and a witness between the functions and the emulator, started, deployed
 //! and ended as one; and the demo on it.
 
+pub mod attack;
 pub mod aws;
 pub mod cage;
 mod case_lines;

@@ -5,6 +5,7 @@ mod arguments;
 use std::process::ExitCode;
 
 use arguments::{Arguments, Command, USAGE};
+use runnerless_local::attack::{self, Attack, AttackError};
 use runnerless_local::conformance::{self, Conformance, ConformanceError};
 use runnerless_local::demo::{self, Demo, DemoError, said, tell};
 use runnerless_local::guard::{self, GuardError, Signals};
@@ -42,6 +43,8 @@ enum Failure {
     Hostile(#[from] HostileError),
     #[error(transparent)]
     Isolation(#[from] IsolationError),
+    #[error(transparent)]
+    Attack(#[from] AttackError),
     #[error("this machine does not let the command do its work")]
     Machine(#[from] std::io::Error),
     #[error("interrupted")]
@@ -72,8 +75,13 @@ fn main() -> ExitCode {
             Failure::Interrupted
             | Failure::Conformance(ConformanceError::Interrupted)
             | Failure::Hostile(HostileError::Interrupted)
-            | Failure::Isolation(IsolationError::Interrupted),
+            | Failure::Isolation(IsolationError::Interrupted)
+            | Failure::Attack(AttackError::Interrupted),
         ) => ExitCode::from(130),
+        Err(Failure::Attack(error @ AttackError::Cases(_))) => {
+            tell(&said(&error));
+            ExitCode::from(2)
+        }
         Err(error) => {
             tell(&said(&error));
             ExitCode::FAILURE
@@ -126,6 +134,19 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             let mut signals = Signals::new()?;
             let _driver = begin(arguments, &demo.stack.layout)?;
             let held = demo::demo(&demo, &mut signals).await?;
+            return Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Command::Attack(wish) => {
+            let attack = Attack {
+                stack: options(arguments)?,
+                cases: wish.cases.clone(),
+                out: wish.out.clone(),
+                mutations: wish.mutations,
+                seed: wish.seed,
+            };
+            let mut signals = Signals::new()?;
+            let _driver = begin(arguments, &attack.stack.layout)?;
+            let held = attack::attack(&attack, &mut signals).await?;
             return Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Conformance(wish) => {

@@ -15,11 +15,11 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// The ledger's table.
 #[derive(Debug)]
-pub(super) struct Ledger<'a> {
+pub(crate) struct Ledger<'a> {
     /// The client.
-    pub(super) aws: Aws,
+    pub(crate) aws: Aws,
     /// The table.
-    pub(super) table: &'a str,
+    pub(crate) table: &'a str,
 }
 
 /// The rows of one job.
@@ -49,7 +49,7 @@ impl Ledger<'_> {
     ///
     /// # Errors
     /// When the table cannot be read.
-    pub(super) async fn open_launches(&self) -> Result<Vec<String>, HttpError> {
+    pub(crate) async fn open_launches(&self) -> Result<Vec<String>, HttpError> {
         let begun = Instant::now();
         loop {
             let open = self.scan_open().await?;

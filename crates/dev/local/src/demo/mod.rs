@@ -3,7 +3,7 @@
 pub mod expect;
 mod explore;
 mod jobs;
-mod ledger;
+pub(crate) mod ledger;
 mod leftovers;
 pub mod lines;
 mod prepare;
