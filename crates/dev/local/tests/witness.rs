@@ -240,6 +240,41 @@ async fn resets_hangs_and_repetitions_do_what_they_say() {
 }
 
 #[tokio::test]
+async fn a_service_that_is_down_answers_in_its_own_words_until_it_is_up_again() {
+    let setting = Setting::new().await;
+    let url = format!("{}/_proxy/faults", setting.proxy.url());
+    let http = Http::default();
+    let services = [
+        ("dynamodb", "DynamoDB_20120810.GetItem", "ProvisionedThroughputExceededException", "InternalServerError"),
+        ("ssm", "AmazonSSM.GetParameter", "ThrottlingException", "InternalServerError"),
+        ("events", "AWSEvents.PutEvents", "ThrottlingException", "InternalException"),
+    ];
+    for (service, target, throttle, fail) in services {
+        for (deed, code, status) in [("throttle", throttle, 400), ("fail", fail, 500)] {
+            let fault = json!({"op": format!("{service}:*"), "lasting": true, "do": deed});
+            http.json(Method::POST, &url, &[], &fault, LIMIT).await.unwrap();
+            for _ in 0..3 {
+                let answer = setting.target(service, target, "{}").await.unwrap();
+                let body: Value = serde_json::from_slice(&answer.body).unwrap();
+                assert_eq!((answer.status.as_u16(), &body["__type"]), (status, &json!(code)), "{service} {deed}");
+            }
+            http.json(Method::DELETE, &url, &[], &Value::Null, LIMIT).await.unwrap();
+        }
+    }
+    assert_eq!(setting.reached(), 0);
+    setting.fault("lambda:*", "throttle").await;
+    let invoke = "/2015-03-31/functions/f/invocations";
+    let throttled = setting.call(Method::POST, invoke, "lambda", &[], String::new(), LIMIT).await.unwrap();
+    assert_eq!(throttled.status, StatusCode::TOO_MANY_REQUESTS);
+    setting.fault("ssm:*", "hang:before").await;
+    let headers = [("x-amz-target", "AmazonSSM.GetParameter")];
+    let late = setting.call(Method::POST, "/", "ssm", &headers, "{}".to_owned(), Duration::from_millis(200)).await;
+    assert!(matches!(late, Err(HttpError::Late { .. })));
+    assert_eq!(setting.reached(), 0, "it was not carried out");
+    assert_eq!(setting.target("ssm", "AmazonSSM.GetParameter", "{}").await.unwrap().status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn bad_faults_are_refused_and_faults_can_be_seen_and_forgotten() {
     let setting = Setting::new().await;
     assert_eq!(setting.fault("PutItem", "reset").await, StatusCode::BAD_REQUEST);
@@ -248,7 +283,7 @@ async fn bad_faults_are_refused_and_faults_can_be_seen_and_forgotten() {
     let url = format!("{}/_proxy/faults", setting.proxy.url());
     let http = Http::default();
     let faults = http.json(Method::GET, &url, &[], &Value::Null, LIMIT).await.unwrap();
-    assert_eq!(faults, json!([{"op": "a:B", "nth": 1, "do": "hang:3", "seen": 0, "done": false}]));
+    assert_eq!(faults, json!([{"op": "a:B", "nth": 1, "do": "hang:3", "seen": 0, "hits": 0, "done": false}]));
     http.json(Method::DELETE, &url, &[], &Value::Null, LIMIT).await.unwrap();
     assert_eq!(http.json(Method::GET, &url, &[], &Value::Null, LIMIT).await.unwrap(), json!([]));
 }

@@ -51,6 +51,26 @@ fn status_of(code: &str) -> StatusCode {
     }
 }
 
+/// The code by which a service asks to slow down, as its API reference has it.
+pub(super) fn throttle_code(service: Option<&str>) -> &'static str {
+    match service {
+        Some("dynamodb") => "ProvisionedThroughputExceededException",
+        Some("lambda") => "TooManyRequestsException",
+        Some("ec2") => "RequestLimitExceeded",
+        _ => "ThrottlingException",
+    }
+}
+
+/// The code by which a service says that it failed itself, always with a 500.
+pub(super) fn failure_code(service: Option<&str>) -> &'static str {
+    match service {
+        Some("dynamodb" | "ssm") => "InternalServerError",
+        Some("events") => "InternalException",
+        Some("lambda") => "ServiceException",
+        _ => "InternalFailure",
+    }
+}
+
 /// JSON.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {
     with(status, "application/json", serde_json::to_string(body).unwrap_or_default())

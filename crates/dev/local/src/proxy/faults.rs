@@ -1,12 +1,14 @@
-//! Faults that are put on calls, each once and each bounded.
+//! Faults that are put on calls: on one, on several in a row, or on all until they are cleared; each call's is bounded.
 //!
-//! `{"op":"ec2:CreateFleet","nth":1,"do":"...","function":"..."}`: the nth matching call after it was set. `function`
-//! narrows it to the calls of one function. What can be done:
+//! `{"op":"ec2:CreateFleet","nth":1,"do":"...","function":"..."}`: the nth matching call after it was set. `times` lets it
+//! hit so many calls from that one on, `"lasting":true` all of them. `op` may be `<service>:*`. `function` narrows it to
+//! the calls of one function. What can be done:
 //!
 //! - `error:<code>`: answered with that error code, without being carried out; `error` alone is `InternalFailure`;
+//! - `throttle`, `fail`: the error by which that service itself asks to slow down, or says that it failed;
 //! - `reset`: carried out, and then the connection closes without an answer; `reset:before`: not carried out;
 //! - `hang:<s>`: carried out, and the answer comes that many seconds late; `hang` alone: it never comes, until the
-//!   caller leaves or [`HANG_LIMIT`] is over;
+//!   caller leaves or [`HANG_LIMIT`] is over; `hang:before`: the same, and not carried out;
 //! - `answer_twice`: carried out twice; the caller gets the second answer.
 
 use std::fmt;
@@ -28,12 +30,18 @@ pub const HANG_LIMIT: Duration = Duration::from_secs(900);
 pub enum Deed {
     /// Answered with an error.
     Error(String),
+    /// Answered with the service's own request to slow down.
+    Throttle,
+    /// Answered with the service's own word for a failure of its own.
+    Fail,
     /// Carried out, no answer.
     Reset,
     /// Not carried out, no answer.
     ResetBefore,
     /// Carried out, and answered late or never.
     Hang(Option<Duration>),
+    /// Not carried out, and never answered.
+    HangBefore,
     /// Carried out twice.
     AnswerTwice,
 }
@@ -45,14 +53,21 @@ pub enum BadFault {
     #[error("the fault cannot be read: {0}; write {{\"op\":\"ec2:CreateFleet\",\"nth\":1,\"do\":\"error:Code\"}}")]
     Shape(String),
     /// `do` is unknown.
-    #[error("do is {0:?}; write error:<code>, hang, hang:<seconds up to 900>, reset, reset:before or answer_twice")]
+    #[error(
+        "do is {0:?}; write error:<code>, throttle, fail, hang, hang:<seconds up to 900>, hang:before, reset, reset:before or answer_twice"
+    )]
     Deed(String),
     /// `op` is no operation.
-    #[error("op is {0:?}; write <service>:<Operation> as in ec2:CreateFleet")]
+    #[error("op is {0:?}; write <service>:<Operation> as in ec2:CreateFleet, or <service>:*")]
     Op(String),
     /// `nth` is 0.
     #[error("nth is 0; the first call is 1")]
     Nth,
+    /// `times` is 0, or says something else than `lasting`.
+    #[error(
+        "times is {0}; write 1 or more, or \"lasting\":true without times for all calls until the faults are cleared"
+    )]
+    Times(u64),
     /// Too many wait.
     #[error("{MOST} faults wait already; DELETE /_proxy/faults first")]
     TooMany,
@@ -67,11 +82,14 @@ impl FromStr for Deed {
             |code: &str| !code.is_empty() && code.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '_');
         match text.split_once(':') {
             None if text == "error" => Ok(Self::Error("InternalFailure".into())),
+            None if text == "throttle" => Ok(Self::Throttle),
+            None if text == "fail" => Ok(Self::Fail),
             None if text == "reset" => Ok(Self::Reset),
             None if text == "hang" => Ok(Self::Hang(None)),
             None if text == "answer_twice" => Ok(Self::AnswerTwice),
             Some(("error", code)) if word(code) => Ok(Self::Error(code.into())),
             Some(("reset", "before")) => Ok(Self::ResetBefore),
+            Some(("hang", "before")) => Ok(Self::HangBefore),
             Some(("hang", seconds)) => {
                 let seconds: f64 = seconds.parse().map_err(|_| bad())?;
                 let late = Duration::try_from_secs_f64(seconds).map_err(|_| bad())?;
@@ -86,6 +104,9 @@ impl fmt::Display for Deed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Error(code) => write!(f, "error:{code}"),
+            Self::Throttle => f.write_str("throttle"),
+            Self::Fail => f.write_str("fail"),
+            Self::HangBefore => f.write_str("hang:before"),
             Self::Reset => f.write_str("reset"),
             Self::ResetBefore => f.write_str("reset:before"),
             Self::Hang(None) => f.write_str("hang"),
@@ -99,11 +120,17 @@ impl fmt::Display for Deed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// The operation.
+    /// The operation, or `<service>:*`.
     pub op: String,
-    /// Which of the matching calls, from 1.
-    #[serde(default = "first")]
+    /// The first of the matching calls that is hit, from 1.
+    #[serde(default = "one")]
     pub nth: u64,
+    /// How many are hit from there on.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub times: u64,
+    /// All from there on are hit, until the faults are cleared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lasting: bool,
     /// What is done.
     #[serde(rename = "do")]
     pub deed: String,
@@ -113,13 +140,53 @@ pub struct Fault {
     /// How many matching calls came so far; set by the proxy.
     #[serde(default, skip_deserializing)]
     pub seen: u64,
-    /// Whether it was done; set by the proxy.
+    /// How many of them were hit; set by the proxy.
+    #[serde(default, skip_deserializing)]
+    pub hits: u64,
+    /// Whether it was done as often as it is to be; set by the proxy.
     #[serde(default, skip_deserializing)]
     pub done: bool,
 }
 
-const fn first() -> u64 {
+const fn one() -> u64 {
     1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands the field over by reference")]
+const fn is_one(times: &u64) -> bool {
+    *times == 1
+}
+
+impl Fault {
+    fn check(&self) -> Result<(), BadFault> {
+        Deed::from_str(&self.deed)?;
+        let (service, operation) = self.op.split_once(':').unwrap_or_default();
+        if service.is_empty() || operation.is_empty() {
+            return Err(BadFault::Op(self.op.clone()));
+        }
+        if self.nth == 0 {
+            return Err(BadFault::Nth);
+        }
+        if self.times == 0 || (self.lasting && self.times != 1) { Err(BadFault::Times(self.times)) } else { Ok(()) }
+    }
+
+    fn is_for(&self, op: &str, function: Option<&str>) -> bool {
+        let named = match self.op.strip_suffix(":*") {
+            Some(service) => op.split_once(':').is_some_and(|(of, _)| of == service),
+            None => self.op == op,
+        };
+        named && self.function.as_deref().is_none_or(|name| Some(name) == function)
+    }
+
+    /// Whether a call that it was counted for is hit by it.
+    fn strikes(&mut self) -> bool {
+        let strikes = self.seen >= self.nth;
+        if strikes {
+            self.hits += 1;
+            self.done = !self.lasting && self.hits >= self.times;
+        }
+        strikes
+    }
 }
 
 /// The faults.
@@ -135,14 +202,7 @@ impl Faults {
     /// When it cannot be used; the message has the cure.
     pub fn set(&self, body: &[u8]) -> Result<Fault, BadFault> {
         let fault: Fault = serde_json::from_slice(body).map_err(|error| BadFault::Shape(error.to_string()))?;
-        Deed::from_str(&fault.deed)?;
-        let (service, operation) = fault.op.split_once(':').unwrap_or_default();
-        if service.is_empty() || operation.is_empty() {
-            return Err(BadFault::Op(fault.op));
-        }
-        if fault.nth == 0 {
-            return Err(BadFault::Nth);
-        }
+        fault.check()?;
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         if all.iter().filter(|fault| !fault.done).count() >= MOST {
             return Err(BadFault::TooMany);
@@ -167,14 +227,10 @@ impl Faults {
         let op = call.op();
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let mut deed = None;
-        for fault in all.iter_mut().filter(|fault| !fault.done && fault.op == op) {
-            if fault.function.as_deref().is_some_and(|name| Some(name) != function) {
-                continue;
-            }
+        for fault in all.iter_mut().filter(|fault| !fault.done && fault.is_for(&op, function)) {
             fault.seen += 1;
             // Two faults may wait for the same call: the first that was set is done, the other waits for the next.
-            if fault.seen >= fault.nth && deed.is_none() {
-                fault.done = true;
+            if deed.is_none() && fault.strikes() {
                 deed = Deed::from_str(&fault.deed).ok();
             }
         }
@@ -204,6 +260,23 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_lasts_as_long_as_it_is_told() {
+        let faults = Faults::default();
+        let hit = |op: &str| faults.take(&call(op), None).is_some();
+        faults.set(br#"{"op":"dynamodb:*","nth":2,"times":2,"do":"throttle"}"#).unwrap();
+        let seen = ["dynamodb:GetItem", "dynamodb:PutItem", "ssm:PutParameter", "dynamodb:GetItem", "dynamodb:GetItem"];
+        assert_eq!(seen.map(hit), [false, true, false, true, false], "two from the second on, of that service");
+        faults.set(br#"{"op":"ssm:*","lasting":true,"do":"fail"}"#).unwrap();
+        assert!((0..9).all(|_| hit("ssm:GetParametersByPath")));
+        assert_eq!(
+            faults.list().iter().map(|fault| (fault.hits, fault.done)).collect::<Vec<_>>(),
+            [(2, true), (9, false)]
+        );
+        faults.clear();
+        assert!(!hit("ssm:GetParametersByPath"));
+    }
+
+    #[test]
     fn a_fault_can_be_narrowed_to_one_function() {
         let faults = Faults::default();
         faults.set(br#"{"op":"lambda:Invoke","do":"hang:0.5","function":"router"}"#).unwrap();
@@ -222,6 +295,8 @@ mod tests {
         }
         assert_eq!(refused(r#"{"op":"CreateFleet","do":"reset"}"#), BadFault::Op("CreateFleet".into()));
         assert_eq!(refused(r#"{"op":"a:B","nth":0,"do":"reset"}"#), BadFault::Nth);
+        assert_eq!(refused(r#"{"op":"a:B","times":0,"do":"reset"}"#), BadFault::Times(0));
+        assert_eq!(refused(r#"{"op":"a:B","times":3,"lasting":true,"do":"reset"}"#), BadFault::Times(3));
         assert!(matches!(refused(r#"{"op":"a:B"}"#), BadFault::Shape(_)));
         for _ in 0..MOST {
             faults.set(br#"{"op":"a:B","do":"reset"}"#).unwrap();

@@ -131,12 +131,19 @@ impl Witness {
         body: Body,
         pending: Pending<'_>,
     ) -> Result<Response<Body>, Dropped> {
+        let service = call.service.as_deref();
+        let refuse = |code: &str, pending: Pending<'_>| {
+            let response = answers::error(service, &parts.headers, code, "put there by the witness");
+            pending.answered(response.status());
+            Ok(response)
+        };
         match deed {
-            Deed::Error(code) => {
-                let response =
-                    answers::error(call.service.as_deref(), &parts.headers, &code, "put there by the witness");
-                pending.answered(response.status());
-                Ok(response)
+            Deed::Error(code) => refuse(&code, pending),
+            Deed::Throttle => refuse(answers::throttle_code(service), pending),
+            Deed::Fail => refuse(answers::failure_code(service), pending),
+            Deed::HangBefore => {
+                tokio::time::sleep(HANG_LIMIT).await;
+                Err(Dropped)
             }
             Deed::ResetBefore => Err(Dropped),
             Deed::Reset => {
