@@ -7,6 +7,10 @@ use runnerless_gitlab::proof::TokenAlone;
 use runnerless_gitlab::webhook::Instance;
 use runnerless_lambda_kit::{Env, EnvError};
 
+/// How long proving and storing may take together. GitLab waits ten seconds for an answer and repeats nothing, the authorizer
+/// may have taken two of them and the bus takes two more ([`ANNOUNCE_LIMIT`]). An attempt of a call is given up after three
+/// seconds, so that one that hangs leaves time for a second.
+const STORE_LIMIT: Duration = Duration::from_secs(5);
 /// How long the bus may take. The row is stored by then, and the sweep acts on it: a GitLab that waits longer than ten
 /// seconds would count a failure of a hook that did its work.
 const ANNOUNCE_LIMIT: Duration = Duration::from_secs(2);
@@ -18,6 +22,8 @@ pub struct Rules {
     pub instance: Instance,
     /// What a token without a signature is worth.
     pub token_alone: TokenAlone,
+    /// How long proving and storing may take together.
+    pub store_limit: Duration,
     /// How long the bus may take.
     pub announce_limit: Duration,
 }
@@ -54,6 +60,7 @@ impl Config {
             rules: Rules {
                 instance: instance(env)?,
                 token_alone: if allowed { TokenAlone::Allowed } else { TokenAlone::Refused },
+                store_limit: STORE_LIMIT,
                 announce_limit: ANNOUNCE_LIMIT,
             },
         })

@@ -11,12 +11,15 @@ mod event;
 mod outcome;
 mod record;
 
+use std::future::Future;
+
 use runnerless_aws::ports::{Bus, Ledger, Parameters};
-use runnerless_aws::{AwsError, Branch, ParameterCache};
+use runnerless_aws::{AwsError, Branch, ParameterCache, Service};
 use runnerless_core::job::JobEvent;
 use runnerless_core::time::Timestamp;
 use runnerless_gitlab::proof::{Credentials, Header, Proof, Refusal, prove};
 use runnerless_gitlab::webhook::{self, Event, Instance};
+use tokio::time::{Instant, timeout_at};
 
 use crate::outcome::report_unusable;
 
@@ -42,19 +45,20 @@ pub struct Ports<'a, L, B, P> {
 /// Takes one request in.
 ///
 /// # Errors
-/// The secrets were never read and cannot be, or the ledger is out of reach: nothing is known to be stored, and GitLab
-/// gets a 5xx.
+/// The secrets were never read and cannot be, or the ledger is out of reach, or either takes too long: nothing is known to be
+/// stored, and GitLab gets a 5xx.
 pub async fn handle<L: Ledger, B: Bus, P: Parameters>(
     request: &Request,
     ports: &Ports<'_, L, B, P>,
     rules: &Rules,
     now: Timestamp,
 ) -> Result<Outcome, AwsError> {
+    let until = Instant::now() + rules.store_limit;
     let body = match request.is_for_us().and_then(|()| request.bytes()) {
         Ok(body) => body,
         Err(rejected) => return Ok(Outcome::Rejected(rejected)),
     };
-    let proof = match proved(request, &body, ports, rules, now).await? {
+    let proof = match in_time(until, Service::Parameters, proved(request, &body, ports, rules, now)).await? {
         Ok(proof) => proof,
         Err(refusal) => return Ok(Outcome::Rejected(Rejected::Unproved(refusal))),
     };
@@ -67,8 +71,24 @@ pub async fn handle<L: Ledger, B: Bus, P: Parameters>(
         Ok(Event::Job(job)) if !proof.covers(&job.facts.project_path) => {
             Ok(Outcome::Rejected(Rejected::OutOfScope(job.key)))
         }
-        Ok(Event::Job(job)) => take(&job, &proof, ports, rules, now).await,
+        Ok(Event::Job(job)) => {
+            let stored = in_time(until, Service::Ledger, record::store(ports.ledger, &job, &proof, now)).await?;
+            Ok(match stored {
+                Some(stored) => tell(&job, &proof, stored, ports, rules).await,
+                None => Outcome::Rejected(Rejected::OutOfScope(job.key)),
+            })
+        }
     }
+}
+
+/// What does not come in time is as good as no answer. GitLab is told of it before it stops to listen.
+async fn in_time<T>(
+    until: Instant,
+    service: Service,
+    work: impl Future<Output = Result<T, AwsError>>,
+) -> Result<T, AwsError> {
+    let late = || AwsError::Unavailable { service, operation: "what a hook needs", source: "it took too long".into() };
+    timeout_at(until, work).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// The proof; when it fails in a way that newer secrets could mend, they are read again, at a limited rate.
@@ -103,28 +123,30 @@ fn is_from(instance: &Instance, request: &Request) -> bool {
     }
 }
 
-async fn take<L: Ledger, B: Bus, P>(
+/// Tells those who are to know of a row that is stored. Nothing here changes the answer that GitLab gets.
+async fn tell<L: Ledger, B: Bus, P>(
     event: &JobEvent,
     proof: &Proof,
+    stored: record::Stored,
     ports: &Ports<'_, L, B, P>,
     rules: &Rules,
-    now: Timestamp,
-) -> Result<Outcome, AwsError> {
-    let Some(stored) = record::store(ports.ledger, event, proof, now).await? else {
-        return Ok(Outcome::Rejected(Rejected::OutOfScope(event.key)));
-    };
-    let announced = record::announce(ports.bus, event.key, stored.recorded.announce, rules.announce_limit).await;
+) -> Outcome {
+    let limit = rules.announce_limit;
+    let ((), announced) = tokio::join!(
+        record::learn(ports.ledger, event.key, &stored.recorded, limit),
+        record::announce(ports.bus, event.key, stored.recorded.announce, limit),
+    );
     let changed = stored.changed();
     let why = stored.recorded.plan.reason;
     if !changed && !stored.known {
-        return Ok(Outcome::Ignored(Ignored::Job { job: event.key, why }));
+        return Outcome::Ignored(Ignored::Job { job: event.key, why });
     }
-    Ok(Outcome::Job(JobOutcome {
+    Outcome::Job(JobOutcome {
         job: event.key,
         status: event.status.clone(),
         proved_by: proof.method,
         changed,
         why,
         announced,
-    }))
+    })
 }

@@ -57,7 +57,6 @@ pub(crate) async fn store(
         let recorded = moves::record(existing.as_ref(), &event, now);
         match ledger.apply(&recorded.plan).await {
             Ok(Applied::All) => {
-                learn(ledger, event.key, &recorded).await;
                 return Ok(Some(Stored { known: existing.is_some(), recorded }));
             }
             Ok(Applied::Conflict) => {}
@@ -80,12 +79,14 @@ async fn with_its_taker(ledger: &impl Ledger, row: Option<&JobRow>, event: &JobE
 }
 
 /// What is learned makes the default route cleverer and nothing depends on it: a failure is worth a line.
-async fn learn(ledger: &impl Ledger, job: JobKey, recorded: &Recorded) {
+pub(crate) async fn learn(ledger: &impl Ledger, job: JobKey, recorded: &Recorded, limit: Duration) {
     let Some(learned) = &recorded.learn else { return };
-    if let Err(error) = ledger.learn(learned).await {
-        tracing::warn!(target: "runnerless", service = SERVICE, "job.key" = %job, error = %error,
-            "a foreign runner's job was not remembered");
-    }
+    let error = match tokio::time::timeout(limit, ledger.learn(learned)).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => chain(&error),
+        Err(_) => format!("no answer within {limit:?}"),
+    };
+    tracing::warn!(target: "runnerless", service = SERVICE, "job.key" = %job, error, "a foreign runner's job was not remembered");
 }
 
 /// Tells the bus, for so long at most.

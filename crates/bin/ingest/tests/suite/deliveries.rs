@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Busy, Door, KEY, NOW, event, signed, with_field};
+use crate::support::{Busy, Door, KEY, NOW, Silent, event, signed, with_field};
 use futures_util::future::join_all;
 use runnerless_aws::AwsError;
 use runnerless_aws::ports::{Announcement, Bus, Ledger};
@@ -189,6 +189,18 @@ async fn a_bus_that_refuses_or_hangs_leaves_the_row_and_a_2xx() {
     let outcome = handle(&request, &ports, &door.rules, NOW).await.unwrap();
     assert!(matches!(job_outcome(outcome).announced, Announced::Failed(_)));
     assert!(door.job().is_some());
+}
+
+#[tokio::test]
+async fn gitlab_is_answered_although_nobody_answers_us() {
+    let mut door = Door::with_token();
+    door.rules.store_limit = Duration::from_millis(1);
+    let request = serde_json::from_value(event("job-pending")).unwrap();
+    let ports = Ports { ledger: &door.ledger, bus: &door.bus, store: &Silent, secrets: &door.secrets };
+    assert_eq!(handle(&request, &ports, &door.rules, NOW).await.unwrap_err().name(), "Parameters.Unavailable");
+    let ports = Ports { ledger: &Silent, bus: &door.bus, store: &door.store, secrets: &door.secrets };
+    assert_eq!(handle(&request, &ports, &door.rules, NOW).await.unwrap_err().name(), "Ledger.Unavailable");
+    assert!(door.is_untouched());
 }
 
 #[tokio::test]

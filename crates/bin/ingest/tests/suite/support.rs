@@ -1,9 +1,11 @@
 //! Hooks of one GitLab, and a front door over the stand-ins.
 
+use std::collections::HashMap;
+use std::future::pending;
 use std::time::Duration;
 
 use runnerless_aws::fake::{FakeBus, FakeLedger, FakeParameters};
-use runnerless_aws::ports::{Applied, DueRow, Ledger, Rows};
+use runnerless_aws::ports::{Applied, DueRow, Ledger, Parameters, Rows};
 use runnerless_aws::{AwsError, ParameterCache};
 use runnerless_core::change::{Item, Plan, RowKey, decode};
 use runnerless_core::id::{JobKey, LaneId};
@@ -16,6 +18,7 @@ use runnerless_gitlab::proof::{SigningKey, TokenAlone};
 use runnerless_gitlab::webhook::Instance;
 use runnerless_ingest::{Outcome, Ports, Request, Response, Rules, handle, report};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 /// When the hooks in `events/ingest` were sent.
 pub(crate) const NOW: Timestamp = Timestamp(1_789_453_600_000);
@@ -95,6 +98,45 @@ impl Ledger for Busy<'_> {
     }
 }
 
+/// A ledger, and secrets, that never answer.
+pub(crate) struct Silent;
+
+impl Ledger for Silent {
+    async fn load(&self, _: &[RowKey]) -> Result<Rows, AwsError> {
+        pending().await
+    }
+
+    async fn apply(&self, _: &Plan) -> Result<Applied, AwsError> {
+        pending().await
+    }
+
+    async fn live(&self, _: &LaneId) -> Result<Live, AwsError> {
+        pending().await
+    }
+
+    async fn recount(&self, _: &[(String, u64)]) -> Result<(), AwsError> {
+        pending().await
+    }
+
+    async fn learn(&self, _: &Learned) -> Result<(), AwsError> {
+        pending().await
+    }
+
+    async fn know(&self, _: &OwnRunner) -> Result<(), AwsError> {
+        pending().await
+    }
+
+    async fn due(&self, _: u32, _: Timestamp, _: usize) -> Result<Vec<DueRow>, AwsError> {
+        pending().await
+    }
+}
+
+impl Parameters for Silent {
+    async fn below(&self, _: &str) -> Result<HashMap<String, Zeroizing<String>>, AwsError> {
+        pending().await
+    }
+}
+
 /// The front door of a stack.
 pub(crate) struct Door {
     pub(crate) ledger: FakeLedger,
@@ -128,6 +170,7 @@ impl Door {
             rules: Rules {
                 instance: Instance::parse("https://gitlab.acme.example").unwrap(),
                 token_alone: TokenAlone::Refused,
+                store_limit: Duration::from_secs(60),
                 announce_limit: Duration::from_secs(60),
             },
         }
