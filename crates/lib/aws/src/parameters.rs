@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use runnerless_core::chain::chain;
 use runnerless_core::time::{Millis, Timestamp};
 use zeroize::Zeroizing;
 
-use crate::error::AwsError;
+use crate::error::{AwsError, Service};
 use crate::ports::Parameters;
 
 /// How long values are used before they are read again: a rotated secret is known everywhere this much later, and both
@@ -16,6 +17,10 @@ const FRESH: Millis = Millis::minutes(5);
 /// Least time between two readings that were asked for because a secret did not fit: strangers with wrong secrets must
 /// not make us read Parameter Store (40 calls a second for a whole account) for each of their requests.
 const BETWEEN_REFRESHES: Millis = Millis::secs(10);
+
+/// How long a reading may take while there are old values to go on with: their users have seconds, and an attempt of a call
+/// to a store that hangs takes three.
+const PATIENCE_WITH_OLD: Duration = Duration::from_secs(1);
 
 /// The parameters below one path. Clones share them: no call makes a copy of the secrets.
 #[derive(Clone, Debug, Default)]
@@ -74,7 +79,12 @@ impl ParameterCache {
     }
 
     async fn read(&self, port: &impl Parameters, held: Option<Branch>, now: Timestamp) -> Result<Branch, AwsError> {
-        let branch = match (port.below(&self.path).await, held) {
+        let reading = port.below(&self.path);
+        let read = match &held {
+            None => reading.await,
+            Some(_) => tokio::time::timeout(PATIENCE_WITH_OLD, reading).await.unwrap_or_else(|_| Err(late())),
+        };
+        let branch = match (read, held) {
             (Ok(values), _) => Branch { values: Arc::new(values), read_at: now },
             // Old secrets are better than none. They count as read now, so that a failing store is not asked each time.
             (Err(error), Some(old)) => {
@@ -94,10 +104,24 @@ impl ParameterCache {
     }
 }
 
+fn late() -> AwsError {
+    let source = format!("no answer within {PATIENCE_WITH_OLD:?}").into();
+    AwsError::Unavailable { service: Service::Parameters, operation: "GetParametersByPath", source }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fake::FakeParameters;
+
+    /// A store that hangs.
+    struct Silent;
+
+    impl Parameters for Silent {
+        async fn below(&self, _: &str) -> Result<HashMap<String, Zeroizing<String>>, AwsError> {
+            std::future::pending().await
+        }
+    }
 
     const T0: Timestamp = Timestamp(1_000_000);
 
@@ -133,6 +157,17 @@ mod tests {
             assert_eq!(cache.get(&store, after(FRESH)).await.unwrap().get("SecretToken"), Some("one"));
         }
         assert_eq!(store.reads(), reads + 1);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_hangs_is_not_waited_for_while_there_are_old_values() {
+        let store = FakeParameters::default();
+        store.put("/r/ingress/SecretToken", "one");
+        let cache = ParameterCache::new("/r/ingress");
+        cache.get(&store, T0).await.unwrap();
+        assert_eq!(cache.get(&Silent, after(FRESH)).await.unwrap().get("SecretToken"), Some("one"));
+        let again = cache.get(&Silent, after(Millis(FRESH.0 + 1))).await.unwrap();
+        assert_eq!(again.get("SecretToken"), Some("one"), "and not asked each time");
     }
 
     #[tokio::test]
