@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use runnerless_aws::{
-    AwsError, Credentials, DynamoLedger, DynamoMapping, LambdaInvoker, ParameterCache, ParameterStore, Place,
-};
+use runnerless_aws::{Credentials, DynamoLedger, DynamoMapping, LambdaInvoker, ParameterCache, ParameterStore, Place};
+use runnerless_core::chain::chain;
 use runnerless_core::lane::{Engine, Lane, TagSet};
 use runnerless_core::live::Caps;
 use runnerless_core::route::{Abilities, DefaultRoute};
@@ -109,7 +108,8 @@ fn default_route(env: &Env, executor: &str) -> Result<DefaultRoute, EnvError> {
     }
 }
 
-/// What the API tells is worth this much of a function's twenty seconds: without it the job is routed by its name.
+/// What the API tells is worth this much of a function's twenty seconds, and so is its token: without it the job is routed
+/// by its name.
 const API_LIMIT: Duration = Duration::from_secs(3);
 
 /// GitLab's jobs API, if somebody stored a token for it.
@@ -136,12 +136,10 @@ impl GitLabApi {
 
     /// A client; `None` without a token. A token that cannot be read or used costs the job its tags, not its launch.
     pub async fn client(&self, now: Timestamp) -> Option<RestClient> {
-        let branch = match self.control.get(&self.store, now).await {
-            Ok(branch) => branch,
-            Err(error) => {
-                warn(&error);
-                return None;
-            }
+        let branch = match tokio::time::timeout(API_LIMIT, self.control.get(&self.store, now)).await {
+            Ok(Ok(branch)) => branch,
+            Ok(Err(error)) => return unread(&format!("{}: {}", error.name(), chain(&error))),
+            Err(_) => return unread(&format!("no answer within {API_LIMIT:?}")),
         };
         let token = Secret::new(branch.get("ApiToken")?);
         let info = Info::new("runnerless", env!("CARGO_PKG_VERSION"), "");
@@ -162,8 +160,9 @@ impl GitLabApi {
     }
 }
 
-fn warn(error: &AwsError) {
-    tracing::warn!(target: "runnerless", %error, "error.name" = error.name(), "the API token cannot be read");
+fn unread(error: &str) -> Option<RestClient> {
+    tracing::warn!(target: "runnerless", error, "the API token cannot be read");
+    None
 }
 
 struct AwsPorts<'a> {
