@@ -1,6 +1,6 @@
 # The commands of this project. Each does its own set-up on a machine with Rust, Python 3, git and a C compiler.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit stack-up stack-down conformance attack bench hostile isolation build
+.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage bench hostile isolation build
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -33,7 +33,7 @@ build: ## the functions, the commands, the simulator and the local stack's drive
 	@exec $(FOLLOWING) cargo build $(CARGO_FLAGS) --bins 1>&2
 
 # Values of users reach the shell through the environment only, so that no character of theirs means anything to it.
-export STATE KEEP REPO EXPECT NONCE CASES OFFICIAL OUT SEED ROUNDS CPU_MB
+export STATE KEEP REPO EXPECT NONCE CASES OFFICIAL OUT SEED ROUNDS CPU_MB ONLY SLOW
 
 # The commands end when make does, also when it is killed: it is the parent of each.
 demo: build ## the main job end to end on the local stack (KEEP=1 REPO=dir EXPECT=file NONCE=text OUT=file)
@@ -68,6 +68,10 @@ hostile: build ## jobs that mean harm through the executor, each followed by a c
 
 isolation: build ## what a job can reach, one line an attempt (OUT=file)
 	@exec $(LOCAL) isolation --parent "$$PPID" --state "$$STATE" $${OUT:+--out "$$OUT"}
+
+breakage: build ## AWS services and executors out of order, and what comes of it (ONLY=text SLOW=1 OUT=file)
+	@exec $(LOCAL) breakage --parent "$$PPID" --state "$$STATE/breakage" $${ONLY:+--only "$$ONLY"} $${SLOW:+--slow} \
+	  $${OUT:+--out "$$OUT"}
 
 test: build ## all tests
 	@cargo test $(CARGO_FLAGS)

@@ -37,6 +37,10 @@ runnerless-local: the local stack (AWS emulator, witness, GitLab simulator) and 
       --out FILE        the JSON lines, too
   runnerless-local isolation [options]    what a job can reach, one line an attempt
       --out FILE        the JSON lines, too
+  runnerless-local breakage [options]   AWS services and executors out of order, and what comes of it
+      --only TEXT       only the cases whose name holds this
+      --slow            also those that wait for a lease to end
+      --out FILE        the JSON lines, too
   runnerless-local venv                 make the emulator's Python environment only
 
   --root DIR    the checkout (default: the current folder)
@@ -61,6 +65,7 @@ pub(crate) enum Command {
     Hostile(Wish),
     Isolation(Wish),
     Attack(Wish),
+    Breakage(Wish),
 }
 
 /// The options of the demo and of the suites of cases.
@@ -78,6 +83,8 @@ pub(crate) struct Wish {
     pub(crate) official: Option<PathBuf>,
     pub(crate) seed: Option<u64>,
     pub(crate) mutations: u32,
+    pub(crate) only: Option<String>,
+    pub(crate) slow: bool,
 }
 
 /// Everything.
@@ -119,6 +126,8 @@ impl Arguments {
             official: None,
             seed: None,
             mutations: 10_000,
+            only: None,
+            slow: false,
         };
         while let Some(argument) = parser.next()? {
             match argument {
@@ -128,6 +137,8 @@ impl Arguments {
                 Long("simulator") => simulator = true,
                 Long("api-token") => api_token = true,
                 Long("keep") => wish.keep = true,
+                Long("slow") => wish.slow = true,
+                Long("only") => wish.only = Some(parser.value()?.string()?).filter(|text| !text.is_empty()),
                 Long("repo") => wish.repo = path(&mut parser)?,
                 Long("expect") => wish.expect = path(&mut parser)?,
                 Long("cases") => wish.cases = path(&mut parser)?,
@@ -163,6 +174,7 @@ impl Arguments {
             Some("hostile") => Command::Hostile(wish),
             Some("isolation") => Command::Isolation(wish),
             Some("attack") => Command::Attack(wish),
+            Some("breakage") => Command::Breakage(wish),
             Some("help") => Command::Help,
             Some(other) => return Err(format!("unknown command {other:?}").into()),
             None => return Err("no command was given".into()),

@@ -19,7 +19,7 @@ pub const SECRET: &str = "test";
 /// The region of everything.
 pub const REGION: &str = "us-east-1";
 /// How long one call may take.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A JSON service: its name in signatures, and how its operations are called.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,8 @@ pub const DYNAMODB: Service =
 pub const SSM: Service = Service { name: "ssm", target: "AmazonSSM", content_type: "application/x-amz-json-1.1" };
 /// EventBridge.
 pub const EVENTS: Service = Service { name: "events", target: "AWSEvents", content_type: "application/x-amz-json-1.1" };
+/// CloudWatch Logs.
+pub const LOGS: Service = Service { name: "logs", target: "Logs_20140328", content_type: "application/x-amz-json-1.1" };
 
 /// The client.
 #[derive(Clone, Debug)]
@@ -71,17 +73,6 @@ impl Aws {
             .json(&format!("{}{path}", self.endpoint))
     }
 
-    /// Puts a JSON body to a REST resource.
-    ///
-    /// # Errors
-    /// When there is no answer, or it is an error.
-    pub async fn put(&self, service: &str, path: &str, body: &Value) -> Result<Value, HttpError> {
-        let headers = [("content-type", "application/json")];
-        self.send(service, Method::PUT, path, "", &headers, body.to_string())
-            .await?
-            .json(&format!("{}{path}", self.endpoint))
-    }
-
     /// Invokes a function with an event, which is taken as it is, and waits for its end. Any answer is one.
     ///
     /// # Errors
@@ -89,6 +80,17 @@ impl Aws {
     pub async fn invoke(&self, function: &str, event: String) -> Result<Answer, HttpError> {
         let path = format!("/2015-03-31/functions/{function}/invocations");
         self.send("lambda", Method::POST, &path, "", &[("content-type", "application/json")], event).await
+    }
+
+    /// Calls a REST operation with a JSON body.
+    ///
+    /// # Errors
+    /// When there is no answer, or it is an error.
+    pub async fn request(&self, service: &str, method: Method, path: &str, body: &Value) -> Result<Value, HttpError> {
+        let headers = [("content-type", "application/json")];
+        self.send(service, method, path, "", &headers, body.to_string())
+            .await?
+            .json(&format!("{}{path}", self.endpoint))
     }
 
     async fn send(

@@ -120,6 +120,19 @@ impl Simulator {
         if answer.status.is_success() { Ok(answer.body) } else { answer.json(&url).map(|_| Bytes::new()) }
     }
 
+    /// An answer that is no JSON value: a log, or lines of it.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) async fn text(&self, path: &str) -> Result<String, HttpError> {
+        let url = format!("{}{path}", self.gitlab.url);
+        let answer = self.http.call(Method::GET, &url, &self.headers(), Bytes::new(), LIMIT).await?;
+        if !answer.status.is_success() {
+            answer.json(&url)?;
+        }
+        Ok(String::from_utf8_lossy(&answer.body).into_owned())
+    }
+
     /// What a strict GitLab would have refused, in words.
     ///
     /// # Errors
@@ -140,7 +153,8 @@ impl Simulator {
         Ok(failed.map(said).collect())
     }
 
-    async fn call(&self, method: Method, path: &str, body: &Value) -> Result<Value, HttpError> {
+    /// Any call, with the administrator's token.
+    pub(crate) async fn call(&self, method: Method, path: &str, body: &Value) -> Result<Value, HttpError> {
         let url = format!("{}{path}", self.gitlab.url);
         self.http.json(method, &url, &self.headers(), body, LIMIT).await
     }

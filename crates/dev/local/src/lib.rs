@@ -3,6 +3,7 @@
 
 pub mod attack;
 pub mod aws;
+pub mod breakage;
 pub mod cage;
 mod case_lines;
 pub mod conformance;

@@ -4,8 +4,10 @@ mod arguments;
 
 use std::process::ExitCode;
 
-use arguments::{Arguments, Command, USAGE};
+use arguments::{Arguments, Command, USAGE, Wish};
 use runnerless_local::attack::{self, Attack, AttackError};
+use runnerless_local::breakage::case::Pace;
+use runnerless_local::breakage::{self, Breakage, BreakageError};
 use runnerless_local::conformance::{self, Conformance, ConformanceError};
 use runnerless_local::demo::{self, Demo, DemoError, said, tell};
 use runnerless_local::guard::{self, GuardError, Signals};
@@ -45,6 +47,8 @@ enum Failure {
     Isolation(#[from] IsolationError),
     #[error(transparent)]
     Attack(#[from] AttackError),
+    #[error(transparent)]
+    Breakage(#[from] BreakageError),
     #[error("this machine does not let the command do its work")]
     Machine(#[from] std::io::Error),
     #[error("interrupted")]
@@ -76,7 +80,8 @@ fn main() -> ExitCode {
             | Failure::Conformance(ConformanceError::Interrupted)
             | Failure::Hostile(HostileError::Interrupted)
             | Failure::Isolation(IsolationError::Interrupted)
-            | Failure::Attack(AttackError::Interrupted),
+            | Failure::Attack(AttackError::Interrupted)
+            | Failure::Breakage(BreakageError::Interrupted),
         ) => ExitCode::from(130),
         Err(Failure::Attack(error @ AttackError::Cases(_))) => {
             tell(&said(&error));
@@ -149,6 +154,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             let held = attack::attack(&attack, &mut signals).await?;
             return Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        Command::Breakage(wish) => return break_things(arguments, wish).await,
         Command::Conformance(wish) => {
             let conformance = Conformance {
                 layout: arguments.layout()?,
@@ -189,6 +195,20 @@ fn programs() -> std::io::Result<std::path::PathBuf> {
 
 fn code(held: bool) -> ExitCode {
     if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The cases break a stack of their own, which is gone afterwards.
+async fn break_things(arguments: &Arguments, wish: &Wish) -> Result<ExitCode, Failure> {
+    let breakage = Breakage {
+        stack: options(arguments)?,
+        only: wish.only.clone(),
+        pace: if wish.slow { Pace::Slow } else { Pace::Whole },
+        out: wish.out.clone(),
+    };
+    let mut signals = Signals::new()?;
+    let _driver = begin(arguments, &breakage.stack.layout)?;
+    let held = breakage::breakage(&breakage, &mut signals).await?;
+    Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Notes this command down for whoever ends the stack, and follows its parent if it is to. Signals are listened for

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use hyper::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -169,7 +170,7 @@ impl<'a> Desk<'a> {
 
     async fn configure(&self, function: &str, variables: &Value) -> Result<(), HttpError> {
         let path = format!("/2015-03-31/functions/{function}/configuration");
-        self.aws.put("lambda", &path, &json!({"Environment": {"Variables": variables}})).await?;
+        self.aws.request("lambda", Method::PUT, &path, &json!({"Environment": {"Variables": variables}})).await?;
         let begun = Instant::now();
         while configuration(&self.aws, function).await?["LastUpdateStatus"] != "Successful" && begun.elapsed() < UPDATE
         {

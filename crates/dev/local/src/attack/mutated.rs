@@ -92,7 +92,8 @@ pub(super) fn run(hooks: &[Vec<u8>], seed: u64, count: u32) -> Summary {
 fn all(hooks: &[Vec<u8>], seed: u64, count: u32, summary: &mut Summary) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else { return };
     let Ok(instance) = Instance::parse(INSTANCE) else { return };
-    let rules = Rules { instance, token_alone: TokenAlone::Refused, announce_limit: Duration::from_secs(60) };
+    let limit = Duration::from_secs(60);
+    let rules = Rules { instance, token_alone: TokenAlone::Refused, announce_limit: limit, store_limit: limit };
     for index in 0..count {
         let shot = Shot::new(seed, index, hooks);
         let door = Door::new(shot.signs);

@@ -7,7 +7,7 @@ pub(crate) mod ledger;
 mod leftovers;
 pub mod lines;
 mod prepare;
-mod repository;
+pub(crate) mod repository;
 pub mod timeline;
 mod watch;
 

@@ -53,7 +53,7 @@ pub(super) async fn check(path: &Path) -> Result<PathBuf, RepositoryError> {
 ///
 /// # Errors
 /// When a file cannot be copied, or git fails.
-pub(super) async fn commit(files: &Path, into: &Path) -> Result<PathBuf, RepositoryError> {
+pub(crate) async fn commit(files: &Path, into: &Path) -> Result<PathBuf, RepositoryError> {
     copy(files, into).map_err(|source| RepositoryError::Copy { path: files.to_owned(), source })?;
     git(into, &["init", "--quiet", "--initial-branch=main"]).await?;
     git(into, &["add", "--all"]).await?;

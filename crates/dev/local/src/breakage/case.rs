@@ -1,0 +1,333 @@
+//! What a case is made of: what breaks, and what is stated beforehand to come of it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// How a service breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It asks to slow down.
+    Throttled,
+    /// It answers 500.
+    Failing,
+    /// It takes the call and never answers.
+    Hanging,
+    /// It closes the connection without an answer, and does nothing.
+    Reset,
+    /// It does what it was asked, and the answer is lost.
+    AnswerLost,
+    /// The process is killed (SIGKILL).
+    Killed,
+}
+
+/// The ways in which a whole service is out of order.
+pub const OUT_OF_ORDER: [Kind; 4] = [Kind::Throttled, Kind::Failing, Kind::Hanging, Kind::Reset];
+
+impl Kind {
+    /// For ids and people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Failing => "failing",
+            Self::Hanging => "hanging",
+            Self::Reset => "reset",
+            Self::AnswerLost => "answer-lost",
+            Self::Killed => "killed",
+        }
+    }
+
+    /// What the witness is asked to do.
+    #[must_use]
+    pub const fn deed(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttle",
+            Self::Failing => "fail",
+            Self::Hanging | Self::Killed => "hang:before",
+            Self::Reset => "reset:before",
+            Self::AnswerLost => "reset",
+        }
+    }
+
+    /// Attempts that the SDK makes of one call before it gives up (`lib/aws/src/place.rs`): four, or as many as fit into
+    /// eight seconds when each hangs for three.
+    #[must_use]
+    pub const fn attempts(self) -> u64 {
+        match self {
+            Self::Hanging => 3,
+            _ => 4,
+        }
+    }
+}
+
+/// A function of the stack, by its logical id without `Function`.
+pub type Part = &'static str;
+
+/// One thing that is put out of order.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// Calls of a function to AWS, at the witness.
+    Aws {
+        /// Whose.
+        part: Part,
+        /// Which, as the witness names them.
+        op: &'static str,
+        /// The first one that is hit, from 1.
+        nth: u64,
+        /// How many are hit; `None`: until the case lifts it.
+        times: Option<u64>,
+    },
+    /// A call of runners to GitLab, once: method, path below `/api/v4`, what the simulator does.
+    GitLab(&'static str, &'static str, &'static str),
+}
+
+/// When the fault has done its work.
+#[derive(Clone, Copy, Debug)]
+pub enum Struck {
+    /// GitLab has its answer.
+    Answered,
+    /// The job's row is in this state after so many charges.
+    Row(&'static str, u64),
+    /// The newest launch is in this state, and the witness hit so many calls.
+    Launch(&'static str, u64),
+    /// The witness hit so many calls.
+    Hits(u64),
+    /// GitLab shows the job in this state, the script has begun if it is to, and the witness hit so many calls.
+    Job(&'static str, u64),
+    /// A sweep ends with an error.
+    SweepFails,
+    /// The simulator was asked what it does not answer, and the newest launch is in this state.
+    Asked(&'static str),
+}
+
+/// Who puts it right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Healer {
+    /// Nothing had to be: the job is served all the same.
+    Nobody,
+    /// GitLab's person sends the delivery again.
+    Resend,
+    /// The workflow repeats its step.
+    Workflow,
+    /// The terminator, told by Lambda.
+    Terminator,
+    /// The sweep.
+    Sweep,
+    /// The runner itself.
+    Runner,
+    /// GitLab's own rule for silent jobs.
+    GitLab,
+}
+
+impl Healer {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::Resend => "resend",
+            Self::Workflow => "workflow",
+            Self::Terminator => "terminator",
+            Self::Sweep => "sweep",
+            Self::Runner => "runner",
+            Self::GitLab => "gitlab",
+        }
+    }
+}
+
+/// What is stated beforehand.
+#[derive(Clone, Debug)]
+pub struct Expect {
+    /// Whether GitLab's hook gets a 2xx (else a 5xx), always within its ten seconds.
+    pub taken: bool,
+    /// The state of the job's row once the fault has struck; `nothing` when there is none.
+    pub stored: &'static str,
+    /// Who puts it right.
+    pub healed_by: Healer,
+    /// Within which time after the fault is over.
+    pub within: Duration,
+    /// The job's end, with GitLab's failure reason.
+    pub job: (&'static str, Option<&'static str>),
+    /// Launches that were charged to it.
+    pub attempts: u64,
+    /// How often its script ran.
+    pub runs: usize,
+    /// A metric that is counted about it.
+    pub metric: Option<&'static str>,
+}
+
+impl Expect {
+    /// For the line.
+    #[must_use]
+    pub fn view(&self) -> Value {
+        json!({
+            "answered": if self.taken { "2xx" } else { "5xx" },
+            "stored": self.stored,
+            "healed_by": self.healed_by.name(),
+            "within_s": self.within.as_secs(),
+            "job": ended(self.job.0, self.job.1),
+            "launches": self.attempts,
+            "runs": self.runs,
+            "metric": self.metric,
+        })
+    }
+}
+
+/// A job's end in one word or two.
+#[must_use]
+pub fn ended(status: &str, reason: Option<&str>) -> String {
+    reason.map_or_else(|| status.to_owned(), |reason| format!("{status}: {reason}"))
+}
+
+/// How long a case takes: which runs have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pace {
+    /// In `make test`, too.
+    Quick,
+    /// In `make breakage`.
+    Whole,
+    /// Only when it is asked for: it waits for a lease to end.
+    Slow,
+}
+
+/// One case.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Its name, its job's name and its lane's tag.
+    pub id: String,
+    /// How it breaks.
+    pub kind: Kind,
+    /// What is put out of order.
+    pub faults: Vec<Fault>,
+    /// Whether GitLab uses two-phase acceptance.
+    pub two_phase: bool,
+    /// Functions whose processes are new: they know no secret yet, and of the executor there is one process only.
+    pub fresh: Vec<Part>,
+    /// Whether the script waits until the fault is over.
+    pub holds: bool,
+    /// When the fault has done its work.
+    pub struck: Struck,
+    /// What is stated beforehand.
+    pub expect: Expect,
+    /// Which runs have it.
+    pub pace: Pace,
+}
+
+impl Case {
+    /// An undisturbed case, to be changed by what follows.
+    #[must_use]
+    pub fn new(what: &str, kind: Kind, place: &str) -> Self {
+        Self {
+            id: format!("{what}-{}-{place}", kind.name()),
+            kind,
+            faults: Vec::new(),
+            two_phase: true,
+            fresh: Vec::new(),
+            holds: false,
+            struck: Struck::Answered,
+            expect: Expect {
+                taken: true,
+                stored: "nothing",
+                healed_by: Healer::Nobody,
+                within: Duration::from_secs(30),
+                job: ("success", None),
+                attempts: 1,
+                runs: 1,
+                metric: None,
+            },
+            pace: Pace::Quick,
+        }
+    }
+
+    /// Calls of this function to AWS break from the first on, until the fault is lifted.
+    #[must_use]
+    pub fn lasting(self, part: Part, op: &'static str) -> Self {
+        self.with(Fault::Aws { part, op, nth: 1, times: None })
+    }
+
+    /// So many calls break.
+    #[must_use]
+    pub fn times(self, part: Part, op: &'static str, times: u64) -> Self {
+        self.with(Fault::Aws { part, op, nth: 1, times: Some(times) })
+    }
+
+    /// One more thing is out of order.
+    #[must_use]
+    pub fn with(mut self, fault: Fault) -> Self {
+        self.faults.push(fault);
+        self
+    }
+
+    /// These functions start anew.
+    #[must_use]
+    pub fn fresh(mut self, parts: &[Part]) -> Self {
+        self.fresh = parts.to_vec();
+        self
+    }
+
+    /// The fault is over when this is seen, and the row is as stated then.
+    #[must_use]
+    pub fn struck(mut self, struck: Struck, stored: &'static str) -> Self {
+        self.struck = struck;
+        self.expect.stored = stored;
+        self
+    }
+
+    /// Who puts it right, and within how many seconds.
+    #[must_use]
+    pub fn healed(mut self, by: Healer, within_s: u64) -> Self {
+        self.expect.healed_by = by;
+        self.expect.within = Duration::from_secs(within_s);
+        self
+    }
+
+    /// GitLab is told 5xx.
+    #[must_use]
+    pub fn refused(mut self) -> Self {
+        self.expect.taken = false;
+        self
+    }
+
+    /// So many launches are charged.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u64) -> Self {
+        self.expect.attempts = attempts;
+        self
+    }
+
+    /// The job fails, for this reason, after so many runs of its script.
+    #[must_use]
+    pub fn failed(mut self, reason: &'static str, runs: usize) -> Self {
+        self.expect.job = ("failed", Some(reason));
+        self.expect.runs = runs;
+        self
+    }
+
+    /// A metric is counted.
+    #[must_use]
+    pub fn counts(mut self, metric: &'static str) -> Self {
+        self.expect.metric = Some(metric);
+        self
+    }
+
+    /// In GitLab's other mode; the name says so.
+    #[must_use]
+    pub fn one_phase(mut self) -> Self {
+        self.two_phase = false;
+        self.id.push_str("-one-phase");
+        self
+    }
+
+    /// The script waits.
+    #[must_use]
+    pub fn holding(mut self) -> Self {
+        self.holds = true;
+        self
+    }
+
+    /// Which runs have it.
+    #[must_use]
+    pub fn pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
+        self
+    }
+}

@@ -1,0 +1,148 @@
+//! `make breakage`: the deployed stack with its services and its executors out of order, one case after the other, and
+//! what is stated beforehand to come of each: what GitLab is answered, what is stored, who puts it right and how soon.
+//!
+//! Each case has a job and a lane of its own, so that no launch serves another case's job. The sweep's schedule is off: a
+//! case that the sweep is to put right waits while others are played, and is swept by hand then; so does one that the
+//! terminator is to put right, which takes its time. No limit of ours is
+//! changed, and GitLab's time for an acceptance is shortened.
+
+pub mod case;
+mod ground;
+mod heal;
+mod lines;
+mod pipeline;
+mod play;
+mod processes;
+pub mod table;
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::demo::repository::RepositoryError;
+use crate::demo::tell;
+use crate::guard::Signals;
+use crate::http::HttpError;
+use crate::seed::SeedError;
+use crate::stack::{Options, Stack, StackError};
+use crate::up::UpError;
+use case::{Case, Healer, Pace};
+use ground::Ground;
+use lines::Lines;
+
+pub use lines::Verdict;
+
+/// How long a case may wait for its sweep. Longer than the schedule's minute, and much shorter than any lease.
+const SWEPT_AFTER: Duration = Duration::from_secs(70);
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Breakage {
+    /// The stack; one of its own, which is started and ended.
+    pub stack: Options,
+    /// Only cases whose name holds this.
+    pub only: Option<String>,
+    /// How much time there is.
+    pub pace: Pace,
+    /// A file for the JSON lines.
+    pub out: Option<PathBuf>,
+}
+
+/// The cases cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum BreakageError {
+    /// The file for the lines.
+    #[error("OUT={path} cannot be written")]
+    Out {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Nothing to run is no success.
+    #[error("no case is called like {0:?}")]
+    NoCases(String),
+    /// The stack.
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    /// Its deployment.
+    #[error(transparent)]
+    Up(#[from] UpError),
+    /// Its secrets and lanes.
+    #[error(transparent)]
+    Seed(#[from] SeedError),
+    /// The repository of the cases' jobs.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// A file of the cases' jobs.
+    #[error("{path} cannot be used")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The emulator, the witness or the simulator.
+    #[error(transparent)]
+    Call(#[from] HttpError),
+    /// The stack lacks something that the cases need.
+    #[error("the stack has no {0}")]
+    Missing(String),
+    /// A signal came.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Runs the cases; true when all that was stated held.
+///
+/// # Errors
+/// When they cannot be run at all. The stack is ended in any case.
+pub async fn breakage(wish: &Breakage, signals: &mut Signals) -> Result<bool, BreakageError> {
+    let began = Instant::now();
+    let out = wish.out.clone().unwrap_or_default();
+    let mut lines =
+        Lines::new(wish.out.as_deref()).map_err(|source| BreakageError::Out { path: out.clone(), source })?;
+    let cases = chosen(wish)?;
+    let stack = Stack::start(&wish.stack).await?;
+    tokio::select! {
+        ran = run(&stack, &cases, |verdict| lines.case(verdict)) => ran?,
+        () = signals.any() => return Err(BreakageError::Interrupted),
+    }
+    stack.stop().await;
+    let held = lines.summary(began.elapsed());
+    lines.finish().map_err(|source| BreakageError::Out { path: out, source })?;
+    Ok(held)
+}
+
+fn chosen(wish: &Breakage) -> Result<Vec<Case>, BreakageError> {
+    let only = wish.only.as_deref().unwrap_or_default();
+    // A case that is asked for by its name is run however long it takes.
+    let cases = table::all().into_iter().filter(|case| case.id.contains(only));
+    let cases: Vec<Case> = cases.filter(|case| !only.is_empty() || case.pace <= wish.pace).collect();
+    if cases.is_empty() { Err(BreakageError::NoCases(only.to_owned())) } else { Ok(cases) }
+}
+
+/// Runs these cases on a stack that was just started, and says what came of each as soon as that is known.
+///
+/// # Errors
+/// When they cannot be run at all.
+pub async fn run(stack: &Stack, cases: &[Case], mut tell_of: impl FnMut(&Verdict)) -> Result<(), BreakageError> {
+    tell(&format!("{} cases: deploying, making a lane and a job for each", cases.len()));
+    let ground = Ground::prepare(stack, cases).await?;
+    let mut later = Vec::new();
+    for case in cases {
+        let seen = ground.play(case).await?;
+        match case.expect.healed_by {
+            Healer::Sweep | Healer::Terminator if seen.why.is_empty() => later.push((case, seen)),
+            _ => tell_of(&seen.verdict(case)),
+        }
+        if later.first().is_some_and(|(_, seen)| seen.lifted.elapsed() > SWEPT_AFTER) {
+            ground.heal(std::mem::take(&mut later), &mut tell_of).await?;
+        }
+    }
+    ground.heal(later, tell_of).await
+}

@@ -1,0 +1,207 @@
+//! One case until its fault is over, and until its end where nobody has to sweep for that.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::case::{Case, Fault, Healer, Kind, Struck, ended};
+use super::ground::Ground;
+use super::lines::Verdict;
+use super::{BreakageError, processes};
+
+/// GitLab stops to listen after this.
+const GITLAB_WAITS_MS: i64 = 10_000;
+/// How long a fault may take to do its work: the calls of a launch that begins hang for sixteen seconds.
+const STRIKES_WITHIN: Duration = Duration::from_secs(45);
+/// Invocations that Lambda makes of a terminator that fails.
+const TERMINATOR_TRIES: u64 = 3;
+
+/// What was seen of a case so far.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) job: u64,
+    pub(super) got: Value,
+    pub(super) why: Vec<String>,
+    /// When everything was in order again: here, and by the ledger's clock (ms).
+    pub(super) lifted: Instant,
+    pub(super) lifted_ms: i64,
+}
+
+impl Seen {
+    pub(super) fn verdict(self, case: &Case) -> Verdict {
+        Verdict::of(case, self.got, self.why)
+    }
+
+    fn unless(&mut self, holds: bool, why: impl FnOnce() -> String) {
+        if !holds {
+            self.why.push(why());
+        }
+    }
+}
+
+impl Ground<'_> {
+    /// Breaks what the case breaks, and looks.
+    pub(super) async fn play(&self, case: &Case) -> Result<Seen, BreakageError> {
+        self.two_phase(case.two_phase).await?;
+        for part in &case.fresh {
+            self.renew(part).await?;
+        }
+        self.set_faults(case).await?;
+        let job = self.job_id(case)?;
+        self.start(job).await?;
+        let mut seen = Seen { job, got: json!({}), why: Vec::new(), lifted: Instant::now(), lifted_ms: 0 };
+        let delivery = self.answer(case, &mut seen).await?;
+        self.strike(case, &mut seen).await?;
+        if case.kind == Kind::Killed {
+            self.kill(case, &mut seen).await?;
+        }
+        self.lift_faults().await?;
+        (seen.lifted, seen.lifted_ms) = (Instant::now(), jiff::Timestamp::now().as_millisecond());
+        if case.holds && case.kind != Kind::Killed {
+            self.let_go(case)?;
+        }
+        if case.expect.healed_by == Healer::Resend {
+            self.resend(&delivery).await?;
+        }
+        if !matches!(case.expect.healed_by, Healer::Sweep | Healer::Terminator) {
+            self.end(case, &mut seen).await?;
+        }
+        Ok(seen)
+    }
+
+    /// What GitLab's hook got.
+    async fn answer(&self, case: &Case, seen: &mut Seen) -> Result<Value, BreakageError> {
+        let job = seen.job;
+        let over = async || {
+            let delivery = self.delivery(job).await?;
+            Ok((delivery["answer"].is_number() || delivery["error"].is_string()).then_some(delivery))
+        };
+        let delivery = self.until(STRIKES_WITHIN, over).await?.unwrap_or_default();
+        let status = delivery["answer"].as_u64();
+        let took = delivery["answered_at"].as_i64().zip(delivery["sent_at"].as_i64()).map(|(end, begin)| end - begin);
+        seen.got["answered"] = json!(status);
+        seen.got["answered_ms"] = json!(took);
+        let wanted = if case.expect.taken { 200..300 } else { 500..600 };
+        seen.unless(status.is_some_and(|status| wanted.contains(&status)), || format!("GitLab's hook got {delivery}"));
+        seen.unless(took.is_some_and(|took| took < GITLAB_WAITS_MS), || "GitLab did not wait for the answer".into());
+        Ok(delivery)
+    }
+
+    /// Waits until the fault has done its work, and looks what is stored.
+    async fn strike(&self, case: &Case, seen: &mut Seen) -> Result<(), BreakageError> {
+        let job = seen.job;
+        let struck = self.until(STRIKES_WITHIN, async || self.has_struck(case, job).await).await?;
+        let row = match struck {
+            Some(row) => row,
+            None => {
+                let (row, shown) = (self.row(job).await?, self.shown(job).await?);
+                let launch = self.launch(job, &row).await?;
+                let found = format!("GitLab shows {}, row {row}, launch {launch}", shown["status"]);
+                seen.why.push(format!("the fault did not strike as stated ({:?}): {found}", case.struck));
+                row
+            }
+        };
+        let stored = row["state"].as_str().unwrap_or("nothing").to_owned();
+        seen.got["hits"] = json!(self.hits().await?);
+        seen.unless(stored == case.expect.stored, || format!("the row is {row}"));
+        seen.got["stored"] = json!(stored);
+        Ok(())
+    }
+
+    /// The job's row, once what the case waits for is there.
+    async fn has_struck(&self, case: &Case, job: u64) -> Result<Option<Value>, BreakageError> {
+        let row = self.row(job).await?;
+        let launch = self.launch(job, &row).await?;
+        let struck = match case.struck {
+            Struck::Answered => true,
+            Struck::SweepFails => self.sweep().await?["errorType"].is_string(),
+            Struck::Row(state, attempts) => row["state"] == state && row["attempt"] == attempts,
+            Struck::Launch(state, hits) => launch["state"] == state && self.hits().await? >= hits,
+            Struck::Hits(hits) => self.hits().await? >= hits && row["state"] == case.expect.stored,
+            Struck::Asked(state) => launch["state"] == state && self.was_asked().await?,
+            Struck::Job(status, hits) => {
+                let runs = status != "running" || (self.runs(case) > 0 && row["state"] == case.expect.stored);
+                let told = status == "running" || row["state"] == "ended";
+                runs && told && self.shown(job).await?["status"] == status && self.hits().await? >= hits
+            }
+        };
+        Ok(struck.then_some(row))
+    }
+
+    /// Kills the executor's one process; then waits until a terminator that fails, too, is given up.
+    async fn kill(&self, case: &Case, seen: &mut Seen) -> Result<(), BreakageError> {
+        match processes::of_part(self.stack.layout(), "executor").as_slice() {
+            [one] => one.signal(Signal::KILL),
+            others => seen.why.push(format!("{} executors run, and one was to be killed", others.len())),
+        }
+        if case.faults.iter().any(|fault| matches!(fault, Fault::Aws { part: "Terminator", .. })) {
+            let all = TERMINATOR_TRIES * case.kind.attempts();
+            let given_up = async || Ok((self.hits().await? >= all).then_some(()));
+            seen.unless(self.until(STRIKES_WITHIN, given_up).await?.is_some(), || {
+                "the terminator was not given up".into()
+            });
+        }
+        Ok(())
+    }
+
+    /// Waits for the end, and compares.
+    async fn end(&self, case: &Case, seen: &mut Seen) -> Result<(), BreakageError> {
+        let job = seen.job;
+        self.until(case.expect.within, async || self.is_over(case, job).await).await?;
+        self.judge(case, seen).await
+    }
+
+    /// Whether GitLab, the job's row and its launch say that all is over; with the metric that is stated.
+    pub(super) async fn is_over(&self, case: &Case, job: u64) -> Result<Option<()>, BreakageError> {
+        let shown = self.shown(job).await?;
+        let row = self.row(job).await?;
+        let launch = self.launch(job, &row).await?;
+        let settled = case.faults.iter().all(|fault| !matches!(fault, Fault::Aws { part: "Terminator", .. }))
+            || row["expires_at"].is_number();
+        let ended = match case.expect.job.0 {
+            // Nobody can end it but GitLab, later.
+            "running" => shown["status"] == "running",
+            _ => shown["ended"] == true && row["state"] == "ended",
+        };
+        let over = ended && launch["state"] == "closed" && settled;
+        let counted = match case.expect.metric {
+            Some(metric) if over => self.counted(metric, job).await?,
+            _ => true,
+        };
+        Ok((over && counted).then_some(()))
+    }
+
+    /// What is there in the end against what was stated.
+    pub(super) async fn judge(&self, case: &Case, seen: &mut Seen) -> Result<(), BreakageError> {
+        let over = self.is_over(case, seen.job).await?.is_some();
+        let shown = self.shown(seen.job).await?;
+        let row = self.row(seen.job).await?;
+        let launch = self.launch(seen.job, &row).await?;
+        let job = ended(shown["status"].as_str().unwrap_or_default(), shown["failure_reason"].as_str());
+        let (attempts, runs) = (row["attempt"].as_u64().unwrap_or_default(), self.runs(case));
+        let begun = self.begun(seen.job).await?;
+        seen.unless(begun <= 1, || format!("GitLab saw it begin {begun} times"));
+        seen.unless(over, || format!("not over within {:?}: row {row}, launch {launch}", case.expect.within));
+        seen.unless(job == ended(case.expect.job.0, case.expect.job.1), || format!("the job is {job}"));
+        seen.unless(attempts == case.expect.attempts, || format!("{attempts} launches were charged"));
+        seen.unless(runs == case.expect.runs, || format!("the script ran {runs} times"));
+        seen.got["job"] = json!(job);
+        seen.got["launches"] = json!(attempts);
+        seen.got["runs"] = json!(runs);
+        seen.got["begun"] = json!(begun);
+        let stamps = [&shown["t"]["finished"], &launch["closed_at"]].into_iter().filter_map(Value::as_i64);
+        let healed = stamps.max().map(|at| (at - seen.lifted_ms).max(0));
+        let within = i64::try_from(case.expect.within.as_millis()).unwrap_or(i64::MAX);
+        // A sweep by hand comes when the other cases let it: its own time is looked at before.
+        let soon = case.expect.healed_by == Healer::Sweep || healed.is_some_and(|healed| healed <= within);
+        seen.unless(soon || !over, || format!("it took {healed:?} ms"));
+        seen.got["healed_ms"] = json!(healed);
+        if case.holds {
+            // A script whose executor was killed may still wait for its leave.
+            self.let_go(case)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,13 @@
+//! A 201 whose answer is lost: GitLab handed a job out, and nobody got it.
+
+use crate::breakage::case::{Case, Fault, Kind, Struck};
+
+pub(super) fn cases() -> Vec<Case> {
+    let lost = || {
+        Case::new("gitlab", Kind::AnswerLost, "at-the-201").with(Fault::GitLab("POST", "jobs/request", "lose_answer"))
+    };
+    vec![
+        // Offered again when GitLab's time for an acceptance is over (shortened here), to a runner that still asks.
+        lost().struck(Struck::Job("success", 0), "ended"),
+    ]
+}

@@ -1,0 +1,19 @@
+//! The sweep itself out of order, when a job depends on it.
+
+use super::SWEEP_S;
+use crate::breakage::case::{Case, Healer, Kind, OUT_OF_ORDER, Pace, Struck};
+
+/// A stored row whose announcement was lost is due after this.
+const CHARGE_GRACE_S: u64 = 20;
+
+pub(super) fn cases() -> Vec<Case> {
+    let lost = |kind: Kind| {
+        Case::new("dynamodb", kind, "at-the-sweep")
+            .lasting("Ingest", "events:*")
+            .lasting("Reconciler", "dynamodb:*")
+            .struck(Struck::SweepFails, "waiting")
+            .healed(Healer::Sweep, CHARGE_GRACE_S + SWEEP_S)
+            .pace(if kind == Kind::Failing { Pace::Quick } else { Pace::Whole })
+    };
+    OUT_OF_ORDER.into_iter().map(lost).collect()
+}
