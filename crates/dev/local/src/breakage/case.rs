@@ -302,6 +302,14 @@ impl Case {
         self
     }
 
+    /// Nobody gets the job, and GitLab shows it running until its own rule for silent jobs ends it.
+    #[must_use]
+    pub fn left_running(mut self) -> Self {
+        self.expect.job = ("running", None);
+        self.expect.runs = 0;
+        self
+    }
+
     /// A metric is counted.
     #[must_use]
     pub fn counts(mut self, metric: &'static str) -> Self {

@@ -15,8 +15,6 @@ use super::{BreakageError, processes};
 const GITLAB_WAITS_MS: i64 = 10_000;
 /// How long a fault may take to do its work: the calls of a launch that begins hang for sixteen seconds.
 const STRIKES_WITHIN: Duration = Duration::from_secs(45);
-/// Invocations that Lambda makes of a terminator that fails.
-const TERMINATOR_TRIES: u64 = 3;
 
 /// What was seen of a case so far.
 #[derive(Debug)]
@@ -137,8 +135,8 @@ impl Ground<'_> {
             others => seen.why.push(format!("{} executors run, and one was to be killed", others.len())),
         }
         if case.faults.iter().any(|fault| matches!(fault, Fault::Aws { part: "Terminator", .. })) {
-            let all = TERMINATOR_TRIES * case.kind.attempts();
-            let given_up = async || Ok((self.hits().await? >= all).then_some(()));
+            // The local stack invokes a failure destination once, AWS three times.
+            let given_up = async || Ok((self.hits().await? >= Kind::Hanging.attempts()).then_some(()));
             seen.unless(self.until(STRIKES_WITHIN, given_up).await?.is_some(), || {
                 "the terminator was not given up".into()
             });

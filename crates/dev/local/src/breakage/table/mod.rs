@@ -13,6 +13,9 @@ use super::case::Case;
 /// The sweep's minute, and what a busy machine needs beside it.
 const SWEEP_S: u64 = 65;
 
+/// The alarm about a job that GitLab gave to our runner, and that no launch got.
+const UNACCOUNTED: &str = "JobsUnaccounted";
+
 /// All cases, in the order in which they are run: whatever still goes on from one, the faults of the next do not touch it.
 #[must_use]
 pub fn all() -> Vec<Case> {
