@@ -112,15 +112,17 @@ impl Ground<'_> {
     async fn has_struck(&self, case: &Case, job: u64) -> Result<Option<Value>, BreakageError> {
         let row = self.row(job).await?;
         let launch = self.launch(job, &row).await?;
+        // The launch is read after the row: only together they are what was stated.
+        let stored = row["state"].as_str().unwrap_or("nothing") == case.expect.stored;
         let struck = match case.struck {
             Struck::Answered => true,
             Struck::SweepFails => self.sweep().await?["errorType"].is_string(),
             Struck::Row(state, attempts) => row["state"] == state && row["attempt"] == attempts,
-            Struck::Launch(state, hits) => launch["state"] == state && self.hits().await? >= hits,
-            Struck::Hits(hits) => self.hits().await? >= hits && row["state"] == case.expect.stored,
-            Struck::Asked(state) => launch["state"] == state && self.was_asked().await?,
+            Struck::Launch(state, hits) => stored && launch["state"] == state && self.hits().await? >= hits,
+            Struck::Hits(hits) => stored && self.hits().await? >= hits,
+            Struck::Asked(state) => stored && launch["state"] == state && self.was_asked().await?,
             Struck::Job(status, hits) => {
-                let runs = status != "running" || (self.runs(case) > 0 && row["state"] == case.expect.stored);
+                let runs = status != "running" || (self.runs(case) > 0 && stored);
                 let told = status == "running" || row["state"] == "ended";
                 runs && told && self.shown(job).await?["status"] == status && self.hits().await? >= hits
             }
