@@ -1,6 +1,7 @@
 //! Secrets, read with one call and kept for a while.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,10 +24,18 @@ const BETWEEN_REFRESHES: Millis = Millis::secs(10);
 const PATIENCE_WITH_OLD: Duration = Duration::from_secs(1);
 
 /// The parameters below one path. Clones share them: no call makes a copy of the secrets.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Branch {
     values: Arc<HashMap<String, Zeroizing<String>>>,
     read_at: Timestamp,
+}
+
+impl fmt::Debug for Branch {
+    /// The names: the values are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.names().collect();
+        f.debug_struct("Branch").field("names", &names).field("read_at", &self.read_at).finish()
+    }
 }
 
 impl Branch {
@@ -168,6 +177,16 @@ mod tests {
         assert_eq!(cache.get(&Silent, after(FRESH)).await.unwrap().get("SecretToken"), Some("one"));
         let again = cache.get(&Silent, after(Millis(FRESH.0 + 1))).await.unwrap();
         assert_eq!(again.get("SecretToken"), Some("one"), "and not asked each time");
+    }
+
+    #[tokio::test]
+    async fn printing_what_is_held_shows_no_secret() {
+        let store = FakeParameters::default();
+        store.put("/r/ingress/SecretToken", "very-secret");
+        let cache = ParameterCache::new("/r/ingress");
+        let branch = cache.get(&store, T0).await.unwrap();
+        let printed = format!("{branch:?} {cache:?}");
+        assert!(printed.contains("SecretToken") && !printed.contains("very-secret"), "{printed}");
     }
 
     #[tokio::test]
