@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 #[derive(Debug)]
 pub(crate) struct CaseLines {
     suite: &'static str,
+    target: &'static str,
     file: Option<File>,
     /// Why the file lacks lines.
     failed: Option<io::Error>,
@@ -19,7 +20,13 @@ pub(crate) struct CaseLines {
 impl CaseLines {
     /// For the lines of `suite`: standard output, and `out` from its beginning.
     pub(crate) fn new(suite: &'static str, out: Option<&Path>) -> io::Result<Self> {
-        Ok(Self { suite, file: out.map(File::create).transpose()?, failed: None })
+        Ok(Self { suite, target: suite, file: out.map(File::create).transpose()?, failed: None })
+    }
+
+    /// The same for a suite whose make target has another name.
+    pub(crate) const fn of_target(mut self, target: &'static str) -> Self {
+        self.target = target;
+        self
     }
 
     /// A case's line.
@@ -33,8 +40,8 @@ impl CaseLines {
     /// The last line.
     pub(crate) fn summary(&mut self, passed: usize, failed: usize, skipped: usize, took: Duration) {
         self.write(&json!({
-            "v": 1, "kind": "summary", "target": self.suite, "passed": passed, "failed": failed, "skipped": skipped,
-            "seconds": took.as_secs_f64(), "ok": failed == 0,
+            "v": 1, "kind": "summary", "target": self.target, "passed": passed, "failed": failed, "skipped": skipped,
+            "seconds": took.as_secs_f64(), "ok": failed == 0 && passed + skipped > 0,
         }));
     }
 

@@ -1,13 +1,13 @@
 //! The lines of the cases: JSON on standard output and in a file when one is wanted, and a table for people.
 
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::case::Case;
+use crate::case_lines::CaseLines;
 use crate::demo::tell;
 
 /// What came of a case.
@@ -57,12 +57,10 @@ impl Verdict {
     }
 }
 
-/// Where the lines go.
+/// The lines, and what they add up to.
 #[derive(Debug)]
 pub(super) struct Lines {
-    file: Option<File>,
-    /// Why the file lacks lines.
-    failed: Option<io::Error>,
+    lines: CaseLines,
     passed: usize,
     broken: usize,
 }
@@ -70,46 +68,29 @@ pub(super) struct Lines {
 impl Lines {
     /// Standard output, and `out` from its beginning.
     pub(super) fn new(out: Option<&Path>) -> io::Result<Self> {
-        Ok(Self { file: out.map(File::create).transpose()?, failed: None, passed: 0, broken: 0 })
+        Ok(Self { lines: CaseLines::new("faults", out)?.of_target("breakage"), passed: 0, broken: 0 })
     }
 
     /// A case's line.
     pub(super) fn case(&mut self, verdict: &Verdict) {
-        if verdict.holds() {
+        let held = verdict.holds();
+        if held {
             self.passed += 1;
         } else {
             self.broken += 1;
         }
         tell(&verdict.said());
         let mut got = verdict.got.clone();
-        if !verdict.holds() {
+        if !held {
             got["why"] = json!(verdict.why);
         }
-        self.write(&json!({
-            "v": 1, "kind": "case", "suite": "faults", "id": verdict.id, "expected": verdict.expected, "got": got,
-            "state_changed": true, "ok": verdict.holds(),
-        }));
+        self.lines.case(&verdict.id, &verdict.expected, &got, true, held);
     }
 
     /// The last line; whether all cases held.
     pub(super) fn summary(&mut self, took: Duration) -> bool {
-        let ok = self.broken == 0 && self.passed > 0;
-        self.write(&json!({
-            "v": 1, "kind": "summary", "target": "breakage", "passed": self.passed, "failed": self.broken, "skipped": 0,
-            "seconds": took.as_secs_f64(), "ok": ok,
-        }));
-        ok
-    }
-
-    /// A reader that left does not end the run: what it started must still be ended.
-    fn write(&mut self, line: &Value) {
-        let text = format!("{line}\n");
-        let mut output = io::stdout().lock();
-        let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
-        if let Some(file) = &mut self.file {
-            let written = file.write_all(text.as_bytes());
-            self.failed = self.failed.take().or(written.err());
-        }
+        self.lines.summary(self.passed, self.broken, 0, took);
+        self.broken == 0 && self.passed > 0
     }
 
     /// Whether the file has every line.
@@ -117,6 +98,6 @@ impl Lines {
     /// # Errors
     /// Why it does not.
     pub(super) fn finish(self) -> io::Result<()> {
-        self.failed.map_or(Ok(()), Err)
+        self.lines.finish()
     }
 }
