@@ -79,6 +79,17 @@ fn a_job_that_cannot_be_accepted_is_given_back() {
 }
 
 #[test]
+fn a_job_that_had_ended_before_it_was_accepted_does_not_run() {
+    for ended in ["canceled", "failed", "success"] {
+        let desk = Desk::new(Some(job(&["echo must-not-run"])));
+        desk.coordinator.fault("PUT", [Answer::Status(200, vec![("Job-Status", ended.to_owned())])]);
+        let done = desk.run();
+        assert_eq!(done.code, Some(5), "{}", done.stderr);
+        assert!(done.log.is_empty(), "no line of the job runs");
+    }
+}
+
+#[test]
 fn acceptance_is_repeated_while_the_answer_is_open() {
     let desk = Desk::new(Some(job(&["echo first"])));
     desk.coordinator.fault("PUT", [status(502), Answer::Lost, status(503)]);

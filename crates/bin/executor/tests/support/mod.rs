@@ -26,7 +26,7 @@ use runnerless_core::launch::LaunchRow;
 use runnerless_core::moves::{Start, charge, record};
 use runnerless_core::own::OwnRunner;
 use runnerless_core::status::JobStatus;
-use runnerless_core::time::Millis;
+use runnerless_core::time::{Millis, Timestamp};
 use runnerless_engine::{Environment, ImagePolicy};
 use runnerless_executor::{Error, Mode, Outcome, Ports, Sandbox, Scrub, Settings, handle};
 use runnerless_gitlab::protocol::{Client, ClientConfig, Info};
@@ -75,6 +75,7 @@ pub struct World {
     pub work: TempDir,
     pub settings: Settings,
     pub time_left: Millis,
+    pub clock: fn() -> Timestamp,
     pub tenant: Option<String>,
     _alone: MutexGuard<'static, ()>,
 }
@@ -111,6 +112,7 @@ impl World {
             work,
             settings,
             time_left: Millis::secs(900),
+            clock: now,
             tenant: None,
             _alone: alone,
         }
@@ -180,7 +182,8 @@ impl World {
     pub async fn serve(&self, event: Value, told: impl Future<Output = ()> + Send) -> Result<Outcome, Error> {
         let info = Info::new("runnerless-executor", "0", "");
         let client = Client::new(ClientConfig::new(&self.coordinator.url, info)).unwrap();
-        let ports = Ports { ledger: &self.ledger, parameters: &self.parameters, gitlab: Ok(&client), clock: now };
+        let ports =
+            Ports { ledger: &self.ledger, parameters: &self.parameters, gitlab: Ok(&client), clock: self.clock };
         handle(&self.call(event), &ports, &self.settings, told).await
     }
 

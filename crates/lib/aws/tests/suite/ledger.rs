@@ -20,6 +20,7 @@ const T0: Timestamp = Timestamp(1_789_373_730_000);
 pub async fn all<L: Ledger, F: Future<Output = L>>(fresh: impl Fn() -> F) {
     rows_survive(&fresh().await).await;
     of_two_writes_on_one_revision_one_wins(&fresh().await).await;
+    a_stale_write_of_one_row_is_a_conflict(&fresh().await).await;
     a_transaction_is_whole_or_nothing(&fresh().await).await;
     repeating_an_applied_plan_is_no_conflict_only_for_its_writer(&fresh().await).await;
     the_index_holds_what_is_due_and_nothing_else(&fresh().await).await;
@@ -85,6 +86,21 @@ async fn of_two_writes_on_one_revision_one_wins(ledger: &impl Ledger) {
     let won: Vec<_> = [one.unwrap(), other.unwrap()].into_iter().filter(|applied| *applied == Applied::All).collect();
     assert_eq!(won.len(), 1, "exactly one charge");
     assert_eq!(job(ledger, 1).await.attempt, 1);
+}
+
+async fn a_stale_write_of_one_row_is_a_conflict(ledger: &impl Ledger) {
+    ledger.apply(&pending(1)).await.unwrap();
+    let row = job(ledger, 1).await;
+    let ended = |status| {
+        let facts = JobFacts::default();
+        let event = JobEvent { key: key(1), status: JobStatus::Ended(status), facts, created_at: None, runner: None };
+        record(Some(&row), &event, T0).plan
+    };
+    assert_eq!(ended("canceled").changes.len(), 1, "one row: no transaction");
+    assert_eq!(ledger.apply(&ended("canceled")).await.unwrap(), Applied::All);
+    let written = job(ledger, 1).await;
+    assert_eq!(ledger.apply(&ended("success")).await.unwrap(), Applied::Conflict);
+    assert_eq!(job(ledger, 1).await, written, "the later row stands");
 }
 
 async fn a_transaction_is_whole_or_nothing(ledger: &impl Ledger) {
