@@ -74,10 +74,11 @@ fn decide(request: &Request, branch: &Branch, rules: Rules, now: Timestamp) -> R
 }
 
 fn refused(request: &Request, refusal: Refusal) {
-    let why = refusal.name();
-    tracing::warn!(target: "runnerless", service = SERVICE, "http.source_ip" = request.source_ip(), refusal = why,
-        "refused: {refusal}");
-    metrics::count(SERVICE, "HooksRefused", 1, &json!({"refusal": why}));
+    // One line is log and metric: who floods the door with refusals is not to cost two.
+    let fields = json!({
+        "refusal": refusal.name(), "http.source_ip": request.source_ip(), "message": format!("refused: {refusal}"),
+    });
+    metrics::count(SERVICE, "HooksRefused", 1, &fields);
     if refusal == Refusal::NothingConfigured {
         metrics::trouble(SERVICE, "SecretsMissing", 1, &json!({}));
     }
