@@ -1,4 +1,4 @@
-//! The launch's signs of life, once a minute while its job runs.
+//! The launch's signs of life while its job runs.
 
 use std::convert::Infallible;
 use std::future::pending;

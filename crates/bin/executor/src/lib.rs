@@ -1,7 +1,7 @@
 //! The executor: the engine's host inside Lambda.
 //!
 //! Its first act is to begin the launch in the ledger; who loses that leaves without a word to GitLab. Then it reads its
-//! lane's token, asks for one job, binds it, says once a minute that it lives, and ends the launch. What it cannot write
+//! lane's token, asks for one job, binds it, says every ten seconds that it lives, and ends the launch. What it cannot write
 //! any more is found by the sweep, because every row that is not closed stays due.
 
 mod config;
