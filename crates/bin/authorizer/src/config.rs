@@ -1,14 +1,13 @@
 //! What the authorizer reads from its environment.
 
-use std::time::Duration;
-
 use runnerless_aws::{ParameterCache, ParameterStore};
+use runnerless_core::time::Millis;
 use runnerless_gitlab::proof::TokenAlone;
 use runnerless_lambda_kit::{Env, EnvError};
 
 /// How long Parameter Store may take before a request goes on unfiltered. The function ends after five seconds, and one
 /// that ends without an answer is a refusal.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Millis = Millis::secs(2);
 
 /// The rules of the filter.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +15,7 @@ pub struct Rules {
     /// What a token without a signature is worth.
     pub token_alone: TokenAlone,
     /// How long the secrets may take to come.
-    pub patience: Duration,
+    pub patience: Millis,
 }
 
 /// The function's configuration.

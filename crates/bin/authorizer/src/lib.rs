@@ -15,7 +15,7 @@ use runnerless_aws::{AwsError, Branch, ParameterCache};
 use runnerless_core::chain::chain;
 use runnerless_core::time::Timestamp;
 use runnerless_gitlab::proof::{Credentials, Method, Refusal, filter};
-use runnerless_lambda_kit::metrics;
+use runnerless_lambda_kit::{Clock, metrics, within};
 use serde_json::json;
 
 pub use config::{Config, Rules};
@@ -25,21 +25,28 @@ const SERVICE: &str = "authorizer";
 
 /// What the filter needs.
 #[derive(Debug)]
-pub struct Ports<'a, P> {
+pub struct Ports<'a, P, C> {
     /// Where the secrets are.
     pub store: &'a P,
     /// The secrets that were read already.
     pub secrets: &'a ParameterCache,
+    /// Time.
+    pub clock: &'a C,
 }
 
 /// Filters one request. There is always an answer: API Gateway makes an error of any other.
-pub async fn handle<P: Parameters>(request: &Request, ports: &Ports<'_, P>, rules: Rules, now: Timestamp) -> Answer {
-    let Some(branch) = in_time(rules, ports.secrets.get(ports.store, now)).await else {
+pub async fn handle<P: Parameters, C: Clock>(
+    request: &Request,
+    ports: &Ports<'_, P, C>,
+    rules: Rules,
+    now: Timestamp,
+) -> Answer {
+    let Some(branch) = in_time(ports.clock, rules, ports.secrets.get(ports.store, ports.clock)).await else {
         return Answer::let_through(Filtered::Unread);
     };
     let decided = match decide(request, &branch, rules, now) {
         Err(refusal) if refusal.may_be_rotation() => {
-            match in_time(rules, ports.secrets.refreshed(ports.store, now)).await {
+            match in_time(ports.clock, rules, ports.secrets.refreshed(ports.store, ports.clock)).await {
                 Some(newer) => decide(request, &newer, rules, now),
                 None => Err(refusal),
             }
@@ -57,11 +64,15 @@ pub async fn handle<P: Parameters>(request: &Request, ports: &Ports<'_, P>, rule
 }
 
 /// The secrets, unless they cannot be read or do not come in time.
-async fn in_time(rules: Rules, read: impl Future<Output = Result<Branch, AwsError>>) -> Option<Branch> {
-    let why = match tokio::time::timeout(rules.patience, read).await {
-        Ok(Ok(branch)) => return Some(branch),
-        Ok(Err(error)) => chain(&error),
-        Err(_) => format!("Parameter Store did not answer within {:?}", rules.patience),
+async fn in_time(
+    clock: &impl Clock,
+    rules: Rules,
+    read: impl Future<Output = Result<Branch, AwsError>>,
+) -> Option<Branch> {
+    let why = match within(clock, rules.patience, read).await {
+        Some(Ok(branch)) => return Some(branch),
+        Some(Err(error)) => chain(&error),
+        None => format!("Parameter Store did not answer within {} ms", rules.patience.0),
     };
     tracing::error!(target: "runnerless", service = SERVICE, error = why, "the secrets cannot be read");
     metrics::trouble(SERVICE, "SecretsUnread", 1, &json!({}));

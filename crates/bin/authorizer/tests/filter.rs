@@ -1,22 +1,22 @@
 //! What the filter lets through.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use proptest::prelude::*;
 use runnerless_authorizer::{Answer, Filtered, Ports, Request, Rules, handle};
-use runnerless_aws::fake::FakeParameters;
+use runnerless_aws::fake::{FakeClock, FakeParameters};
 use runnerless_aws::ports::Parameters;
 use runnerless_aws::{AwsError, ParameterCache};
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::proof::TokenAlone;
+use runnerless_lambda_kit::{Clock as _, SystemClock};
 use serde_json::Value;
 
 /// When the requests in `events/authorizer` were sent.
 const NOW: Timestamp = Timestamp(1_789_453_600_000);
 const TOKEN: &str = "token-of-the-examples";
 const SIGNING_TOKEN: &str = "whsec_QEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXWFlaW1xdXl8=";
-const RULES: Rules = Rules { token_alone: TokenAlone::Refused, patience: Duration::from_secs(60) };
+const RULES: Rules = Rules { token_alone: TokenAlone::Refused, patience: Millis::secs(60) };
 
 fn event(case: &str) -> Request {
     let path = format!("{}/../../../events/authorizer/{case}.json", env!("CARGO_MANIFEST_DIR"));
@@ -42,7 +42,7 @@ fn key() -> FakeParameters {
 
 async fn ask(request: &Request, store: &FakeParameters, rules: Rules) -> Answer {
     let cache = ParameterCache::new("/stack/ingress");
-    handle(request, &Ports { store, secrets: &cache }, rules, NOW).await
+    handle(request, &Ports { store, secrets: &cache, clock: &SystemClock }, rules, NOW).await
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn what_ingest_would_refuse_by_its_head_does_not_pass() {
     assert!(ask(&event("token"), &key(), allowed).await.is_authorized);
     assert!(!ask(&event("token"), &secrets(&[]), RULES).await.is_authorized, "nothing is configured");
     let (store, cache) = (key(), ParameterCache::new("/stack/ingress"));
-    let ports = Ports { store: &store, secrets: &cache };
+    let ports = Ports { store: &store, secrets: &cache, clock: &SystemClock };
     assert!(!handle(&event("signed"), &ports, RULES, NOW + Millis::secs(301)).await.is_authorized, "stale");
 }
 
@@ -83,21 +83,25 @@ async fn without_its_secrets_it_leaves_everything_to_ingest() {
         }
     }
     let cache = ParameterCache::new("/stack/ingress");
-    let hurried = Rules { patience: Duration::from_millis(1), ..RULES };
-    let answer = handle(&event("no-proof"), &Ports { store: &Hanging, secrets: &cache }, hurried, NOW).await;
+    let hurried = Rules { patience: Millis(1), ..RULES };
+    let answer =
+        handle(&event("no-proof"), &Ports { store: &Hanging, secrets: &cache, clock: &SystemClock }, hurried, NOW)
+            .await;
     assert_eq!(answer, Answer::let_through(Filtered::Unread));
 }
 
 #[tokio::test]
 async fn a_new_token_is_known_at_once_and_strangers_cannot_make_us_read() {
     let (store, cache) = (secrets(&[("SecretToken", "old")]), ParameterCache::new("/stack/ingress"));
-    let ports = Ports { store: &store, secrets: &cache };
+    let clock = FakeClock::at(NOW);
+    let ports = Ports { store: &store, secrets: &cache, clock: &clock };
     for _ in 0..5 {
         assert!(!handle(&event("token"), &ports, RULES, NOW).await.is_authorized);
     }
     assert_eq!(store.reads(), 1);
     store.put("/stack/ingress/SecretToken", TOKEN);
-    assert!(handle(&event("token"), &ports, RULES, NOW + Millis::secs(10)).await.is_authorized);
+    clock.set(NOW + Millis::secs(10));
+    assert!(handle(&event("token"), &ports, RULES, clock.now()).await.is_authorized);
     assert_eq!(store.reads(), 2);
 }
 

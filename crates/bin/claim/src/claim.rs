@@ -9,7 +9,7 @@ use runnerless_core::lane::Engine;
 use runnerless_core::launch::{LaunchRow, LaunchState};
 use runnerless_core::moves::End;
 use runnerless_core::time::Timestamp;
-use runnerless_lambda_kit::{metrics, token};
+use runnerless_lambda_kit::{Dice, metrics};
 use serde_json::Value;
 use subtle::ConstantTimeEq as _;
 
@@ -22,22 +22,24 @@ const CLAIM_BYTES: usize = 16;
 
 /// What claim speaks to.
 #[derive(Debug)]
-pub struct Ports<'a, L, P> {
+pub struct Ports<'a, L, P, D> {
     /// The ledger.
     pub ledger: &'a L,
     /// Parameter Store.
     pub parameters: &'a P,
     /// Where the secrets are in it.
     pub parameter_path: &'a str,
+    /// Random texts.
+    pub dice: &'a D,
 }
 
 /// Answers one call.
 ///
 /// # Errors
 /// A request that is none, a lane without a token, or a ledger out of reach.
-pub async fn handle<L: Ledger, P: Parameters>(
+pub async fn handle<L: Ledger, P: Parameters, D: Dice>(
     event: &Value,
-    ports: &Ports<'_, L, P>,
+    ports: &Ports<'_, L, P, D>,
     now: Timestamp,
 ) -> Result<Answer, Error> {
     let Request { launch: id, nonce, claim, does } = Request::read(event)?;
@@ -72,15 +74,15 @@ fn unknown() -> Answer {
     Answer::Gone("there is no launch of this id and nonce".to_owned())
 }
 
-async fn begin<L: Ledger, P: Parameters>(
-    ports: &Ports<'_, L, P>,
+async fn begin<L: Ledger, P: Parameters, D: Dice>(
+    ports: &Ports<'_, L, P, D>,
     launch: &LaunchRow,
     nonce: &Nonce,
     claim: Option<String>,
     now: Timestamp,
 ) -> Result<Answer, Error> {
     let (book, id) = (Book(ports.ledger), &launch.launch);
-    let claim = claim.unwrap_or_else(|| token(CLAIM_BYTES));
+    let claim = claim.unwrap_or_else(|| ports.dice.token(CLAIM_BYTES));
     match book.begin(id, &nonce.sha256(), &claim, now).await {
         Ok(_) => {}
         Err(MoveError::Ledger(error)) => return Err(error.into()),

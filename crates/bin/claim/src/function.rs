@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use runnerless_aws::{Credentials, DynamoLedger, ParameterStore, Place};
-use runnerless_lambda_kit::{Call, Env, EnvError, now};
+use runnerless_lambda_kit::{Call, Env, EnvError, SystemDice, now};
 use serde_json::Value;
 
 use crate::answer::Answer;
@@ -65,7 +65,12 @@ impl Claim {
     /// # Errors
     /// See [`Error`].
     pub async fn serve(self: Arc<Self>, call: Call<Value>) -> Result<Answer, Error> {
-        let ports = Ports { ledger: &self.ledger, parameters: &self.parameters, parameter_path: &self.parameter_path };
+        let ports = Ports {
+            ledger: &self.ledger,
+            parameters: &self.parameters,
+            parameter_path: &self.parameter_path,
+            dice: &SystemDice,
+        };
         handle(&call.event, &ports, now()).await
     }
 }

@@ -13,7 +13,7 @@ use runnerless_core::launch::{LaunchRow, LaunchState};
 use runnerless_core::moves::{Start, charge, record};
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::{Millis, Timestamp};
-use runnerless_lambda_kit::Named as _;
+use runnerless_lambda_kit::{Named as _, SystemDice};
 use serde_json::{Value, json};
 
 const T0: Timestamp = Timestamp(1_789_373_730_000);
@@ -70,7 +70,8 @@ impl World {
     }
 
     async fn ask(&self, request: Value) -> Result<Answer, Error> {
-        let ports = Ports { ledger: &self.ledger, parameters: &self.parameters, parameter_path: "/r" };
+        let ports =
+            Ports { ledger: &self.ledger, parameters: &self.parameters, parameter_path: "/r", dice: &SystemDice };
         handle(&request, &ports, T0 + Millis::secs(1)).await
     }
 

@@ -1,8 +1,7 @@
 //! What ingest reads from its environment.
 
-use std::time::Duration;
-
 use runnerless_aws::{DynamoLedger, EventBus, ParameterCache, ParameterStore};
+use runnerless_core::time::Millis;
 use runnerless_gitlab::proof::TokenAlone;
 use runnerless_gitlab::webhook::Instance;
 use runnerless_lambda_kit::{Env, EnvError};
@@ -10,10 +9,10 @@ use runnerless_lambda_kit::{Env, EnvError};
 /// How long proving and storing may take together. GitLab waits ten seconds for an answer and repeats nothing, the authorizer
 /// may have taken two of them and the bus takes two more ([`ANNOUNCE_LIMIT`]). An attempt of a call is given up after three
 /// seconds, so that one that hangs leaves time for a second.
-const STORE_LIMIT: Duration = Duration::from_secs(5);
+const STORE_LIMIT: Millis = Millis::secs(5);
 /// How long the bus may take. The row is stored by then, and the sweep acts on it: a GitLab that waits longer than ten
 /// seconds would count a failure of a hook that did its work.
-const ANNOUNCE_LIMIT: Duration = Duration::from_secs(2);
+const ANNOUNCE_LIMIT: Millis = Millis::secs(2);
 
 /// The rules of the front door.
 #[derive(Clone, Debug)]
@@ -23,9 +22,9 @@ pub struct Rules {
     /// What a token without a signature is worth.
     pub token_alone: TokenAlone,
     /// How long proving and storing may take together.
-    pub store_limit: Duration,
+    pub store_limit: Millis,
     /// How long the bus may take.
-    pub announce_limit: Duration,
+    pub announce_limit: Millis,
 }
 
 /// The function's configuration.

@@ -19,7 +19,7 @@ use runnerless_core::job::JobEvent;
 use runnerless_core::time::Timestamp;
 use runnerless_gitlab::proof::{Credentials, Header, Proof, Refusal, prove};
 use runnerless_gitlab::webhook::{self, Event, Instance};
-use tokio::time::{Instant, timeout_at};
+use runnerless_lambda_kit::{Clock, within};
 
 use crate::outcome::report_unusable;
 
@@ -31,7 +31,7 @@ pub(crate) const SERVICE: &str = "ingest";
 
 /// What ingest needs.
 #[derive(Debug)]
-pub struct Ports<'a, L, B, P> {
+pub struct Ports<'a, L, B, P, C> {
     /// The ledger.
     pub ledger: &'a L,
     /// The event bus.
@@ -40,6 +40,8 @@ pub struct Ports<'a, L, B, P> {
     pub store: &'a P,
     /// The secrets that were read already.
     pub secrets: &'a ParameterCache,
+    /// Time.
+    pub clock: &'a C,
 }
 
 /// Takes one request in.
@@ -47,21 +49,22 @@ pub struct Ports<'a, L, B, P> {
 /// # Errors
 /// The secrets were never read and cannot be, or the ledger is out of reach, or either takes too long: nothing is known to be
 /// stored, and GitLab gets a 5xx.
-pub async fn handle<L: Ledger, B: Bus, P: Parameters>(
+pub async fn handle<L: Ledger, B: Bus, P: Parameters, C: Clock>(
     request: &Request,
-    ports: &Ports<'_, L, B, P>,
+    ports: &Ports<'_, L, B, P, C>,
     rules: &Rules,
     now: Timestamp,
 ) -> Result<Outcome, AwsError> {
-    let until = Instant::now() + rules.store_limit;
+    let until = now + rules.store_limit;
     let body = match request.is_for_us().and_then(|()| request.bytes()) {
         Ok(body) => body,
         Err(rejected) => return Ok(Outcome::Rejected(rejected)),
     };
-    let proof = match in_time(until, Service::Parameters, proved(request, &body, ports, rules, now)).await? {
-        Ok(proof) => proof,
-        Err(refusal) => return Ok(Outcome::Rejected(Rejected::Unproved(refusal))),
-    };
+    let proof =
+        match in_time(ports.clock, until, Service::Parameters, proved(request, &body, ports, rules, now)).await? {
+            Ok(proof) => proof,
+            Err(refusal) => return Ok(Outcome::Rejected(Rejected::Unproved(refusal))),
+        };
     if !is_from(&rules.instance, request) {
         return Ok(Outcome::Ignored(Ignored::ForeignInstance));
     }
@@ -72,7 +75,8 @@ pub async fn handle<L: Ledger, B: Bus, P: Parameters>(
             Ok(Outcome::Rejected(Rejected::OutOfScope(job.key)))
         }
         Ok(Event::Job(job)) => {
-            let stored = in_time(until, Service::Ledger, record::store(ports.ledger, &job, &proof, now)).await?;
+            let stored =
+                in_time(ports.clock, until, Service::Ledger, record::store(ports.ledger, &job, &proof, now)).await?;
             Ok(match stored {
                 Some(stored) => tell(&job, &proof, stored, ports, rules).await,
                 None => Outcome::Rejected(Rejected::OutOfScope(job.key)),
@@ -83,28 +87,29 @@ pub async fn handle<L: Ledger, B: Bus, P: Parameters>(
 
 /// What does not come in time is as good as no answer. GitLab is told of it before it stops to listen.
 async fn in_time<T>(
-    until: Instant,
+    clock: &impl Clock,
+    until: Timestamp,
     service: Service,
     work: impl Future<Output = Result<T, AwsError>>,
 ) -> Result<T, AwsError> {
     let late = || AwsError::Unavailable { service, operation: "what a hook needs", source: "it took too long".into() };
-    timeout_at(until, work).await.unwrap_or_else(|_| Err(late()))
+    within(clock, until - clock.now(), work).await.unwrap_or_else(|| Err(late()))
 }
 
 /// The proof; when it fails in a way that newer secrets could mend, they are read again, at a limited rate.
-async fn proved<L, B, P: Parameters>(
+async fn proved<L, B, P: Parameters, C: Clock>(
     request: &Request,
     body: &[u8],
-    ports: &Ports<'_, L, B, P>,
+    ports: &Ports<'_, L, B, P, C>,
     rules: &Rules,
     now: Timestamp,
 ) -> Result<Result<Proof, Refusal>, AwsError> {
     let decide = |credentials: &Credentials| prove(&request.headers, body, credentials, rules.token_alone, now);
-    let credentials = read(&ports.secrets.get(ports.store, now).await?);
+    let credentials = read(&ports.secrets.get(ports.store, ports.clock).await?);
     report_unusable(&credentials);
     match decide(&credentials) {
         Err(refusal) if refusal.may_be_rotation() => {
-            Ok(decide(&read(&ports.secrets.refreshed(ports.store, now).await?)))
+            Ok(decide(&read(&ports.secrets.refreshed(ports.store, ports.clock).await?)))
         }
         decided => Ok(decided),
     }
@@ -124,17 +129,17 @@ fn is_from(instance: &Instance, request: &Request) -> bool {
 }
 
 /// Tells those who are to know of a row that is stored. Nothing here changes the answer that GitLab gets.
-async fn tell<L: Ledger, B: Bus, P>(
+async fn tell<L: Ledger, B: Bus, P, C: Clock>(
     event: &JobEvent,
     proof: &Proof,
     stored: record::Stored,
-    ports: &Ports<'_, L, B, P>,
+    ports: &Ports<'_, L, B, P, C>,
     rules: &Rules,
 ) -> Outcome {
     let limit = rules.announce_limit;
     let ((), announced) = tokio::join!(
-        record::learn(ports.ledger, event.key, &stored.recorded, limit),
-        record::announce(ports.bus, event.key, stored.recorded.announce, limit),
+        record::learn(ports.ledger, ports.clock, event.key, &stored.recorded, limit),
+        record::announce(ports.bus, ports.clock, event.key, stored.recorded.announce, limit),
     );
     let changed = stored.changed();
     let why = stored.recorded.plan.reason;

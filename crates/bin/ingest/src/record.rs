@@ -1,7 +1,5 @@
 //! A job's hook into its row, and the row's news onto the bus, in this order.
 
-use std::time::Duration;
-
 use runnerless_aws::AwsError;
 use runnerless_aws::ports::{Announcement, Applied, Bus, Ledger};
 use runnerless_core::chain::chain;
@@ -10,8 +8,9 @@ use runnerless_core::id::JobKey;
 use runnerless_core::job::{JobEvent, JobRow, JobState};
 use runnerless_core::moves::{self, Announce, Recorded};
 use runnerless_core::status::JobStatus;
-use runnerless_core::time::Timestamp;
+use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::proof::Proof;
+use runnerless_lambda_kit::{Clock, within};
 
 use crate::SERVICE;
 use crate::outcome::Announced;
@@ -79,22 +78,28 @@ async fn with_its_taker(ledger: &impl Ledger, row: Option<&JobRow>, event: &JobE
 }
 
 /// What is learned makes the default route cleverer and nothing depends on it: a failure is worth a line.
-pub(crate) async fn learn(ledger: &impl Ledger, job: JobKey, recorded: &Recorded, limit: Duration) {
+pub(crate) async fn learn(ledger: &impl Ledger, clock: &impl Clock, job: JobKey, recorded: &Recorded, limit: Millis) {
     let Some(learned) = &recorded.learn else { return };
-    let error = match tokio::time::timeout(limit, ledger.learn(learned)).await {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => chain(&error),
-        Err(_) => format!("no answer within {limit:?}"),
+    let error = match within(clock, limit, ledger.learn(learned)).await {
+        Some(Ok(())) => return,
+        Some(Err(error)) => chain(&error),
+        None => format!("no answer within {} ms", limit.0),
     };
     tracing::warn!(target: "runnerless", service = SERVICE, "job.key" = %job, error, "a foreign runner's job was not remembered");
 }
 
 /// Tells the bus, for so long at most.
-pub(crate) async fn announce(bus: &impl Bus, job: JobKey, what: Option<Announce>, limit: Duration) -> Announced {
+pub(crate) async fn announce(
+    bus: &impl Bus,
+    clock: &impl Clock,
+    job: JobKey,
+    what: Option<Announce>,
+    limit: Millis,
+) -> Announced {
     let Some(what) = what else { return Announced::NotNeeded };
-    match tokio::time::timeout(limit, bus.announce(Announcement { what, job })).await {
-        Ok(Ok(())) => Announced::Told(what),
-        Ok(Err(error)) => Announced::Failed(chain(&error)),
-        Err(_) => Announced::Failed(format!("no answer within {limit:?}")),
+    match within(clock, limit, bus.announce(Announcement { what, job })).await {
+        Some(Ok(())) => Announced::Told(what),
+        Some(Err(error)) => Announced::Failed(chain(&error)),
+        None => Announced::Failed(format!("no answer within {} ms", limit.0)),
     }
 }

@@ -1,7 +1,5 @@
 //! Acting: the moves of the plan, each on rows that are read again.
 
-use std::time::Duration;
-
 use runnerless_aws::AwsError;
 use runnerless_aws::book::{Book, MoveError};
 use runnerless_aws::ports::{Applied, Ledger, Parameters};
@@ -11,7 +9,7 @@ use runnerless_core::job::{JobEvent, JobFacts, Taker};
 use runnerless_core::moves::{DueJob, End, Evidence, Settlement, assign, due_job, record};
 use runnerless_core::time::Timestamp;
 use runnerless_gitlab::rest::{ApiJob, JobsApi};
-use runnerless_lambda_kit::metrics;
+use runnerless_lambda_kit::{Clock as _, metrics};
 use runnerless_lost::{LostJobs, Reporter, Told, Written};
 use runnerless_router::{Launched, Ports, Routed, Router, Rules, start_target};
 use serde_json::json;
@@ -136,7 +134,7 @@ fn event(job: &ApiJob, facts: JobFacts) -> JobEvent {
 
 async fn start<P: Ports>(ports: &P, id: &LaunchId, now: Timestamp) -> std::result::Result<Result, AwsError> {
     let Some(launch) = Book(ports.ledger()).launch(id).await? else { return Ok(gone()) };
-    Ok(match start_target(ports.ledger(), ports.invoker(), &launch, now).await? {
+    Ok(match start_target(ports, &launch, now).await? {
         Launched::UnderWay => Result::Done,
         Launched::Throttled(_) => Result::Held("Lambda was throttled".to_owned()),
         Launched::Refused(error) => Result::Failed(error.name().to_owned()),
@@ -183,8 +181,7 @@ fn told(told: Told) -> Result {
 
 /// Waits until a binding cannot come any more, and looks again: what is then still without one is an alarm.
 async fn unaccounted<P: Ports>(ports: &P, key: JobKey, at: Timestamp) -> std::result::Result<Result, AwsError> {
-    let wait = at - runnerless_lambda_kit::now();
-    tokio::time::sleep(Duration::from_millis(u64::try_from(wait.0).unwrap_or_default())).await;
+    ports.clock().pause(at - ports.clock().now()).await;
     let Some(job) = ports.ledger().load(&[RowKey::Job(key)]).await?.job(key)? else { return Ok(gone()) };
     let DueJob::Unaccounted { plan, .. } = due_job(&job, None, at) else { return Ok(gone()) };
     let written = write(ports, &plan).await?;

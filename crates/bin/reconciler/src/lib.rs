@@ -12,7 +12,7 @@ mod report;
 use runnerless_aws::ports::Parameters;
 use runnerless_aws::{AwsError, DynamoLedger, ParameterStore};
 use runnerless_core::time::{Millis, Timestamp};
-use runnerless_lambda_kit::{Env, EnvError, Named};
+use runnerless_lambda_kit::{Clock as _, Env, EnvError, Named};
 use runnerless_lost::{LostJobs, OnDemand, Reporter};
 use runnerless_router::{Config as RouterConfig, Ports, Rules};
 use serde::Deserialize;
@@ -64,8 +64,8 @@ impl Config {
     }
 
     /// The ports, with the jobs API if there is a token for it now.
-    pub async fn ports(&self, now: Timestamp) -> impl Ports<Ledger = DynamoLedger> + '_ {
-        self.router.ports(now).await
+    pub async fn ports(&self) -> impl Ports<Ledger = DynamoLedger> + '_ {
+        self.router.ports().await
     }
 
     /// What reports the jobs of lost launches.
@@ -89,9 +89,9 @@ pub async fn sweep<P: Ports, S: Parameters, R: Reporter>(
     lost: &LostJobs<'_, P::Ledger, S, R>,
     rules: &Rules,
     dry_run: bool,
-    now: Timestamp,
     ends_at: Timestamp,
 ) -> std::result::Result<Report, Error> {
+    let now = ports.clock().now();
     let loaded = load::load(ports.ledger(), now).await?;
     let planned = plan(&loaded, now);
     let mut report = Report::new(&loaded, dry_run);
@@ -101,10 +101,10 @@ pub async fn sweep<P: Ports, S: Parameters, R: Reporter>(
     for item in planned {
         let result = if dry_run {
             Result::Planned
-        } else if runnerless_lambda_kit::now() + REPORT >= ends_at {
+        } else if ports.clock().now() + REPORT >= ends_at {
             Result::Left
         } else {
-            act::act(ports, lost, rules, &item.action, now).await
+            act::act(ports, lost, rules, &item.action, ports.clock().now()).await
         };
         report.add(item, result);
     }

@@ -7,10 +7,10 @@ use runnerless_core::chain::chain;
 use runnerless_core::lane::{Engine, Lane, TagSet};
 use runnerless_core::live::Caps;
 use runnerless_core::route::{Abilities, DefaultRoute};
-use runnerless_core::time::Timestamp;
+use runnerless_core::time::Millis;
 use runnerless_gitlab::protocol::{Client, ClientConfig, Info, Secret};
 use runnerless_gitlab::rest::RestClient;
-use runnerless_lambda_kit::{Env, EnvError};
+use runnerless_lambda_kit::{Env, EnvError, SystemClock, SystemDice, within};
 
 use crate::Ports;
 
@@ -59,8 +59,8 @@ impl Config {
     }
 
     /// The ports, with the jobs API if there is a token for it now.
-    pub async fn ports(&self, now: Timestamp) -> impl Ports<Ledger = DynamoLedger> + '_ {
-        AwsPorts { config: self, jobs: self.api.client(now).await }
+    pub async fn ports(&self) -> impl Ports<Ledger = DynamoLedger> + '_ {
+        AwsPorts { config: self, jobs: self.api.client().await }
     }
 
     /// The ledger.
@@ -110,7 +110,7 @@ fn default_route(env: &Env, executor: &str) -> Result<DefaultRoute, EnvError> {
 
 /// What the API tells is worth this much of a function's twenty seconds, and so is its token: without it the job is routed
 /// by its name.
-const API_LIMIT: Duration = Duration::from_secs(3);
+const API_LIMIT: Millis = Millis::secs(3);
 
 /// GitLab's jobs API, if somebody stored a token for it.
 #[derive(Debug)]
@@ -135,19 +135,17 @@ impl GitLabApi {
     }
 
     /// A client; `None` without a token. A token that cannot be read or used costs the job its tags, not its launch.
-    pub async fn client(&self, now: Timestamp) -> Option<RestClient> {
-        let branch = match tokio::time::timeout(API_LIMIT, self.control.get(&self.store, now)).await {
-            Ok(Ok(branch)) => branch,
-            Ok(Err(error)) => return unread(&format!("{}: {}", error.name(), chain(&error))),
-            Err(_) => return unread(&format!("no answer within {API_LIMIT:?}")),
+    pub async fn client(&self) -> Option<RestClient> {
+        let branch = match within(&SystemClock, API_LIMIT, self.control.get(&self.store, &SystemClock)).await {
+            Some(Ok(branch)) => branch,
+            Some(Err(error)) => return unread(&format!("{}: {}", error.name(), chain(&error))),
+            None => return unread(&format!("no answer within {} ms", API_LIMIT.0)),
         };
         let token = Secret::new(branch.get("ApiToken")?);
         let info = Info::new("runnerless", env!("CARGO_PKG_VERSION"), "");
-        let limits = ClientConfig {
-            connect_timeout: API_LIMIT,
-            request_timeout: API_LIMIT,
-            ..ClientConfig::new(&self.url, info)
-        };
+        let limit = Duration::from_millis(API_LIMIT.0.unsigned_abs());
+        let limits =
+            ClientConfig { connect_timeout: limit, request_timeout: limit, ..ClientConfig::new(&self.url, info) };
         let client = Client::new(limits).map_err(|error| error.to_string());
         let client = client.and_then(|client| RestClient::new(client, &token).map_err(|error| error.to_string()));
         match client {
@@ -175,6 +173,8 @@ impl Ports for AwsPorts<'_> {
     type Mapping = DynamoMapping;
     type Invoker = LambdaInvoker;
     type Jobs = RestClient;
+    type Clock = SystemClock;
+    type Dice = SystemDice;
 
     fn ledger(&self) -> &DynamoLedger {
         &self.config.ledger
@@ -187,5 +187,11 @@ impl Ports for AwsPorts<'_> {
     }
     fn jobs(&self) -> Option<&RestClient> {
         self.jobs.as_ref()
+    }
+    fn clock(&self) -> &SystemClock {
+        &SystemClock
+    }
+    fn dice(&self) -> &SystemDice {
+        &SystemDice
     }
 }

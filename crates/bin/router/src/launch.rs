@@ -2,7 +2,7 @@
 
 use runnerless_aws::AwsError;
 use runnerless_aws::book::{Book, Concluded};
-use runnerless_aws::ports::{Invoked, Invoker, Ledger};
+use runnerless_aws::ports::{Invoked, Invoker};
 use runnerless_core::event::{JobHint, LaunchEvent, Nonce, VERSION};
 use runnerless_core::id::LaunchId;
 use runnerless_core::job::JobRow;
@@ -11,10 +11,10 @@ use runnerless_core::launch::{LaunchRow, LaunchState};
 use runnerless_core::limits;
 use runnerless_core::moves::{End, Start};
 use runnerless_core::time::{Millis, Timestamp};
-use runnerless_lambda_kit::{nonce, token};
+use runnerless_lambda_kit::{Clock as _, Dice};
 
-use crate::Rules;
 use crate::router::Choice;
+use crate::{Ports, Rules};
 
 /// Random bytes of a launch id: 20 hexadecimal characters, too many for two launches to share.
 const ID_BYTES: usize = 10;
@@ -34,10 +34,10 @@ pub enum Launched {
 }
 
 /// Draws and freezes a launch for the job.
-pub(crate) fn freeze(job: &JobRow, choice: &Choice, rules: &Rules, now: Timestamp) -> Start {
+pub(crate) fn freeze(job: &JobRow, choice: &Choice, rules: &Rules, dice: &impl Dice, now: Timestamp) -> Start {
     let lane = &choice.lane;
-    let launch = LaunchId::new(format!("l-{}", token(ID_BYTES)));
-    let secret = Nonce::new(nonce());
+    let launch = LaunchId::new(format!("l-{}", dice.token(ID_BYTES)));
+    let secret = Nonce::new(dice.nonce());
     let nonce_sha256 = secret.sha256();
     let event = LaunchEvent {
         v: VERSION,
@@ -78,18 +78,13 @@ fn system_id(lane: &Lane) -> String {
 ///
 /// # Errors
 /// Whether AWS took it is unknown: the launch stays as it is, and the same request is sent again later.
-pub async fn start_target(
-    ledger: &impl Ledger,
-    invoker: &impl Invoker,
-    launch: &LaunchRow,
-    now: Timestamp,
-) -> Result<Launched, AwsError> {
-    let book = Book(ledger);
+pub async fn start_target<P: Ports>(ports: &P, launch: &LaunchRow, now: Timestamp) -> Result<Launched, AwsError> {
+    let book = Book(ports.ledger());
     let (LaunchState::Charged, Some(request)) = (launch.state, &launch.request) else { return Ok(Launched::UnderWay) };
     let tenant = launch.isolated.then(|| launch.launch.as_str());
-    match invoker.start(&launch.target, request, tenant).await {
+    match ports.invoker().start(&launch.target, request, tenant).await {
         Ok(Invoked::Accepted) => {
-            book.started(&launch.launch, runnerless_lambda_kit::now().max(now)).await?;
+            book.started(&launch.launch, ports.clock().now().max(now)).await?;
             Ok(Launched::UnderWay)
         }
         Ok(Invoked::Throttled) => {

@@ -7,7 +7,7 @@ use runnerless_router::{Answer, Config, Error, Request, handle};
 
 fn main() -> ExitCode {
     start("router", Config::read, |config, call: Call<Request>| async move {
-        let ports = config.ports(now()).await;
+        let ports = config.ports().await;
         handle(&call.event, &ports, &config.rules, now()).await.map(|routed| Answer::from(&routed)).map_err(Error::from)
     })
 }

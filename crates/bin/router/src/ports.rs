@@ -2,6 +2,7 @@
 
 use runnerless_aws::ports::{Invoker, Ledger, Mapping};
 use runnerless_gitlab::rest::JobsApi;
+use runnerless_lambda_kit::{Clock, Dice};
 
 /// The ports as one parameter: the router and the sweep both bring them.
 pub trait Ports: Sync {
@@ -13,6 +14,10 @@ pub trait Ports: Sync {
     type Invoker: Invoker;
     /// GitLab's jobs API.
     type Jobs: JobsApi;
+    /// Time.
+    type Clock: Clock;
+    /// Random texts.
+    type Dice: Dice;
 
     /// The ledger.
     fn ledger(&self) -> &Self::Ledger;
@@ -22,4 +27,8 @@ pub trait Ports: Sync {
     fn invoker(&self) -> &Self::Invoker;
     /// The jobs API, when an API token is there.
     fn jobs(&self) -> Option<&Self::Jobs>;
+    /// Time.
+    fn clock(&self) -> &Self::Clock;
+    /// Random texts.
+    fn dice(&self) -> &Self::Dice;
 }

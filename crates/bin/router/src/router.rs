@@ -97,7 +97,7 @@ impl<P: Ports> Router<'_, P> {
         if launch.state != LaunchState::Charged || now < charged + RESUME_AFTER {
             return Ok(already);
         }
-        match start_target(self.ports.ledger(), self.ports.invoker(), &launch, now).await? {
+        match start_target(self.ports, &launch, now).await? {
             Launched::UnderWay => Ok(Routed::Launched { launch: id.clone(), reason: "its start was repeated".into() }),
             Launched::Throttled(until) => Ok(Routed::Held { until, reason: "Lambda was throttled".into() }),
             Launched::Refused(error) => Err(error),
@@ -169,7 +169,7 @@ impl<P: Ports> Router<'_, P> {
         choice: &Choice,
         now: Timestamp,
     ) -> Result<Option<Result<Routed, AwsError>>, AwsError> {
-        let start = freeze(job, choice, self.rules, now);
+        let start = freeze(job, choice, self.rules, self.ports.dice(), now);
         let id = start.launch.clone();
         let Ok(plan) = charge(job, &choice.lane, start, &choice.reason, now) else { return Ok(None) };
         if self.ports.ledger().apply(&plan).await? == Applied::Conflict {
@@ -177,7 +177,7 @@ impl<P: Ports> Router<'_, P> {
         }
         let launch = Book(self.ports.ledger()).launch(&id).await?;
         let launch: LaunchRow = launch.ok_or_else(|| AwsError::Contended(id.pk()))?;
-        let launched = start_target(self.ports.ledger(), self.ports.invoker(), &launch, now).await?;
+        let launched = start_target(self.ports, &launch, now).await?;
         Ok(Some(match launched {
             Launched::UnderWay => {
                 metrics::count(self.service, "Launches", 1, &json!({"job.key": job.key(), "launch": id}));

@@ -207,7 +207,7 @@ async fn a_try_that_went_through_before_a_throttle_is_not_ended() {
     let book = runnerless_aws::book::Book(&world.ledger);
     book.begin(&launch.launch, &launch.nonce_sha256, "c", after(1)).await.unwrap();
     world.invoker.answer(Ok(Invoked::Throttled));
-    let launched = runnerless_router::start_target(&world.ledger, &world.invoker, &launch, after(11)).await.unwrap();
+    let launched = runnerless_router::start_target(&world, &launch, after(11)).await.unwrap();
     assert!(matches!(launched, runnerless_router::Launched::UnderWay), "{launched:?}");
     assert_eq!(world.launch(1).await.state, LaunchState::Polling);
 }

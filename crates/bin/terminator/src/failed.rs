@@ -9,12 +9,11 @@ use runnerless_core::launch::LaunchRow;
 use runnerless_core::limits;
 use runnerless_core::moves::{CloseRefused, End, Evidence, silence};
 use runnerless_core::time::{Millis, Timestamp};
-use runnerless_lambda_kit::metrics;
+use runnerless_lambda_kit::{Clock, metrics};
 use runnerless_lost::{LostJobs, Reporter, Written};
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
 
-use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::Failure;
 use crate::outcome::{Ended, Outcome};

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use runnerless_aws::ports::{Ledger, Parameters};
 use runnerless_aws::{Credentials, DynamoLedger, ParameterStore, Place};
-use runnerless_lambda_kit::{Call, Env, EnvError};
+use runnerless_lambda_kit::{Call, Clock, Env, EnvError, SystemClock};
 use runnerless_lost::{LostJobs, OnDemand, Reporter};
 use serde_json::Value;
 
-use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::event::Work;
 use crate::failed::failed;

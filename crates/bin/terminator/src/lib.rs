@@ -3,7 +3,6 @@
 //! It is idempotent, and each of its failures leaves a row that is still due, which the sweep finds. It acts on ids that
 //! the ledger recorded, never on what an event says about them: a record counts only with the nonce of its launch.
 
-mod clock;
 mod error;
 mod event;
 mod failed;
@@ -11,7 +10,6 @@ mod function;
 mod outcome;
 mod settle;
 
-pub use clock::{Clock, SystemClock};
 pub use error::Error;
 pub use event::{Failure, Work};
 pub use function::{Config, Terminator, handle};

@@ -18,10 +18,10 @@ use runnerless_core::limits;
 use runnerless_core::moves::{End, Got, Start, charge, record};
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::{Millis, Timestamp};
-use runnerless_lambda_kit::Named as _;
+use runnerless_lambda_kit::{Clock, Named as _};
 use runnerless_lost::fake::FakeReporter;
 use runnerless_lost::{Answer, LostJobs};
-use runnerless_terminator::{Clock, Ended, Error, Outcome, Work, handle};
+use runnerless_terminator::{Ended, Error, Outcome, Work, handle};
 use serde_json::{Value, json};
 
 const T0: Timestamp = Timestamp(1_789_373_730_000);

@@ -8,6 +8,7 @@ mod adapter;
 #[doc(hidden)]
 pub mod attributes;
 pub mod book;
+pub mod clock;
 mod connections;
 mod error;
 pub mod fake;

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use runnerless_core::chain::chain;
 use runnerless_core::time::{Millis, Timestamp};
 use zeroize::Zeroizing;
 
+use crate::clock::{Clock, within};
 use crate::error::{AwsError, Service};
 use crate::ports::Parameters;
 
@@ -21,7 +21,7 @@ const BETWEEN_REFRESHES: Millis = Millis::secs(10);
 
 /// How long a reading may take while there are old values to go on with: their users have seconds, and an attempt of a call
 /// to a store that hangs takes three.
-const PATIENCE_WITH_OLD: Duration = Duration::from_secs(1);
+const PATIENCE_WITH_OLD: Millis = Millis::secs(1);
 
 /// The parameters below one path. Clones share them: no call makes a copy of the secrets.
 #[derive(Clone, Default)]
@@ -69,10 +69,10 @@ impl ParameterCache {
     ///
     /// # Errors
     /// They were never read.
-    pub async fn get(&self, port: &impl Parameters, now: Timestamp) -> Result<Branch, AwsError> {
+    pub async fn get(&self, port: &impl Parameters, clock: &impl Clock) -> Result<Branch, AwsError> {
         match self.held() {
-            Some(branch) if now - branch.read_at < FRESH => Ok(branch),
-            held => self.read(port, held, now).await,
+            Some(branch) if clock.now() - branch.read_at < FRESH => Ok(branch),
+            held => self.read(port, held, clock).await,
         }
     }
 
@@ -80,18 +80,19 @@ impl ParameterCache {
     ///
     /// # Errors
     /// They were never read.
-    pub async fn refreshed(&self, port: &impl Parameters, now: Timestamp) -> Result<Branch, AwsError> {
+    pub async fn refreshed(&self, port: &impl Parameters, clock: &impl Clock) -> Result<Branch, AwsError> {
         match self.held() {
-            Some(branch) if now - branch.read_at < BETWEEN_REFRESHES => Ok(branch),
-            held => self.read(port, held, now).await,
+            Some(branch) if clock.now() - branch.read_at < BETWEEN_REFRESHES => Ok(branch),
+            held => self.read(port, held, clock).await,
         }
     }
 
-    async fn read(&self, port: &impl Parameters, held: Option<Branch>, now: Timestamp) -> Result<Branch, AwsError> {
+    async fn read(&self, port: &impl Parameters, held: Option<Branch>, clock: &impl Clock) -> Result<Branch, AwsError> {
+        let now = clock.now();
         let reading = port.below(&self.path);
         let read = match &held {
             None => reading.await,
-            Some(_) => tokio::time::timeout(PATIENCE_WITH_OLD, reading).await.unwrap_or_else(|_| Err(late())),
+            Some(_) => within(clock, PATIENCE_WITH_OLD, reading).await.unwrap_or_else(|| Err(late())),
         };
         let branch = match (read, held) {
             (Ok(values), _) => Branch { values: Arc::new(values), read_at: now },
@@ -114,14 +115,14 @@ impl ParameterCache {
 }
 
 fn late() -> AwsError {
-    let source = format!("no answer within {PATIENCE_WITH_OLD:?}").into();
+    let source = format!("no answer within {} ms", PATIENCE_WITH_OLD.0).into();
     AwsError::Unavailable { service: Service::Parameters, operation: "GetParametersByPath", source }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::FakeParameters;
+    use crate::fake::{FakeClock, FakeParameters};
 
     /// A store that hangs.
     struct Silent;
@@ -134,8 +135,8 @@ mod tests {
 
     const T0: Timestamp = Timestamp(1_000_000);
 
-    fn after(length: Millis) -> Timestamp {
-        T0 + length
+    fn after(length: Millis) -> FakeClock {
+        FakeClock::leaping(T0 + length)
     }
 
     #[tokio::test]
@@ -143,11 +144,11 @@ mod tests {
         let store = FakeParameters::default();
         store.put("/r/ingress/SecretToken", "one\n");
         let cache = ParameterCache::new("/r/ingress");
-        assert_eq!(cache.get(&store, T0).await.unwrap().get("SecretToken"), Some("one"));
+        assert_eq!(cache.get(&store, &after(Millis(0))).await.unwrap().get("SecretToken"), Some("one"));
         store.put("/r/ingress/SecretToken", "two");
-        let early = cache.get(&store, after(FRESH - Millis(1))).await.unwrap();
+        let early = cache.get(&store, &after(FRESH - Millis(1))).await.unwrap();
         assert_eq!(early.get("SecretToken"), Some("one"));
-        assert_eq!(cache.get(&store, after(FRESH)).await.unwrap().get("SecretToken"), Some("two"));
+        assert_eq!(cache.get(&store, &after(FRESH)).await.unwrap().get("SecretToken"), Some("two"));
         assert_eq!(store.reads(), 2);
     }
 
@@ -156,14 +157,14 @@ mod tests {
         let store = FakeParameters::default();
         let cache = ParameterCache::new("/r/ingress");
         store.fail(true);
-        assert!(cache.get(&store, T0).await.is_err(), "nothing was ever read");
+        assert!(cache.get(&store, &after(Millis(0))).await.is_err(), "nothing was ever read");
         store.fail(false);
         store.put("/r/ingress/SecretToken", "one");
-        assert!(cache.get(&store, T0).await.is_ok());
+        assert!(cache.get(&store, &after(Millis(0))).await.is_ok());
         store.fail(true);
         let reads = store.reads();
         for _ in 0..3 {
-            assert_eq!(cache.get(&store, after(FRESH)).await.unwrap().get("SecretToken"), Some("one"));
+            assert_eq!(cache.get(&store, &after(FRESH)).await.unwrap().get("SecretToken"), Some("one"));
         }
         assert_eq!(store.reads(), reads + 1);
     }
@@ -173,9 +174,9 @@ mod tests {
         let store = FakeParameters::default();
         store.put("/r/ingress/SecretToken", "one");
         let cache = ParameterCache::new("/r/ingress");
-        cache.get(&store, T0).await.unwrap();
-        assert_eq!(cache.get(&Silent, after(FRESH)).await.unwrap().get("SecretToken"), Some("one"));
-        let again = cache.get(&Silent, after(Millis(FRESH.0 + 1))).await.unwrap();
+        cache.get(&store, &after(Millis(0))).await.unwrap();
+        assert_eq!(cache.get(&Silent, &after(FRESH)).await.unwrap().get("SecretToken"), Some("one"));
+        let again = cache.get(&Silent, &after(Millis(FRESH.0 + 1))).await.unwrap();
         assert_eq!(again.get("SecretToken"), Some("one"), "and not asked each time");
     }
 
@@ -184,7 +185,7 @@ mod tests {
         let store = FakeParameters::default();
         store.put("/r/ingress/SecretToken", "very-secret");
         let cache = ParameterCache::new("/r/ingress");
-        let branch = cache.get(&store, T0).await.unwrap();
+        let branch = cache.get(&store, &after(Millis(0))).await.unwrap();
         let printed = format!("{branch:?} {cache:?}");
         assert!(printed.contains("SecretToken") && !printed.contains("very-secret"), "{printed}");
     }
@@ -194,12 +195,12 @@ mod tests {
         let store = FakeParameters::default();
         store.put("/r/ingress/SecretToken", "one");
         let cache = ParameterCache::new("/r/ingress");
-        cache.get(&store, T0).await.unwrap();
+        cache.get(&store, &after(Millis(0))).await.unwrap();
         for _ in 0..5 {
-            cache.refreshed(&store, after(BETWEEN_REFRESHES - Millis(1))).await.unwrap();
+            cache.refreshed(&store, &after(BETWEEN_REFRESHES - Millis(1))).await.unwrap();
         }
         assert_eq!(store.reads(), 1);
-        cache.refreshed(&store, after(BETWEEN_REFRESHES)).await.unwrap();
+        cache.refreshed(&store, &after(BETWEEN_REFRESHES)).await.unwrap();
         assert_eq!(store.reads(), 2);
     }
 }

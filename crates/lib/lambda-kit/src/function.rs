@@ -3,10 +3,10 @@
 use std::future::Future;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
 use runnerless_aws::AwsError;
+use runnerless_aws::clock::{Clock as _, SystemClock};
 use runnerless_core::chain::chain;
 use runnerless_core::time::Timestamp;
 use serde::Serialize;
@@ -43,12 +43,7 @@ pub struct Call<E> {
 /// Now, as the ledger writes it.
 #[must_use]
 pub fn now() -> Timestamp {
-    timestamp(SystemTime::now())
-}
-
-fn timestamp(at: SystemTime) -> Timestamp {
-    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    SystemClock.now()
 }
 
 /// Runs the function `service`: reads its environment with `configure`, then hands every call to `handle`. An error is

@@ -9,4 +9,5 @@ mod random;
 
 pub use env::{Env, EnvError};
 pub use function::{Call, Named, now, start};
-pub use random::{nonce, token};
+pub use random::{Dice, SystemDice, nonce, token};
+pub use runnerless_aws::clock::{Clock, SystemClock, within};

@@ -19,6 +19,29 @@ pub fn nonce() -> String {
     token(32)
 }
 
+/// Random texts as a port: a simulated world draws its own, and repeats them.
+pub trait Dice: Sync {
+    /// See [`token`].
+    fn token(&self, bytes: usize) -> String;
+
+    /// See [`nonce`].
+    fn nonce(&self) -> String;
+}
+
+/// The system's generator.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemDice;
+
+impl Dice for SystemDice {
+    fn token(&self, bytes: usize) -> String {
+        token(bytes)
+    }
+
+    fn nonce(&self) -> String {
+        nonce()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

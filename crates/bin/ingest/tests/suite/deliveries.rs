@@ -1,7 +1,5 @@
 //! Hooks that are believed: what they store, what they announce, and that doubles and disorder change nothing.
 
-use std::time::Duration;
-
 use crate::support::{Busy, Door, KEY, NOW, Silent, event, signed, with_field};
 use futures_util::future::join_all;
 use runnerless_aws::AwsError;
@@ -14,6 +12,7 @@ use runnerless_core::own::OwnRunner;
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::Millis;
 use runnerless_ingest::{Announced, Ignored, JobOutcome, Outcome, Ports, handle};
+use runnerless_lambda_kit::SystemClock;
 use serde_json::json;
 
 fn job_outcome(outcome: Outcome) -> JobOutcome {
@@ -183,9 +182,10 @@ async fn a_bus_that_refuses_or_hangs_leaves_the_row_and_a_2xx() {
         }
     }
     let mut door = Door::with_token();
-    door.rules.announce_limit = Duration::from_millis(1);
+    door.rules.announce_limit = Millis(1);
     let request = serde_json::from_value(event("job-pending")).unwrap();
-    let ports = Ports { ledger: &door.ledger, bus: &Hanging, store: &door.store, secrets: &door.secrets };
+    let ports =
+        Ports { ledger: &door.ledger, bus: &Hanging, store: &door.store, secrets: &door.secrets, clock: &SystemClock };
     let outcome = handle(&request, &ports, &door.rules, NOW).await.unwrap();
     assert!(matches!(job_outcome(outcome).announced, Announced::Failed(_)));
     assert!(door.job().is_some());
@@ -194,11 +194,13 @@ async fn a_bus_that_refuses_or_hangs_leaves_the_row_and_a_2xx() {
 #[tokio::test]
 async fn gitlab_is_answered_although_nobody_answers_us() {
     let mut door = Door::with_token();
-    door.rules.store_limit = Duration::from_millis(1);
+    door.rules.store_limit = Millis(1);
     let request = serde_json::from_value(event("job-pending")).unwrap();
-    let ports = Ports { ledger: &door.ledger, bus: &door.bus, store: &Silent, secrets: &door.secrets };
+    let ports =
+        Ports { ledger: &door.ledger, bus: &door.bus, store: &Silent, secrets: &door.secrets, clock: &SystemClock };
     assert_eq!(handle(&request, &ports, &door.rules, NOW).await.unwrap_err().name(), "Parameters.Unavailable");
-    let ports = Ports { ledger: &Silent, bus: &door.bus, store: &door.store, secrets: &door.secrets };
+    let ports =
+        Ports { ledger: &Silent, bus: &door.bus, store: &door.store, secrets: &door.secrets, clock: &SystemClock };
     assert_eq!(handle(&request, &ports, &door.rules, NOW).await.unwrap_err().name(), "Ledger.Unavailable");
     assert!(door.is_untouched());
 }

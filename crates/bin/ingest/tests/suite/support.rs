@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 use std::future::pending;
-use std::time::Duration;
 
-use runnerless_aws::fake::{FakeBus, FakeLedger, FakeParameters};
+use runnerless_aws::fake::{FakeBus, FakeClock, FakeLedger, FakeParameters};
 use runnerless_aws::ports::{Applied, DueRow, Ledger, Parameters, Rows};
 use runnerless_aws::{AwsError, ParameterCache};
 use runnerless_core::change::{Item, Plan, RowKey, decode};
@@ -13,7 +12,7 @@ use runnerless_core::job::JobRow;
 use runnerless_core::live::Live;
 use runnerless_core::own::OwnRunner;
 use runnerless_core::route::Learned;
-use runnerless_core::time::Timestamp;
+use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::proof::{SigningKey, TokenAlone};
 use runnerless_gitlab::webhook::Instance;
 use runnerless_ingest::{Outcome, Ports, Request, Response, Rules, handle, report};
@@ -170,8 +169,8 @@ impl Door {
             rules: Rules {
                 instance: Instance::parse("https://gitlab.acme.example").unwrap(),
                 token_alone: TokenAlone::Refused,
-                store_limit: Duration::from_secs(60),
-                announce_limit: Duration::from_secs(60),
+                store_limit: Millis::secs(60),
+                announce_limit: Millis::secs(60),
             },
         }
     }
@@ -183,7 +182,9 @@ impl Door {
     pub(crate) async fn take_at(&self, event: &Value, now: Timestamp) -> Result<Outcome, AwsError> {
         let request: Request = serde_json::from_value(event.clone()).unwrap();
         let ledger = Busy(&self.ledger);
-        let ports = Ports { ledger: &ledger, bus: &self.bus, store: &self.store, secrets: &self.secrets };
+        let clock = FakeClock::at(now);
+        let ports =
+            Ports { ledger: &ledger, bus: &self.bus, store: &self.store, secrets: &self.secrets, clock: &clock };
         let outcome = handle(&request, &ports, &self.rules, now).await?;
         report(&outcome, &request);
         Ok(outcome)

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses what it needs of this module")]
 
-use runnerless_aws::fake::{FakeInvoker, FakeLedger, FakeMapping};
+use runnerless_aws::fake::{FakeClock, FakeInvoker, FakeLedger, FakeMapping};
 use runnerless_aws::ports::Ledger;
 use runnerless_core::change::RowKey;
 use runnerless_core::id::JobKey;
@@ -15,6 +15,7 @@ use runnerless_core::route::{Abilities, DefaultRoute};
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::rest::fake::FakeJobs;
+use runnerless_lambda_kit::SystemDice;
 use runnerless_router::{Ports, Router, Rules};
 
 pub const T0: Timestamp = Timestamp(1_789_373_730_000);
@@ -35,6 +36,7 @@ pub struct World {
     pub mapping: FakeMapping,
     pub invoker: FakeInvoker,
     pub api: Option<FakeJobs>,
+    pub clock: FakeClock,
 }
 
 impl Ports for World {
@@ -42,6 +44,8 @@ impl Ports for World {
     type Mapping = FakeMapping;
     type Invoker = FakeInvoker;
     type Jobs = FakeJobs;
+    type Clock = FakeClock;
+    type Dice = SystemDice;
 
     fn ledger(&self) -> &FakeLedger {
         &self.ledger
@@ -54,6 +58,12 @@ impl Ports for World {
     }
     fn jobs(&self) -> Option<&FakeJobs> {
         self.api.as_ref()
+    }
+    fn clock(&self) -> &FakeClock {
+        &self.clock
+    }
+    fn dice(&self) -> &SystemDice {
+        &SystemDice
     }
 }
 

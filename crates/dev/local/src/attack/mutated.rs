@@ -5,13 +5,13 @@ use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use runnerless_aws::ParameterCache;
+use runnerless_aws::clock::SystemClock;
 use runnerless_aws::fake::{FakeBus, FakeLedger, FakeParameters};
-use runnerless_core::time::Timestamp;
+use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::proof::TokenAlone;
 use runnerless_gitlab::webhook::Instance;
 use runnerless_ingest::{Outcome, Ports, Request, Response, Rules, handle};
@@ -92,7 +92,7 @@ pub(super) fn run(hooks: &[Vec<u8>], seed: u64, count: u32) -> Summary {
 fn all(hooks: &[Vec<u8>], seed: u64, count: u32, summary: &mut Summary) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else { return };
     let Ok(instance) = Instance::parse(INSTANCE) else { return };
-    let limit = Duration::from_secs(60);
+    let limit = Millis::secs(60);
     let rules = Rules { instance, token_alone: TokenAlone::Refused, announce_limit: limit, store_limit: limit };
     for index in 0..count {
         let shot = Shot::new(seed, index, hooks);
@@ -217,7 +217,13 @@ impl Door {
 
     async fn take(&self, shot: &Shot, rules: &Rules) -> Result<Outcome, String> {
         let request = shot.request().ok_or("the event cannot be read")?;
-        let ports = Ports { ledger: &self.ledger, bus: &self.bus, store: &self.store, secrets: &self.secrets };
+        let ports = Ports {
+            ledger: &self.ledger,
+            bus: &self.bus,
+            store: &self.store,
+            secrets: &self.secrets,
+            clock: &SystemClock,
+        };
         handle(&request, &ports, rules, NOW).await.map_err(|error| error.to_string())
     }
 
