@@ -14,18 +14,18 @@ use runnerless_lost::{LostJobs, Reporter, Told, Written};
 use runnerless_router::{Launched, Ports, Routed, Router, Rules, start_target};
 use serde_json::json;
 
-use crate::SERVICE;
 use crate::plan::Action;
 use crate::report::Result;
+use crate::{SERVICE, Sweep};
 
 /// Does one thing, and says what came of it.
 pub(crate) async fn act<P: Ports, S: Parameters, R: Reporter>(
-    ports: &P,
-    lost: &LostJobs<'_, P::Ledger, S, R>,
-    rules: &Rules,
+    sweep: &Sweep<'_, P, S, R>,
     action: &Action,
     now: Timestamp,
 ) -> Result {
+    let Sweep { ports, lost, rules } = sweep;
+    let ports = *ports;
     let acted = match action {
         Action::Route(key) => route(ports, rules, *key, now).await,
         Action::Assign(key, launch) => give(ports, *key, launch, now).await,

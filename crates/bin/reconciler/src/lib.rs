@@ -80,36 +80,45 @@ impl Config {
     }
 }
 
-/// Sweeps once; `ends_at` is when the invocation ends.
-///
-/// # Errors
-/// The ledger is out of reach, or all that was tried failed. What failed item by item is in the report, and stays due.
-pub async fn sweep<P: Ports, S: Parameters, R: Reporter>(
-    ports: &P,
-    lost: &LostJobs<'_, P::Ledger, S, R>,
-    rules: &Rules,
-    dry_run: bool,
-    ends_at: Timestamp,
-) -> std::result::Result<Report, Error> {
-    let now = ports.clock().now();
-    let loaded = load::load(ports.ledger(), now).await?;
-    let planned = plan(&loaded, now);
-    let mut report = Report::new(&loaded, dry_run);
-    if !dry_run {
-        load::recount(ports.ledger(), &loaded).await?;
+/// What it takes to sweep.
+#[derive(Debug)]
+pub struct Sweep<'a, P: Ports, S, R> {
+    /// What the router speaks to, for the same launches by the same rules.
+    pub ports: &'a P,
+    /// What reports the jobs of lost launches.
+    pub lost: LostJobs<'a, P::Ledger, S, R>,
+    /// The rules of this stack.
+    pub rules: &'a Rules,
+}
+
+impl<P: Ports, S: Parameters, R: Reporter> Sweep<'_, P, S, R> {
+    /// Sweeps once; `ends_at` is when the invocation ends.
+    ///
+    /// # Errors
+    /// The ledger is out of reach, or all that was tried failed. What failed item by item is in the report, and stays
+    /// due.
+    pub async fn run(&self, dry_run: bool, ends_at: Timestamp) -> std::result::Result<Report, Error> {
+        let (ledger, clock) = (self.ports.ledger(), self.ports.clock());
+        let now = clock.now();
+        let loaded = load::load(ledger, now).await?;
+        let planned = plan(&loaded, now);
+        let mut report = Report::new(&loaded, dry_run);
+        if !dry_run {
+            load::recount(ledger, &loaded).await?;
+        }
+        for item in planned {
+            let result = if dry_run {
+                Result::Planned
+            } else if clock.now() + REPORT >= ends_at {
+                Result::Left
+            } else {
+                act::act(self, &item.action, clock.now()).await
+            };
+            report.add(item, result);
+        }
+        report.publish();
+        if report.is_failure() { Err(Error::NothingDone(report.items.len())) } else { Ok(report) }
     }
-    for item in planned {
-        let result = if dry_run {
-            Result::Planned
-        } else if ports.clock().now() + REPORT >= ends_at {
-            Result::Left
-        } else {
-            act::act(ports, lost, rules, &item.action, ports.clock().now()).await
-        };
-        report.add(item, result);
-    }
-    report.publish();
-    if report.is_failure() { Err(Error::NothingDone(report.items.len())) } else { Ok(report) }
 }
 
 /// A sweep that did not do its work.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use runnerless_aws::AwsError;
 use runnerless_aws::ports::{DueRow, Ledger, Rows};
-use runnerless_core::change::{RowKey, SHARDS};
+use runnerless_core::change::{RowKey, SHARDS, shard_name};
 use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::job::JobRow;
 use runnerless_core::launch::{LaunchRow, LaunchState};
@@ -47,7 +47,7 @@ pub(crate) async fn load(ledger: &impl Ledger, now: Timestamp) -> Result<Loaded,
     let mut open = Vec::new();
     let mut more = false;
     for shard in 0..SHARDS {
-        let rows = ledger.due(shard, Timestamp(i64::MAX), PER_SHARD).await?;
+        let rows = ledger.due(&shard_name(shard), Timestamp(i64::MAX), PER_SHARD).await?;
         more |= rows.len() == PER_SHARD;
         open.extend(rows);
     }

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use runnerless_lambda_kit::{Call, start};
-use runnerless_reconciler::{Config, Request, sweep};
+use runnerless_reconciler::{Config, Request, Sweep};
 
 fn main() -> ExitCode {
     start("reconciler", Config::read, |config, call: Call<Request>| async move {
         let ports = config.ports().await;
-        sweep(&ports, &config.lost(), config.rules(), call.event.dry_run, call.ends_at).await
+        let sweep = Sweep { ports: &ports, lost: config.lost(), rules: config.rules() };
+        sweep.run(call.event.dry_run, call.ends_at).await
     })
 }

@@ -94,11 +94,11 @@ pub trait Ledger: Sync {
     /// Remembers as which runner a lane asks, over what was remembered before.
     fn know(&self, own: &OwnRunner) -> impl Future<Output = Result<(), AwsError>> + Send;
 
-    /// The keys of one shard of the due index whose time is at or before `until`, the most urgent first, at most
+    /// The keys of one partition of the due index (see [`runnerless_core::change::shard_name`]) whose time is at or before `until`, the most urgent first, at most
     /// `limit`.
     fn due(
         &self,
-        shard: u32,
+        partition: &str,
         until: Timestamp,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<DueRow>, AwsError>> + Send;

@@ -91,7 +91,7 @@ fn change(pk: &str) -> Change {
 async fn due_rows_are_read_page_after_page_up_to_the_limit() {
     let first = json!({"Items": [due("a"), due("b")], "LastEvaluatedKey": due("b")});
     let service = Service::answering([(200, first), (200, json!({"Items": [due("c"), due("d")]}))]);
-    let rows = service.ledger().due(0, Timestamp(9), 3).await.unwrap();
+    let rows = service.ledger().due("open#0", Timestamp(9), 3).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.pk.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
     let requests = service.requests();
     assert!(requests.len() == 2 && requests[1].contains("ExclusiveStartKey"), "{requests:?}");

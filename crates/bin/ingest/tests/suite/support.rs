@@ -92,8 +92,8 @@ impl Ledger for Busy<'_> {
         self.0.know(own).await
     }
 
-    async fn due(&self, shard: u32, until: Timestamp, limit: usize) -> Result<Vec<DueRow>, AwsError> {
-        self.0.due(shard, until, limit).await
+    async fn due(&self, partition: &str, until: Timestamp, limit: usize) -> Result<Vec<DueRow>, AwsError> {
+        self.0.due(partition, until, limit).await
     }
 }
 
@@ -125,7 +125,7 @@ impl Ledger for Silent {
         pending().await
     }
 
-    async fn due(&self, _: u32, _: Timestamp, _: usize) -> Result<Vec<DueRow>, AwsError> {
+    async fn due(&self, _: &str, _: Timestamp, _: usize) -> Result<Vec<DueRow>, AwsError> {
         pending().await
     }
 }

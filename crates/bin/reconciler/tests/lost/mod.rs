@@ -6,7 +6,7 @@ use runnerless_aws::fake::FakeParameters;
 use runnerless_core::time::Timestamp;
 use runnerless_lost::LostJobs;
 use runnerless_lost::fake::FakeReporter;
-use runnerless_reconciler::{Error, Report, sweep};
+use runnerless_reconciler::{Error, Report, Sweep};
 use runnerless_router::Rules;
 
 use crate::support::World;
@@ -26,7 +26,7 @@ impl Lost {
         let (parameters, reporter) = (&self.parameters, &self.gitlab);
         let lost = LostJobs { ledger: &world.ledger, parameters, parameter_path: PATH, reporter };
         world.clock.set(now);
-        sweep(world, &lost, rules, dry_run, Timestamp(i64::MAX)).await
+        Sweep { ports: world, lost, rules }.run(dry_run, Timestamp(i64::MAX)).await
     }
 }
 

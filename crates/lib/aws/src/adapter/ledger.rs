@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, ConditionCheck, KeysAndAttributes, Put, TransactWriteItem,
 };
 use runnerless_core::chain::chain;
-use runnerless_core::change::{Change, Expect, Item, Plan, RowKey, SCHEMA, Write, shard_name};
+use runnerless_core::change::{Change, Expect, Item, Plan, RowKey, SCHEMA, Write};
 use runnerless_core::id::LaneId;
 use runnerless_core::live::{LIVE_PK, Live, STACK, counts};
 use runnerless_core::own::OwnRunner;
@@ -258,7 +258,7 @@ impl Ledger for DynamoLedger {
         Ok(())
     }
 
-    async fn due(&self, shard: u32, until: Timestamp, limit: usize) -> Result<Vec<DueRow>, AwsError> {
+    async fn due(&self, partition: &str, until: Timestamp, limit: usize) -> Result<Vec<DueRow>, AwsError> {
         let mut rows = Vec::new();
         let mut from = None;
         loop {
@@ -267,9 +267,9 @@ impl Ledger for DynamoLedger {
                 .query()
                 .table_name(&self.table)
                 .index_name("due")
-                .key_condition_expression("#open = :shard AND next_check_at <= :until")
+                .key_condition_expression("#open = :partition AND next_check_at <= :until")
                 .expression_attribute_names("#open", "open")
-                .expression_attribute_values(":shard", text(&shard_name(shard)))
+                .expression_attribute_values(":partition", text(partition))
                 .expression_attribute_values(":until", AttributeValue::N(until.0.to_string()))
                 .set_exclusive_start_key(from);
             let answer = call.send().await.map_err(|error| failure(Service::Ledger, "Query", error))?;

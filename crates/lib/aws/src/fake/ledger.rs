@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use runnerless_core::change::{Change, Expect, Item, Plan, RowKey, Write, shard_name};
+use runnerless_core::change::{Change, Expect, Item, Plan, RowKey, Write};
 use runnerless_core::id::LaneId;
 use runnerless_core::live::{LIVE_PK, Live, STACK, counts};
 use runnerless_core::own::OwnRunner;
@@ -158,12 +158,11 @@ impl Ledger for FakeLedger {
         Ok(())
     }
 
-    async fn due(&self, shard: u32, until: Timestamp, limit: usize) -> Result<Vec<DueRow>, AwsError> {
+    async fn due(&self, partition: &str, until: Timestamp, limit: usize) -> Result<Vec<DueRow>, AwsError> {
         let state = self.reachable("Query")?;
-        let shard = shard_name(shard);
         let due = |(pk, item): (&String, &Item)| {
             let at = item.get("next_check_at")?.as_i64()?;
-            (item.get("open")?.as_str()? == shard && at <= until.0)
+            (item.get("open")?.as_str()? == partition && at <= until.0)
                 .then(|| DueRow { at: Timestamp(at), pk: pk.clone() })
         };
         let mut keys: Vec<DueRow> = state.items.iter().filter_map(due).collect();

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use runnerless_aws::book::Book;
 use runnerless_aws::ports::{Applied, Ledger};
-use runnerless_core::change::{Plan, RowKey, SHARDS};
+use runnerless_core::change::{Plan, RowKey, SHARDS, shard_name};
 use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::job::{JobEvent, JobFacts, JobRow};
 use runnerless_core::lane::{Engine, Lane, TagSet};
@@ -132,7 +132,7 @@ async fn the_index_holds_what_is_due_and_nothing_else(ledger: &impl Ledger) {
     let due = async |until: Timestamp, limit: usize| {
         let mut rows = Vec::new();
         for shard in 0..SHARDS {
-            rows.extend(ledger.due(shard, until, limit).await.unwrap());
+            rows.extend(ledger.due(&shard_name(shard), until, limit).await.unwrap());
         }
         rows
     };
