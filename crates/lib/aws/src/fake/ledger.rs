@@ -1,6 +1,6 @@
 //! The ledger in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use runnerless_core::change::{Change, Expect, Item, Plan, RowKey, Write};
@@ -17,6 +17,8 @@ use crate::ports::{Applied, DueRow, Ledger, Rows};
 #[derive(Debug, Default)]
 struct State {
     items: BTreeMap<String, Item>,
+    /// The due index: by partition, when and which row.
+    due: BTreeMap<String, BTreeSet<DueRow>>,
     /// How many of the next writes meet a conflict that somebody else's write made.
     conflicts: u32,
     /// How many of the next writes take effect and lose their answer.
@@ -37,10 +39,16 @@ impl FakeLedger {
         self.state().items.clone()
     }
 
+    /// The item of this primary key.
+    #[must_use]
+    pub fn item(&self, pk: &str) -> Option<Item> {
+        self.state().items.get(pk).cloned()
+    }
+
     /// Writes an item as somebody else would.
     pub fn put(&self, item: Item) {
         let pk = item.get("pk").and_then(Value::as_str).unwrap_or_default().to_owned();
-        self.state().items.insert(pk, item);
+        self.state().store(pk, item);
     }
 
     /// The next `times` plans are refused although their revisions are right.
@@ -72,7 +80,27 @@ fn unavailable(operation: &'static str) -> AwsError {
     AwsError::Unavailable { service: Service::Ledger, operation, source: "the test said so".into() }
 }
 
+/// A row's place in the due index; `None` for a row that is not in it.
+fn place(pk: &str, item: &Item) -> Option<(String, DueRow)> {
+    let at = Timestamp(item.get("next_check_at")?.as_i64()?);
+    Some((item.get("open")?.as_str()?.to_owned(), DueRow { at, pk: pk.to_owned() }))
+}
+
 impl State {
+    /// Every write of an item: table and index change together.
+    fn store(&mut self, pk: String, item: Item) {
+        let old = self.items.get(&pk).and_then(|item| place(&pk, item));
+        if let Some((partition, row)) = old
+            && let Some(rows) = self.due.get_mut(&partition)
+        {
+            rows.remove(&row);
+        }
+        if let Some((partition, row)) = place(&pk, &item) {
+            self.due.entry(partition).or_default().insert(row);
+        }
+        self.items.insert(pk, item);
+    }
+
     fn holds(&self, change: &Change) -> bool {
         let rev = self.items.get(&change.pk).map(|item| item.get("rev").and_then(Value::as_u64).unwrap_or(0));
         match change.expect {
@@ -119,7 +147,7 @@ impl Ledger for FakeLedger {
         }
         for change in &plan.changes {
             if let Write::Put(item) = &change.write {
-                state.items.insert(change.pk.clone(), item.clone());
+                state.store(change.pk.clone(), item.clone());
             }
         }
         for (name, delta) in counts(plan) {
@@ -142,13 +170,13 @@ impl Ledger for FakeLedger {
     async fn recount(&self, counts: &[(String, u64)]) -> Result<(), AwsError> {
         let mut item: Item = counts.iter().map(|(name, count)| (name.clone(), (*count).into())).collect();
         item.insert("pk".to_owned(), LIVE_PK.into());
-        self.reachable("PutItem")?.items.insert(LIVE_PK.to_owned(), item);
+        self.reachable("PutItem")?.store(LIVE_PK.to_owned(), item);
         Ok(())
     }
 
     async fn learn(&self, learned: &Learned) -> Result<(), AwsError> {
         let item = learned.to_item();
-        self.reachable("PutItem")?.items.insert(learned.pk.clone(), item);
+        self.reachable("PutItem")?.store(learned.pk.clone(), item);
         Ok(())
     }
 
@@ -160,14 +188,7 @@ impl Ledger for FakeLedger {
 
     async fn due(&self, partition: &str, until: Timestamp, limit: usize) -> Result<Vec<DueRow>, AwsError> {
         let state = self.reachable("Query")?;
-        let due = |(pk, item): (&String, &Item)| {
-            let at = item.get("next_check_at")?.as_i64()?;
-            (item.get("open")?.as_str()? == partition && at <= until.0)
-                .then(|| DueRow { at: Timestamp(at), pk: pk.clone() })
-        };
-        let mut keys: Vec<DueRow> = state.items.iter().filter_map(due).collect();
-        keys.sort();
-        keys.truncate(limit);
-        Ok(keys)
+        let rows = state.due.get(partition).into_iter().flatten();
+        Ok(rows.take_while(|row| row.at <= until).take(limit).cloned().collect())
     }
 }
