@@ -1,6 +1,6 @@
 # The commands of this project. Each does its own set-up on a machine with Rust, Python 3, git and a C compiler.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage bench hostile isolation build
+.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage bench hostile isolation world build
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -33,7 +33,9 @@ build: ## the functions, the commands, the simulator and the local stack's drive
 	@exec $(FOLLOWING) cargo build $(CARGO_FLAGS) --bins 1>&2
 
 # Values of users reach the shell through the environment only, so that no character of theirs means anything to it.
-export STATE KEEP REPO EXPECT NONCE CASES OFFICIAL OUT SEED ROUNDS CPU_MB ONLY SLOW
+export STATE KEEP REPO EXPECT NONCE CASES OFFICIAL OUT SEED ROUNDS CPU_MB ONLY SLOW JOBS OFF SHOW ABOUT
+# Bash has a variable of this name.
+export WORLD_SECONDS := $(SECONDS)
 
 # The commands end when make does, also when it is killed: it is the parent of each.
 demo: build ## the main job end to end on the local stack (KEEP=1 REPO=dir EXPECT=file NONCE=text OUT=file)
@@ -72,6 +74,13 @@ isolation: build ## what a job can reach, one line an attempt (OUT=file)
 breakage: build ## AWS services and executors out of order, and what comes of it (ONLY=text SLOW=1 OUT=file)
 	@exec $(LOCAL) breakage --parent "$$PPID" --state "$$STATE/breakage" $${ONLY:+--only "$$ONLY"} $${SLOW:+--slow} \
 	  $${OUT:+--out "$$OUT"}
+
+# A run of more than a hundred jobs has worlds of a hundred, each with a seed of its own; SHOW lines of one world's trace,
+# of those that hold ABOUT.
+world: build ## simulated worlds from one seed: JOBS in all, or as many as fit into SECONDS (JOBS=n SEED=0xn SECONDS=n OFF=names SHOW=n OUT=file)
+	@exec $(FOLLOWING) target/release/runnerless-world $${JOBS:+--jobs "$$JOBS"} $${SEED:+--seed "$$SEED"} \
+	  $${WORLD_SECONDS:+--seconds "$$WORLD_SECONDS"} $${OFF:+--off "$$OFF"} $${SHOW:+--lines "$$SHOW"} \
+	  $${ABOUT:+--about "$$ABOUT"} $${OUT:+--out "$$OUT"}
 
 test: build ## all tests
 	@cargo test $(CARGO_FLAGS)

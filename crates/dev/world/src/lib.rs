@@ -1,5 +1,48 @@
 //! Simulated worlds: our handlers against a GitLab and an AWS in which everything goes wrong.
 //!
-//! One world runs on one thread, in virtual time, from one seed.
+//! One world runs on one thread, in virtual time, from one seed. Everything that is ours and decides is the real thing:
+//! ingest, router, terminator, reconciler, claim, and each move on the ledger. Everything around it is a stand-in with the
+//! semantics that matter: conditional writes and transactions, an index that is behind, deliveries at least once, throttling,
+//! answers that get lost after their effect, processes that end or stand still between any two steps. What goes wrong is
+//! drawn from the seed, so that a seed is a world, and the same one each time.
+//!
+//! EC2 has its place in [`runner`] beside the executor and the functions of others: an instance is one more process that
+//! speaks through `claim`, with a boot before it and AWS's reclaim over it.
 
+mod arguments;
+mod check;
+mod event;
+mod fault;
+mod functions;
 pub mod gitlab;
+mod hands;
+mod process;
+mod report;
+mod run;
+mod runner;
+mod setup;
+mod shrink;
+mod timeline;
+mod trace;
+mod world;
+
+pub use arguments::{Arguments, BadArguments};
+pub use check::{Promise, Violation};
+pub use fault::{Delay, Fault, Hits};
+pub use report::{Seed, Vacuous};
+pub use run::{Broken, Outcome, Plan, run};
+pub use setup::{Knowledge, Wish};
+pub use shrink::shrink;
+
+/// Runs one world whose last lines are kept: its violations, its hash and those lines.
+#[must_use]
+pub fn replay(wish: &Wish) -> (Vec<Violation>, String, Vec<String>) {
+    silence();
+    let ended = world::run(wish);
+    (ended.verdict.violations, hex::encode(ended.hash), ended.last)
+}
+
+/// Counts of the functions are of no interest here, and are not printed.
+pub fn silence() {
+    runnerless_lambda_kit::metrics::divert(|_, _, _| ());
+}

@@ -1,6 +1,6 @@
 //! A job and where it stands.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use runnerless_core::id::JobKey;
 use runnerless_core::status::JobStatus;
@@ -65,7 +65,7 @@ pub(super) struct Job {
     pub(super) pipeline: u64,
     /// Its place among the pipeline's jobs.
     pub(super) slot: usize,
-    pub(super) spec: Rc<JobSpec>,
+    pub(super) spec: Arc<JobSpec>,
     /// How many earlier jobs had its place.
     pub(super) retries: u32,
     pub(super) status: Status,

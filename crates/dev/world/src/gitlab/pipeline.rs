@@ -1,6 +1,6 @@
 //! Pipelines: what users ask for, and which job waits for which.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use runnerless_core::lane::TagSet;
 use runnerless_core::time::{Millis, Timestamp};
@@ -97,7 +97,7 @@ impl GitLab {
         let (git_ref, protected) = (spec.git_ref.clone(), spec.protected);
         self.pipelines.insert(id, Pipeline { git_ref, protected, sha, slots: Vec::new() });
         for (slot, job) in spec.jobs.iter().enumerate() {
-            let job = self.insert_job(spec.project, id, slot, Rc::new(job.clone()), 0, now);
+            let job = self.insert_job(spec.project, id, slot, Arc::new(job.clone()), 0, now);
             if let Some(pipeline) = self.pipelines.get_mut(&id) {
                 pipeline.slots.push(job);
             }
@@ -135,11 +135,11 @@ impl GitLab {
         }
         let work = Work { exit_code: 0, ..old.spec.work };
         let spec = JobSpec { work, cancel: None, retry: None, ..(*old.spec).clone() };
-        let new = self.insert_job(key.project, pipeline, slot, Rc::new(spec), retries + 1, now);
+        let new = self.insert_job(key.project, pipeline, slot, Arc::new(spec), retries + 1, now);
         let pipeline_row = self.pipelines.get_mut(&pipeline)?;
         pipeline_row.slots[slot] = new;
-        for later in pipeline_row.slots[slot + 1..].to_vec() {
-            if let Some(job) = self.jobs.get_mut(&later).filter(|job| job.status == Status::Skipped) {
+        for later in &pipeline_row.slots[slot + 1..] {
+            if let Some(job) = self.jobs.get_mut(later).filter(|job| job.status == Status::Skipped) {
                 job.status = Status::Created;
                 self.open += 1;
                 job.finished_at = None;

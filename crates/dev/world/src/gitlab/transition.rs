@@ -1,6 +1,6 @@
 //! A job changes its state: times, queue, clocks and hooks follow.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use runnerless_core::id::JobKey;
 use runnerless_core::time::{Millis, Timestamp};
@@ -17,7 +17,7 @@ impl GitLab {
         project: u64,
         pipeline: u64,
         slot: usize,
-        spec: Rc<JobSpec>,
+        spec: Arc<JobSpec>,
         retries: u32,
         now: Timestamp,
     ) -> u64 {

@@ -1,0 +1,50 @@
+//! How long a job may wait: what it takes without trouble, and what each trouble that hit it may add.
+//!
+//! `30 s + 75 s for each time that another job took its launch + what the troubles cost that hit it, its lane or everybody
+//! while it waited`. A launch that comes to nothing costs up to 400 s: its lease, a sweep, the wait for the next attempt. The
+//! second such one within one wait may be the job's third fruitless one, and make it unserved for an hour.
+
+use runnerless_core::limits;
+use runnerless_core::time::{Millis, Timestamp};
+
+use super::{Met, Whom};
+use crate::fault::{Delay, Fault};
+
+/// Hook, ingest, bus, router, a cold start, the runner's first asks.
+const UNTROUBLED: Millis = Millis::secs(30);
+/// Another job took the launch: a sweep, and a launch.
+pub(super) const STOLEN: Millis = Millis::secs(75);
+
+/// What the troubles may have cost, and the one that cost most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Allowance {
+    pub(super) length: Millis,
+    pub(super) cause: Option<Fault>,
+}
+
+/// What a job may wait that began to wait at `since`, until `until`. `hits` tells whether a trouble hit it.
+pub(super) fn allowance(met: &[Met], since: Timestamp, until: Timestamp, hits: impl Fn(&Whom) -> bool) -> Allowance {
+    // A process that was troubled shortly before the wait began may be the one that serves it.
+    let from = since - limits::START_LEASE;
+    let first = met.partition_point(|met| met.at < from);
+    let within = met[first..].iter().take_while(|met| met.at <= until).filter(|met| hits(&met.whom));
+    let (mut length, mut worst, mut in_vain) = (UNTROUBLED, None, 0);
+    for met in within {
+        let cost = match met.fault.delay() {
+            Delay::Nothing => Millis(0),
+            Delay::Seconds => Millis::secs(15),
+            Delay::Sweep => Millis::secs(150),
+            Delay::Launch | Delay::GitLab => {
+                in_vain += 1;
+                if in_vain < 2 { Millis::secs(400) } else { Millis(limits::UNSERVED_RETRY.0 + 400_000) }
+            }
+            Delay::Hook => Millis::minutes(11),
+            Delay::Unseen => Millis::minutes(45),
+        };
+        length = Millis(length.0 + cost.0);
+        if worst.is_none_or(|(most, _)| cost > most) && cost.0 > 0 {
+            worst = Some((cost, met.fault));
+        }
+    }
+    Allowance { length, cause: worst.map(|(_, fault)| fault) }
+}

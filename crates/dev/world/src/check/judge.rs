@@ -1,0 +1,190 @@
+//! What is said of a world when it is over.
+
+use std::collections::BTreeMap;
+
+use runnerless_core::id::JobKey;
+use runnerless_core::limits;
+use runnerless_core::time::{Millis, Timestamp};
+
+use super::bound::{STOLEN, allowance};
+use super::{Check, Promise, Violation, Whom};
+use crate::fault::Hits;
+use crate::gitlab::{Finding, GitLab, RunnerKind, Wait, Waited};
+use crate::setup::{Knowledge, Setup};
+
+/// What is said of a world.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Verdict {
+    /// Broken promises, the first first.
+    pub(crate) violations: Vec<Violation>,
+    /// The longest wait by its main cause.
+    pub(crate) waits: BTreeMap<&'static str, Millis>,
+    /// How many jobs were waited for that a bound was kept to.
+    pub(crate) waited: u64,
+}
+
+/// Without trouble no job has to wait this much longer because of a name that others' runners take.
+const LEARNED: Millis = Millis(limits::LEARNED_DELAY.0 + 90_000);
+
+impl Check {
+    /// Judges.
+    pub(crate) fn judge(
+        mut self,
+        setup: &Setup,
+        gitlab: &GitLab,
+        calls: &BTreeMap<(&'static str, &'static str), u64>,
+        hits: &Hits,
+        endless: Option<String>,
+        now: Timestamp,
+    ) -> Verdict {
+        let mut verdict = Verdict::default();
+        if !self.violations.is_empty() {
+            verdict.violations = self.violations;
+            return verdict;
+        }
+        if let Some(endless) = endless {
+            self.breaks(Promise::Endless, endless);
+        }
+        self.judge_jobs(setup, gitlab, now);
+        self.judge_waits(setup, gitlab, now, &mut verdict);
+        self.judge_rows(setup);
+        self.judge_records(gitlab);
+        self.judge_calls(gitlab, calls, hits);
+        verdict.violations = self.violations;
+        verdict
+    }
+
+    fn judge_jobs(&mut self, setup: &Setup, gitlab: &GitLab, now: Timestamp) {
+        let judged = gitlab.judge(now);
+        let found = |findings: Vec<Finding>| findings.into_iter().map(|finding| (finding.job, finding));
+        for (job, finding) in found(judged.lost) {
+            if self.is_promised(setup, job) && !self.is_beyond_us(gitlab, job) {
+                self.breaks(Promise::Lost, format!("job {job}: {}", finding.what));
+            }
+        }
+        for (job, finding) in found(judged.doubled) {
+            self.breaks(Promise::Doubled, format!("job {job}: {}", finding.what));
+        }
+        for (job, finding) in found(judged.killed) {
+            if !self.was_hindered(gitlab, job, finding.at) {
+                self.breaks(Promise::Killed, format!("job {job}: {}", finding.what));
+            }
+        }
+    }
+
+    /// Without an API token only what ingest answered by 2xx is promised.
+    fn is_promised(&self, setup: &Setup, job: JobKey) -> bool {
+        setup.knowledge.finds_unseen() || self.told.contains_key(&job)
+    }
+
+    /// A job whose process left nothing to report it with.
+    fn is_beyond_us(&self, gitlab: &GitLab, job: JobKey) -> bool {
+        let owner = gitlab.history(job.job).and_then(|history| history.owner());
+        let process = owner.and_then(|owner| u32::try_from(owner.process).ok());
+        process.and_then(|process| self.runners.get(&process)).is_some_and(|runner| runner.leaves_no_token)
+    }
+
+    /// A process that stood still, or could not reach the ledger, for as long as its lease lasts counts as lost.
+    fn was_hindered(&self, gitlab: &GitLab, job: JobKey, at: Timestamp) -> bool {
+        let owner = gitlab.history(job.job).and_then(|history| history.owner());
+        let process = owner.and_then(|owner| u32::try_from(owner.process).ok());
+        let hindered = process.and_then(|process| self.runners.get(&process)).and_then(|runner| runner.hindered_at);
+        hindered.is_some_and(|hindered| hindered + limits::HEARTBEAT_LEASE + Millis::minutes(4) > at)
+    }
+
+    fn judge_waits(&mut self, setup: &Setup, gitlab: &GitLab, now: Timestamp, verdict: &mut Verdict) {
+        let waits: Vec<Wait> = gitlab.waits().filter(|wait| wait.ours).collect();
+        for wait in waits {
+            let since = match self.told.get(&wait.job) {
+                Some(told) if !setup.knowledge.finds_unseen() => wait.since.max(*told),
+                None if !setup.knowledge.finds_unseen() => continue,
+                _ => wait.since,
+            };
+            let until = wait.until.unwrap_or(now);
+            let waited = until - since;
+            let lane = self.rows.jobs.get(&wait.job).and_then(|row| row.lane.clone());
+            let hits = |whom: &Whom| match whom {
+                Whom::Job(job) => *job == wait.job,
+                Whom::Lane(of) => lane.as_ref().is_none_or(|lane| lane == of),
+                Whom::Everybody | Whom::Process(_) => true,
+            };
+            let allowed = allowance(&self.met, since, until, hits);
+            let stolen = self.rows.stolen.iter().filter(|(at, job)| *job == wait.job && *at >= since && *at <= until);
+            let stolen = i64::try_from(stolen.count()).unwrap_or(i64::MAX);
+            let learned = if setup.foreign { LEARNED.0 } else { 0 };
+            let limit = Millis(allowed.length.0 + stolen * STOLEN.0 + learned);
+            let cause = allowed
+                .cause
+                .map_or(if stolen > 0 { "another job took its launch" } else { "none" }, crate::fault::Fault::name);
+            let longest = verdict.waits.entry(cause).or_default();
+            *longest = waited.max(*longest);
+            verdict.waited += 1;
+            let launches = self.rows.launched.get(&wait.job).copied().unwrap_or_default();
+            if waited > limit && wait.how != Waited::Cancelled {
+                let what = format!(
+                    "job {} waited {} s, {} s were allowed; its worst trouble was {cause}; it ended as {:?}",
+                    wait.job,
+                    waited.0 / 1000,
+                    limit.0 / 1000,
+                    wait.how
+                );
+                self.breaks(Promise::Waited, what);
+            }
+            let troubles = self
+                .met
+                .iter()
+                .filter(|met| met.at >= since - limits::START_LEASE && met.at <= until && hits(&met.whom));
+            let hours = waited.0 / limits::UNSERVED_RETRY.0 + 1;
+            let allowed = i64::from(limits::FRUITLESS_LIMIT)
+                + hours
+                + stolen
+                + i64::try_from(troubles.count()).unwrap_or(i64::MAX);
+            if i64::from(launches) > allowed {
+                let what = format!("job {} cost {launches} launches, {allowed} were allowed", wait.job);
+                self.breaks(Promise::Launches, what);
+            }
+        }
+    }
+
+    fn judge_rows(&mut self, setup: &Setup) {
+        let open: Vec<String> = self.rows.open(setup.knowledge).take(3).map(str::to_owned).collect();
+        if !open.is_empty() {
+            self.breaks(Promise::Leaked, format!("rows with something left to do: {open:?}"));
+        }
+        let live = self.rows.launches.iter().filter(|(_, row)| !row.is_over()).map(|(id, _)| id.clone());
+        let live: Vec<_> = live.take(3).collect();
+        if !live.is_empty() {
+            self.breaks(Promise::Leaked, format!("launches that are not over: {live:?}"));
+        }
+    }
+
+    fn judge_records(&mut self, gitlab: &GitLab) {
+        for (id, runner) in gitlab.runners().filter(|(_, runner)| runner.spec.kind == RunnerKind::Ours) {
+            if runner.managers.len() > 1 {
+                let what = format!("runner {id} has the managers {:?}", runner.managers.keys());
+                self.breaks(Promise::RecordsLeft, what);
+            }
+        }
+    }
+
+    fn judge_calls(&mut self, gitlab: &GitLab, calls: &BTreeMap<(&'static str, &'static str), u64>, hits: &Hits) {
+        let ours = |function: &str| matches!(function, "ingest" | "router" | "terminator");
+        let made: u64 = calls.iter().filter(|((function, _), _)| ours(function)).map(|(_, calls)| calls).sum();
+        let jobs = gitlab.jobs() as u64;
+        let allowed = jobs * CALLS + hits.sum() * CALLS;
+        if made > allowed {
+            let what = format!("{made} calls for {jobs} jobs and {} troubles, {allowed} were allowed", hits.sum());
+            self.breaks(Promise::Calls, what);
+        }
+    }
+}
+
+/// Most calls of ingest, router and terminator for one job: five hooks with a read and a write each, a route, a settlement.
+const CALLS: u64 = 40;
+
+impl Knowledge {
+    /// Whether a job is found of which no hook arrived.
+    pub(crate) const fn finds_unseen(self) -> bool {
+        false
+    }
+}

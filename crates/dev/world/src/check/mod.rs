@@ -1,0 +1,239 @@
+//! What must hold in a world, while it goes on and when it is over.
+
+mod bound;
+mod judge;
+mod rows;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use runnerless_core::id::{JobKey, LaneId, LaunchId};
+use runnerless_core::status::JobStatus;
+use runnerless_core::time::Timestamp;
+
+use crate::fault::Fault;
+use crate::gitlab::Hook;
+use crate::setup::{Knowledge, Setup};
+use rows::Rows;
+
+pub(crate) use judge::Verdict;
+
+/// A promise that was broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Promise {
+    /// A job that a lane of ours could serve was given up by GitLab, or nobody ended it.
+    Lost,
+    /// A job waited longer than its bound.
+    Waited,
+    /// A job's script began twice.
+    Doubled,
+    /// Two live launches were charged to one job.
+    TwoLaunches,
+    /// A launch was bound although it was being closed, or bound again to another job.
+    BoundAndClosed,
+    /// Somebody of ours ended a job beside its living process, or stopped its launch.
+    Killed,
+    /// A process outlived its launch's deadline.
+    PastDeadline,
+    /// The world was quiet, and a row of ours was not.
+    Leaked,
+    /// A row that is over keeps a secret.
+    SecretLeft,
+    /// A runner manager of ours is left in GitLab.
+    RecordsLeft,
+    /// A job cost more calls than it may.
+    Calls,
+    /// A job cost more launches than it may.
+    Launches,
+    /// A row was written that no rule allows.
+    Row,
+    /// The world did not end.
+    Endless,
+}
+
+/// A broken promise, with what broke it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which.
+    pub promise: Promise,
+    /// Who and how.
+    pub what: String,
+}
+
+/// Whom a trouble hits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Whom {
+    /// Whomever this process serves.
+    Process(u32),
+    /// One job.
+    Job(JobKey),
+    /// The jobs of a lane: its launches take each other's.
+    Lane(LaneId),
+    /// All.
+    Everybody,
+}
+
+/// A trouble that was met.
+#[derive(Clone, Debug)]
+struct Met {
+    at: Timestamp,
+    fault: Fault,
+    whom: Whom,
+}
+
+/// What is known of a launch's process.
+#[derive(Clone, Debug, Default)]
+struct Runner {
+    launch: Option<LaunchId>,
+    job: Option<JobKey>,
+    /// It died, or is over.
+    ended: bool,
+    /// When it last stood still or could not renew.
+    hindered_at: Option<Timestamp>,
+    /// It is somebody else's function, which leaves no token.
+    leaves_no_token: bool,
+}
+
+/// What the checks know.
+#[derive(Debug)]
+pub(crate) struct Check {
+    rows: Rows,
+    serves: BTreeMap<u32, Whom>,
+    runners: BTreeMap<u32, Runner>,
+    met: Vec<Met>,
+    /// When a job's `pending` was first answered by 2xx.
+    told: BTreeMap<JobKey, Timestamp>,
+    violations: Vec<Violation>,
+    foreign_lanes: BTreeSet<LaneId>,
+}
+
+impl Check {
+    pub(crate) fn new(setup: &Setup) -> Self {
+        let foreign = setup.lanes.iter().filter(|lane| lane.lane.target == crate::setup::FOREIGN_FUNCTION);
+        Self {
+            rows: Rows::default(),
+            serves: BTreeMap::new(),
+            runners: BTreeMap::new(),
+            met: Vec::new(),
+            told: BTreeMap::new(),
+            violations: Vec::new(),
+            foreign_lanes: foreign.map(|lane| lane.lane.id()).collect(),
+        }
+    }
+
+    /// Whether a promise was broken.
+    pub(crate) fn is_broken(&self) -> bool {
+        !self.violations.is_empty()
+    }
+
+    fn breaks(&mut self, promise: Promise, what: String) {
+        self.violations.push(Violation { promise, what });
+    }
+
+    /// A process serves this job.
+    pub(crate) fn serves(&mut self, process: u32, job: JobKey) {
+        self.serves.insert(process, Whom::Job(job));
+    }
+
+    /// A process serves all jobs.
+    pub(crate) fn serves_everybody(&mut self, process: u32) {
+        self.serves.insert(process, Whom::Everybody);
+    }
+
+    /// A process does what another one asks it to.
+    pub(crate) fn speaks_for(&mut self, process: u32, of: u32) {
+        self.serves.insert(process, Whom::Process(of));
+    }
+
+    /// A process runs for a launch.
+    pub(crate) fn runs(&mut self, process: u32, launch: &str) {
+        let launch = LaunchId::new(launch);
+        let lane = self.rows.lane_of(&launch);
+        let leaves_no_token = lane.as_ref().is_some_and(|lane| self.foreign_lanes.contains(lane));
+        self.serves.insert(process, lane.map_or(Whom::Everybody, Whom::Lane));
+        self.runners.insert(process, Runner { launch: Some(launch), leaves_no_token, ..Runner::default() });
+    }
+
+    /// A process began its launch.
+    pub(crate) fn began(&mut self, _launch: &LaunchId, _process: u32) {}
+
+    /// A lane's token was replaced: what was sealed under it opens no more.
+    pub(crate) fn rotated(&mut self, lane: &LaneId, _now: Timestamp) {
+        let rows = &self.rows;
+        let of =
+            |runner: &&mut Runner| runner.launch.as_ref().is_some_and(|id| rows.lane_of(id).as_ref() == Some(lane));
+        self.runners.values_mut().filter(of).for_each(|runner| runner.leaves_no_token = true);
+    }
+
+    /// A process has a job that GitLab counts as its.
+    pub(crate) fn accepted(&mut self, _launch: &LaunchId, job: JobKey, process: u32, _now: Timestamp) {
+        if let Some(runner) = self.runners.get_mut(&process) {
+            runner.job = Some(job);
+        }
+    }
+
+    /// A process is done with its job.
+    pub(crate) fn done(&mut self, _launch: &LaunchId, process: u32) {
+        if let Some(runner) = self.runners.get_mut(&process) {
+            runner.job = None;
+        }
+    }
+
+    /// A process could not renew its lease.
+    pub(crate) fn not_renewed(&mut self, launch: &LaunchId, now: Timestamp) {
+        let of = |runner: &&mut Runner| runner.launch.as_ref() == Some(launch);
+        self.runners.values_mut().filter(of).for_each(|runner| runner.hindered_at = Some(now));
+    }
+
+    /// A process is over.
+    pub(crate) fn ran(&mut self, process: u32, now: Timestamp) {
+        let Some(runner) = self.runners.get_mut(&process) else { return };
+        runner.ended = true;
+        runner.job = None;
+        let Some(launch) = runner.launch.clone() else { return };
+        if self.rows.deadline_of(&launch).is_some_and(|deadline| now > deadline) {
+            self.breaks(Promise::PastDeadline, format!("process {process} outlived the deadline of launch {launch}"));
+        }
+    }
+
+    /// GitLab got this answer to a hook.
+    pub(crate) fn hook_answered(&mut self, hook: &Hook, accepted: bool, now: Timestamp) {
+        if hook.status != JobStatus::Pending {
+            return;
+        }
+        if accepted {
+            self.told.entry(hook.job).or_insert(now);
+        } else {
+            self.met.push(Met { at: now, fault: Fault::HookLost, whom: Whom::Job(hook.job) });
+        }
+    }
+
+    /// Something went wrong for somebody.
+    pub(crate) fn hit(&mut self, fault: Fault, whom: &Whom, now: Timestamp) {
+        let whom = self.resolve(whom.clone(), fault, now);
+        self.met.push(Met { at: now, fault, whom });
+    }
+
+    fn resolve(&mut self, whom: Whom, fault: Fault, now: Timestamp) -> Whom {
+        let Whom::Process(process) = whom else { return whom };
+        if fault == Fault::RunnerFrozen
+            && let Some(runner) = self.runners.get_mut(&process)
+        {
+            runner.hindered_at = Some(now);
+        }
+        match self.serves.get(&process).cloned() {
+            Some(Whom::Process(other)) => self.resolve(Whom::Process(other), fault, now),
+            Some(known) => known,
+            None => Whom::Everybody,
+        }
+    }
+
+    /// Whether a row is due by then.
+    pub(crate) fn has_due_rows(&self, by: Timestamp) -> bool {
+        self.rows.first_due().is_some_and(|at| at <= by)
+    }
+
+    /// Whether no row of ours has anything left to do, but for what only a word of GitLab's could settle.
+    pub(crate) fn is_quiet(&self, knowledge: Knowledge) -> bool {
+        self.rows.open(knowledge).next().is_none()
+    }
+}

@@ -1,0 +1,239 @@
+//! The ledger's rows as they are written, one write after the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use runnerless_core::change::{Item, Plan};
+use runnerless_core::id::{JobKey, LaneId, LaunchId};
+use runnerless_core::time::Timestamp;
+use serde_json::Value;
+
+use super::{Check, Promise};
+use crate::setup::Knowledge;
+
+/// A launch's row, as far as the checks look at it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Launch {
+    pub(super) rev: u64,
+    pub(super) state: String,
+    pub(super) lane: String,
+    pub(super) charged_to: Option<JobKey>,
+    pub(super) bound_job: Option<JobKey>,
+    pub(super) deadline: Timestamp,
+    pub(super) keeps_secret: bool,
+}
+
+/// A job's row, as far as the checks look at it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Job {
+    pub(super) rev: u64,
+    pub(super) state: String,
+    pub(super) charge: Option<LaunchId>,
+    pub(super) lane: Option<LaneId>,
+}
+
+/// All rows.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) launches: BTreeMap<LaunchId, Launch>,
+    pub(super) jobs: BTreeMap<JobKey, Job>,
+    /// Rows with something left to do, by when.
+    due: BTreeSet<(Timestamp, String)>,
+    due_at: BTreeMap<String, Timestamp>,
+    /// How many launches were made for each job.
+    pub(super) launched: BTreeMap<JobKey, u32>,
+    /// When another job's runner took a job's launch.
+    pub(super) stolen: Vec<(Timestamp, JobKey)>,
+}
+
+impl Launch {
+    fn read(item: &Item) -> Self {
+        Self {
+            rev: number(item, "rev"),
+            state: text(item, "state").unwrap_or_default().to_owned(),
+            lane: text(item, "lane").unwrap_or_default().to_owned(),
+            charged_to: text(item, "charged_to").and_then(|text| text.parse().ok()),
+            bound_job: text(item, "bound_job").and_then(|text| text.parse().ok()),
+            deadline: Timestamp(item.get("deadline").and_then(Value::as_i64).unwrap_or_default()),
+            keeps_secret: item.contains_key("job_token") || item.contains_key("request"),
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.state == "closed"
+    }
+
+    fn may_still_bind(&self) -> bool {
+        matches!(self.state.as_str(), "charged" | "starting" | "polling")
+    }
+}
+
+impl Job {
+    fn read(item: &Item) -> Self {
+        Self {
+            rev: number(item, "rev"),
+            state: text(item, "state").unwrap_or_default().to_owned(),
+            charge: text(item, "charge").map(LaunchId::new),
+            lane: text(item, "lane").map(LaneId::new),
+        }
+    }
+}
+
+fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    item.get(name).and_then(Value::as_str)
+}
+
+fn number(item: &Item, name: &str) -> u64 {
+    item.get(name).and_then(Value::as_u64).unwrap_or_default()
+}
+
+impl Rows {
+    pub(super) fn lane_of(&self, launch: &LaunchId) -> Option<LaneId> {
+        self.launches.get(launch).map(|row| LaneId::new(row.lane.clone()))
+    }
+
+    pub(super) fn deadline_of(&self, launch: &LaunchId) -> Option<Timestamp> {
+        self.launches.get(launch).map(|row| row.deadline)
+    }
+
+    /// When the first row is due.
+    pub(super) fn first_due(&self) -> Option<Timestamp> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Rows with something left to do, but for those that only a word of GitLab's could settle.
+    pub(super) fn open(&self, knowledge: Knowledge) -> impl Iterator<Item = &str> {
+        self.due_at.keys().map(String::as_str).filter(move |pk| !self.waits_for_a_word(pk, knowledge))
+    }
+
+    /// A job that ran and whose end nobody told us: without an API token its row is kept until it is two weeks old.
+    fn waits_for_a_word(&self, pk: &str, knowledge: Knowledge) -> bool {
+        let job = job_key(pk).and_then(|key| self.jobs.get(&key));
+        knowledge == Knowledge::Hooks && job.is_some_and(|job| job.state == "bound")
+    }
+
+    fn note_due(&mut self, pk: &str, item: &Item) {
+        if let Some(old) = self.due_at.remove(pk) {
+            self.due.remove(&(old, pk.to_owned()));
+        }
+        let open = item.contains_key("open");
+        if let Some(at) = item.get("next_check_at").and_then(Value::as_i64).filter(|_| open) {
+            self.due.insert((Timestamp(at), pk.to_owned()));
+            self.due_at.insert(pk.to_owned(), Timestamp(at));
+        }
+    }
+}
+
+fn job_key(pk: &str) -> Option<JobKey> {
+    let (project, job) = pk.strip_prefix("job#")?.split_once('#')?;
+    Some(JobKey { project: project.parse().ok()?, job: job.parse().ok()? })
+}
+
+impl Check {
+    /// A row was written.
+    pub(crate) fn written(&mut self, pk: &str, item: &Item, plan: &Plan, process: u32, now: Timestamp) {
+        self.rows.note_due(pk, item);
+        if let Some(id) = pk.strip_prefix("launch#") {
+            self.launch_written(&LaunchId::new(id), Launch::read(item), process, now);
+        } else if let Some(key) = job_key(pk) {
+            self.job_written(key, Job::read(item), plan, now);
+        }
+    }
+
+    fn launch_written(&mut self, id: &LaunchId, after: Launch, process: u32, _now: Timestamp) {
+        let before = self.rows.launches.get(id).cloned();
+        match &before {
+            None => self.created(id, &after),
+            // A repeated write of an answer that was lost.
+            Some(before) if *before == after => {}
+            Some(before) => self.changed(id, before, &after, process),
+        }
+        if after.is_over() && after.keeps_secret {
+            self.breaks(Promise::SecretLeft, format!("launch {id} is closed and keeps a secret"));
+        }
+        self.rows.launches.insert(id.clone(), after);
+    }
+
+    /// A new launch: the job that it is for must have none that is alive and that nobody took from it.
+    fn created(&mut self, id: &LaunchId, after: &Launch) {
+        let Some(job) = after.charged_to else { return };
+        *self.rows.launched.entry(job).or_default() += 1;
+        let charge = self.rows.jobs.get(&job).and_then(|row| row.charge.clone()).filter(|charge| charge != id);
+        let other = charge.and_then(|charge| Some((self.rows.launches.get(&charge)?.clone(), charge)));
+        if let Some((other, charge)) =
+            other.filter(|(other, _)| other.may_still_bind() && other.charged_to == Some(job))
+        {
+            let what = format!("launch {id} was charged to job {job} beside launch {charge}, which is {}", other.state);
+            self.breaks(Promise::TwoLaunches, what);
+        }
+    }
+
+    fn changed(&mut self, id: &LaunchId, before: &Launch, after: &Launch, process: u32) {
+        if after.rev != before.rev + 1 {
+            let what = format!("launch {id} went from revision {} to {}", before.rev, after.rev);
+            self.breaks(Promise::Row, what);
+        }
+        let was_over = matches!(before.state.as_str(), "closing" | "closed");
+        if after.state == "bound" && was_over {
+            let what = format!("launch {id} was {} and is bound", before.state);
+            self.breaks(Promise::BoundAndClosed, what);
+        }
+        if before.bound_job.is_some() && before.bound_job != after.bound_job {
+            let what = format!("launch {id} was bound to {:?} and is bound to {:?}", before.bound_job, after.bound_job);
+            self.breaks(Promise::BoundAndClosed, what);
+        }
+        if before.is_over() && !after.is_over() {
+            self.breaks(Promise::Row, format!("launch {id} was closed and is {}", after.state));
+        }
+        if before.state == "bound" && was_over_now(after) {
+            self.stopped(id, process);
+        }
+    }
+
+    /// A bound launch is over: that is its own process's to say, as long as that one runs its job.
+    fn stopped(&mut self, id: &LaunchId, process: u32) {
+        let speaks_for = match self.serves.get(&process) {
+            Some(super::Whom::Process(other)) => *other,
+            _ => process,
+        };
+        let runs = |(number, runner): (&u32, &super::Runner)| {
+            runner.launch.as_ref() == Some(id) && runner.job.is_some() && !runner.ended && *number != speaks_for
+        };
+        let Some((number, runner)) = self.runners.iter().find(|(number, runner)| runs((number, runner))) else {
+            return;
+        };
+        if runner.hindered_at.is_none() {
+            let what = format!("launch {id} was stopped while process {number} ran job {:?}", runner.job);
+            self.breaks(Promise::Killed, what);
+        }
+    }
+
+    fn job_written(&mut self, key: JobKey, after: Job, plan: &Plan, now: Timestamp) {
+        if let Some(before) = self.rows.jobs.get(&key).cloned().filter(|before| *before != after) {
+            if after.rev <= before.rev {
+                self.breaks(Promise::Row, format!("job {key} went from revision {} to {}", before.rev, after.rev));
+            }
+            let binds = plan.changes.len() > 2;
+            if before.state == "charged" && after.state == "waiting" && binds {
+                self.rows.stolen.push((now, key));
+            }
+            self.charged_anew(key, &before, &after);
+        }
+        self.rows.jobs.insert(key, after);
+    }
+
+    /// A job gets another launch directly for one that is alive.
+    fn charged_anew(&mut self, key: JobKey, before: &Job, after: &Job) {
+        let (Some(old), Some(new)) = (&before.charge, &after.charge) else { return };
+        let alive = |id: &LaunchId| {
+            self.rows.launches.get(id).is_some_and(|row| row.may_still_bind() && row.charged_to == Some(key))
+        };
+        if old != new && alive(old) {
+            let what = format!("job {key} was given launch {new} while launch {old} is on its way");
+            self.breaks(Promise::TwoLaunches, what);
+        }
+    }
+}
+
+fn was_over_now(after: &Launch) -> bool {
+    matches!(after.state.as_str(), "closing" | "closed")
+}

@@ -1,0 +1,53 @@
+//! What happens in a world, one thing at a time.
+
+use runnerless_aws::ports::Announcement;
+use serde_json::Value;
+
+use crate::gitlab::{Hook, Step};
+
+/// Something happens.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A user, or somebody else's runner, does something.
+    User(Step),
+    /// Something is due at GitLab.
+    GitLab,
+    /// A hook arrives at the front door.
+    Hook(Hook),
+    /// The bus delivers an event: a workflow begins.
+    Announced(Announcement),
+    /// Lambda runs what it was asked to run.
+    Invocation(Invocation),
+    /// Lambda hands the terminator the record of an invocation that failed.
+    Record(Record),
+    /// GitLab gives the runner of the lane with this number a new token.
+    Rotates(usize),
+    /// That token is written to Parameter Store.
+    Written(String, String),
+    /// The schedule starts a sweep.
+    Sweep,
+    /// Nothing more goes wrong from now on.
+    Calm,
+    /// Somebody looks whether the world is quiet.
+    Look,
+}
+
+/// An asynchronous invocation.
+#[derive(Clone, Debug)]
+pub(crate) struct Invocation {
+    /// The function.
+    pub(crate) function: String,
+    /// What it is given.
+    pub(crate) payload: Value,
+    /// The tenant, for functions that isolate tenants.
+    pub(crate) tenant: Option<String>,
+}
+
+/// What Lambda tells of an invocation that failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    /// The record.
+    pub(crate) record: Value,
+    /// How often the terminator failed at it.
+    pub(crate) failures: u32,
+}

@@ -1,0 +1,240 @@
+//! What goes wrong, how often, and how much of it did.
+
+use std::collections::BTreeMap;
+
+use fastrand::Rng;
+
+macro_rules! faults {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal, $delay:ident, $part:literal;)+) => {
+        /// A kind of trouble.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Fault {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Fault {
+            /// All kinds.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The name in reports and on the command line.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+
+            /// What it may cost a job that waits.
+            #[must_use]
+            pub const fn delay(self) -> Delay {
+                match self { $(Self::$name => Delay::$delay,)+ }
+            }
+
+            /// Its rate in parts of the rate that a world drew for it: what is asked at each of hundreds of calls is
+            /// rarer than what is asked once for each job.
+            const fn part(self) -> f64 {
+                match self { $(Self::$name => $part,)+ }
+            }
+        }
+    };
+}
+
+/// What one trouble may cost a job that waits; the lengths are in [`crate::check::bound`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delay {
+    /// Nothing: it comes after the job has its runner, or is made good at once.
+    Nothing,
+    /// Some seconds more.
+    Seconds,
+    /// A hook that comes when GitLab gets to it.
+    Hook,
+    /// A look of the sweep more.
+    Sweep,
+    /// A launch that comes to nothing, and the wait for the next.
+    Launch,
+    /// Nobody tells us of the job: it is found by a listing or by a sentinel.
+    Unseen,
+    /// What GitLab's own rules take.
+    GitLab,
+}
+
+faults! {
+    /// A hook that does not arrive.
+    HookLost = "webhook_lost", Unseen, 1.0;
+    /// A hook that arrives twice.
+    HookDoubled = "webhook_doubled", Nothing, 3.0;
+    /// A hook that arrives minutes later.
+    HookLate = "webhook_late", Hook, 1.0;
+    /// A hook that later ones overtake.
+    HookReordered = "webhook_reordered", Seconds, 3.0;
+    /// A write or a read that is refused because there are too many.
+    LedgerThrottled = "ledger_throttled", Launch, 0.2;
+    /// A call that fails before it has an effect.
+    LedgerFailed = "ledger_failed", Launch, 0.2;
+    /// A write that has its effect and loses its answer.
+    LedgerAnswerLost = "ledger_answer_lost", Launch, 0.3;
+    /// A write that meets a conflict although its revisions are right, as two transactions at once do.
+    LedgerConflict = "ledger_conflict", Seconds, 0.4;
+    /// A call that takes seconds.
+    LedgerSlow = "ledger_slow", Launch, 0.1;
+    /// An index that is behind its table.
+    IndexLate = "index_late", Sweep, 1.0;
+    /// A mapping that cannot be read.
+    MappingFailed = "mapping_failed", Sweep, 1.0;
+    /// Parameter Store asks to slow down.
+    ParametersThrottled = "parameters_throttled", Launch, 1.0;
+    /// Parameter Store answers an old value.
+    ParametersOld = "parameters_old", Launch, 15.0;
+    /// An entry that the bus refuses.
+    BusRefused = "bus_refused", Sweep, 1.0;
+    /// An entry that the bus takes and whose answer is lost.
+    BusAnswerLost = "bus_answer_lost", Seconds, 1.0;
+    /// An event that is given up on.
+    EventLost = "event_lost", Sweep, 1.0;
+    /// An event that is delivered twice.
+    EventDoubled = "event_doubled", Nothing, 2.0;
+    /// An event that is delivered minutes later.
+    EventLate = "event_late", Sweep, 1.0;
+    /// A workflow that ends before its task.
+    WorkflowKilled = "workflow_killed", Sweep, 1.0;
+    /// A function's process that ends anywhere.
+    FunctionKilled = "function_killed", Sweep, 1.0;
+    /// A function's process that stands still and goes on later.
+    FunctionFrozen = "function_frozen", Sweep, 1.0;
+    /// A sweep that does not take place.
+    SweepSkipped = "sweep_skipped", Sweep, 2.0;
+    /// Two sweeps at once.
+    SweepDoubled = "sweep_doubled", Nothing, 3.0;
+    /// An invoke that Lambda refuses because there are too many.
+    InvokeThrottled = "invoke_throttled", Sweep, 1.0;
+    /// An invoke that fails before it has an effect.
+    InvokeFailed = "invoke_failed", Sweep, 1.0;
+    /// An invoke that has its effect and loses its answer.
+    InvokeAnswerLost = "invoke_answer_lost", Launch, 1.0;
+    /// An invocation that waits in Lambda's queue.
+    InvocationLate = "invocation_late", Launch, 1.0;
+    /// An invocation that takes place twice.
+    InvocationDoubled = "invocation_doubled", Launch, 1.0;
+    /// An invocation that grows too old in Lambda's queue.
+    InvocationDropped = "invocation_dropped", Launch, 1.0;
+    /// The record of a failed invocation that gets lost.
+    RecordLost = "record_lost", Launch, 10.0;
+    /// The record of a failed invocation that comes twice.
+    RecordDoubled = "record_doubled", Nothing, 10.0;
+    /// An executor whose process ends anywhere.
+    RunnerKilled = "runner_killed", Launch, 1.0;
+    /// An executor that stands still and goes on later.
+    RunnerFrozen = "runner_frozen", Launch, 0.5;
+    /// GitLab answers a runner that it should come later.
+    GitLabBusy = "gitlab_busy", Launch, 1.0;
+    /// GitLab does what it was asked, and its answer is lost.
+    GitLabAnswerLost = "gitlab_answer_lost", GitLab, 0.5;
+    /// GitLab answers after half a minute.
+    GitLabSlow = "gitlab_slow", Launch, 0.3;
+    /// A lane's token that is replaced in GitLab a while before it is in Parameter Store.
+    TokenRotated = "token_rotated", Launch, 0.0;
+    /// GitLab's jobs API does not answer.
+    ApiFailed = "api_failed", Sweep, 1.0;
+}
+
+impl Fault {
+    /// How many kinds there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// The kind of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|fault| fault.name() == name)
+    }
+}
+
+/// How often each kind was met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hits([u64; Fault::COUNT]);
+
+impl Default for Hits {
+    fn default() -> Self {
+        Self([0; Fault::COUNT])
+    }
+}
+
+impl Hits {
+    /// One more.
+    pub(crate) fn add(&mut self, fault: Fault) {
+        self.0[fault as usize] += 1;
+    }
+
+    /// All of another world's.
+    pub(crate) fn add_all(&mut self, other: &Self) {
+        for (mine, others) in self.0.iter_mut().zip(other.0) {
+            *mine += others;
+        }
+    }
+
+    /// How often this kind was met.
+    #[must_use]
+    pub const fn of(&self, fault: Fault) -> u64 {
+        self.0[fault as usize]
+    }
+
+    /// How often any was met.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// By name, for reports.
+    #[must_use]
+    pub fn by_name(&self) -> BTreeMap<&'static str, u64> {
+        Fault::ALL.iter().map(|fault| (fault.name(), self.of(*fault))).collect()
+    }
+}
+
+/// By how much a kind's rate differs from world to world.
+const SPREAD: [f64; 5] = [0.3, 0.6, 1.0, 1.7, 3.0];
+
+/// Parts of a million.
+pub(crate) const WHOLE: u32 = 1_000_000;
+
+/// How often each kind strikes in one world, in parts of a million of the times that it could.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rates([u32; Fault::COUNT]);
+
+impl Rates {
+    /// No trouble.
+    pub(crate) const CALM: Self = Self([0; Fault::COUNT]);
+
+    /// Draws which kinds strike in a world, and how often. `off` never strike.
+    pub(crate) fn draw(rng: &mut Rng, off: &[Fault]) -> Self {
+        // One world in ten is calm: what is promised without trouble is looked at without trouble.
+        let (kinds, usual) = match rng.u32(0..10) {
+            0 => (0.0, 0.0),
+            1..=3 => (0.15, 0.03),
+            4..=7 => (0.5, 0.015),
+            _ => (1.0, 0.01),
+        };
+        let mut rates = Self::CALM;
+        for fault in Fault::ALL {
+            let strikes = rng.f64() < kinds;
+            let rate = usual * fault.part() * SPREAD[rng.usize(0..SPREAD.len())];
+            if strikes && !off.contains(fault) {
+                rates.0[*fault as usize] = parts(rate);
+            }
+        }
+        rates
+    }
+
+    /// How often it strikes, in parts of a million.
+    pub(crate) const fn of(&self, fault: Fault) -> u32 {
+        self.0[fault as usize]
+    }
+
+    /// Whether it strikes now.
+    pub(crate) fn strikes(&self, fault: Fault, rng: &mut Rng) -> bool {
+        let rate = self.0[fault as usize];
+        rate > 0 && rng.u32(0..WHOLE) < rate
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of the whole")]
+fn parts(share: f64) -> u32 {
+    (share.clamp(0.0, 0.5) * f64::from(WHOLE)) as u32
+}

@@ -1,0 +1,48 @@
+//! What runs our handlers: the front door, the workflows, Lambda, the schedule.
+
+pub(crate) mod ingest;
+pub(crate) mod lambda;
+pub(crate) mod reconciler;
+pub(crate) mod terminator;
+pub(crate) mod workflows;
+
+use fastrand::Rng;
+use runnerless_core::time::Millis;
+
+use crate::fault::{Fault, Rates};
+use crate::hands::Hands;
+use crate::process::Fate;
+use crate::world::World;
+
+/// How long a function's process stands still (ms).
+const FROZEN: std::ops::Range<i64> = 200..30_000;
+/// Most steps that a function takes before it is ended: more than nearly all do.
+const STEPS: std::ops::Range<u32> = 1..24;
+
+/// A process of one of our functions.
+pub(crate) fn function<'w>(world: &'w World, name: &'static str, limit: Millis) -> Hands<'w> {
+    hands(world, name, limit, (Fault::FunctionKilled, Fault::FunctionFrozen), STEPS, FROZEN)
+}
+
+/// A process with a fate: whether, when and for how long it is troubled.
+fn hands<'w>(
+    world: &'w World,
+    name: &'static str,
+    limit: Millis,
+    (killed, frozen): (Fault, Fault),
+    steps: std::ops::Range<u32>,
+    lengths: std::ops::Range<i64>,
+) -> Hands<'w> {
+    let draw = |rates: &Rates, rng: &mut Rng| {
+        let freezes_for = Millis(rng.i64(lengths));
+        let mut fate = Fate { killed, frozen, dies_in: 0, freezes_in: 0, freezes_for };
+        if rates.strikes(killed, rng) {
+            fate.dies_in = rng.u32(steps.clone());
+        }
+        if rates.strikes(frozen, rng) {
+            fate.freezes_in = rng.u32(steps);
+        }
+        fate
+    };
+    Hands::new(world, world.process(name, limit, draw))
+}

@@ -1,0 +1,53 @@
+//! The terminator: by the stop workflow, and by Lambda's records of invocations that failed.
+
+use runnerless_core::id::JobKey;
+use runnerless_core::time::Millis;
+use runnerless_lambda_kit::Named as _;
+use runnerless_lost::LostJobs;
+use runnerless_terminator::{Error, Work, handle};
+
+use super::function;
+use crate::event::{Event, Record};
+use crate::hands::Hands;
+use crate::process::Death;
+use crate::setup::PARAMETERS;
+use crate::world::World;
+
+/// The function's time limit (see the template).
+const LIMIT: Millis = Millis::secs(33);
+/// Lambda tries an asynchronous invocation so often again (see the template), after a minute and after two.
+const RETRIES: u32 = 2;
+
+/// A task of the stop workflow; the error is the function's own name of it, or how its process ended.
+pub(crate) async fn settles(world: &World, job: JobKey) -> Result<(), Result<&'static str, Death>> {
+    let hands = function(world, "terminator", LIMIT);
+    match hands.live(works(&hands, Work::Settle(job))).await {
+        Ok(done) => done.map_err(|error| Ok(error.name())),
+        Err(death) => Err(Err(death)),
+    }
+}
+
+/// Lambda hands over a record.
+pub(crate) async fn hears(world: &World, record: Record) {
+    let hands = function(world, "terminator", LIMIT);
+    let Ok(work) = Work::read(&record.record) else {
+        world.note(format_args!("{hands} cannot read a record"));
+        return;
+    };
+    let done = hands.live(works(&hands, work)).await;
+    if !matches!(done, Ok(Ok(()))) && record.failures < RETRIES {
+        let failures = record.failures + 1;
+        let pause = Millis::minutes(i64::from(failures));
+        world.timeline.happens_in(pause, Event::Record(Record { failures, ..record }));
+    }
+}
+
+async fn works(hands: &Hands<'_>, work: Work) -> Result<(), Error> {
+    let jobs = LostJobs { ledger: hands, parameters: hands, parameter_path: PARAMETERS, reporter: hands };
+    let done = handle(work, &jobs, hands).await;
+    match &done {
+        Ok(outcome) => hands.world.note(format_args!("{hands}: {:?}, {}", outcome.outcome, outcome.reason)),
+        Err(error) => hands.world.note(format_args!("{hands} fails: {}", error.name())),
+    }
+    done.map(drop)
+}

@@ -1,0 +1,165 @@
+//! One world's circumstances, drawn from its seed: lanes, projects, rules, and what goes wrong in it.
+
+use fastrand::Rng;
+use runnerless_core::lane::{Engine, Lane, TagSet};
+use runnerless_core::live::Caps;
+use runnerless_core::route::{Abilities, DefaultRoute};
+use runnerless_core::time::{Millis, Timestamp};
+use runnerless_gitlab::proof::TokenAlone;
+use runnerless_gitlab::webhook::Instance;
+use runnerless_router::Rules;
+
+use crate::fault::{Fault, Rates};
+
+/// When every world begins.
+pub(crate) const BEGIN: Timestamp = Timestamp(1_789_373_730_000);
+/// The only GitLab.
+pub(crate) const GITLAB: &str = "https://gitlab.example.com";
+/// Our executor.
+pub(crate) const EXECUTOR: &str = "arn:aws:lambda:eu-west-1:123456789012:function:executor";
+/// Somebody else's function, which speaks to the ledger through `claim`.
+pub(crate) const FOREIGN_FUNCTION: &str = "arn:aws:lambda:eu-west-1:123456789012:function:runner-in-python";
+/// The claim function.
+pub(crate) const CLAIM: &str = "arn:aws:lambda:eu-west-1:123456789012:function:claim";
+/// The stack's parameter path.
+pub(crate) const PARAMETERS: &str = "/runnerless";
+/// The hook's secret token.
+pub(crate) const SECRET: &str = "secret-token-of-the-hook";
+/// The hook's signing token.
+pub(crate) const SIGNING: &str = "whsec_QEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXWFlaW1xdXl8=";
+
+/// What we know of GitLab beyond its hooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Knowledge {
+    /// An API token is there.
+    Token,
+    /// Nothing but hooks: a job of which none arrived is nobody's.
+    Hooks,
+}
+
+/// What one world is to be like; the rest is drawn from its seed.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// The seed.
+    pub seed: u64,
+    /// About how many jobs its users create.
+    pub jobs: usize,
+    /// What goes not wrong in it.
+    pub off: Vec<Fault>,
+    /// Whether the last of its trace is kept in words.
+    pub keeps: bool,
+}
+
+/// One world's circumstances.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) jobs: usize,
+    pub(crate) knowledge: Knowledge,
+    pub(crate) two_phase: bool,
+    /// Whether hooks are signed; else they carry the secret token.
+    pub(crate) signed: bool,
+    pub(crate) lanes: Vec<LaneSetup>,
+    pub(crate) projects: Vec<String>,
+    /// Whether somebody else's runners take jobs of the lanes.
+    pub(crate) foreign: bool,
+    /// When which lane's token is replaced.
+    pub(crate) rotations: Vec<(Millis, usize)>,
+    /// How long users go on starting pipelines.
+    pub(crate) span: Millis,
+    pub(crate) uncovered_one_in: u32,
+    pub(crate) rules: Rules,
+    pub(crate) front: runnerless_ingest::Rules,
+    pub(crate) rates: Rates,
+}
+
+/// A lane.
+#[derive(Clone, Debug)]
+pub(crate) struct LaneSetup {
+    pub(crate) lane: Lane,
+    /// The job names that the mapping sends to it; those of the default lane are in no row.
+    pub(crate) names: Vec<String>,
+    /// Whether it is the default route's.
+    pub(crate) is_default: bool,
+}
+
+/// The lanes that a world may have: tags, names, and whether somebody else's function serves it.
+const LANES: [(&[&str], &[&str], bool); 5] = [
+    (&[], &["lint", "docs", "pages"], false),
+    (&["docker"], &["unit", "build"], false),
+    (&["docker", "arm64"], &["unit-arm", "build-arm"], false),
+    (&["python"], &["notebook", "train"], true),
+    (&["docker", "large"], &["integration"], false),
+];
+
+impl Setup {
+    /// Draws the circumstances.
+    pub(crate) fn draw(rng: &mut Rng, wish: &Wish) -> Self {
+        let lanes = draw_lanes(rng);
+        let default = lanes[0].lane.clone();
+        let minutes = rng.i64(5..=60);
+        let knowledge = if rng.bool() { Knowledge::Token } else { Knowledge::Hooks };
+        let isolated = rng.bool();
+        let rotations = draw_rotations(rng, minutes, lanes.len(), wish);
+        Self {
+            jobs: wish.jobs,
+            knowledge,
+            two_phase: rng.u32(0..4) > 0,
+            signed: rng.bool(),
+            projects: (1..=rng.usize(1..=4)).map(|n| format!("acme/widgets-{n}")).collect(),
+            foreign: rng.u32(0..3) == 0,
+            rotations,
+            span: Millis::minutes(minutes),
+            uncovered_one_in: if rng.u32(0..4) == 0 { 50 } else { 0 },
+            rules: Rules {
+                default: DefaultRoute::Lane(default),
+                abilities: Abilities { ec2: false },
+                caps: Caps { lane: 100, stack: 400 },
+                gitlab_url: GITLAB.to_owned(),
+                claim_function: CLAIM.to_owned(),
+                executor: (EXECUTOR.to_owned(), isolated),
+            },
+            front: front(),
+            lanes,
+            rates: Rates::draw(rng, &wish.off),
+        }
+    }
+}
+
+/// In one world of four, tokens are replaced.
+fn draw_rotations(rng: &mut Rng, minutes: i64, lanes: usize, wish: &Wish) -> Vec<(Millis, usize)> {
+    let times = if rng.u32(0..4) == 0 { rng.usize(1..5) } else { 0 };
+    let drawn: Vec<_> = (0..times).map(|_| (Millis(rng.i64(0..minutes * 60_000)), rng.usize(..lanes))).collect();
+    if wish.off.contains(&Fault::TokenRotated) { Vec::new() } else { drawn }
+}
+
+/// Ingest's own rules, with the template's numbers.
+fn front() -> runnerless_ingest::Rules {
+    let Ok(instance) = Instance::parse(GITLAB) else { unreachable!("it is a URL") };
+    runnerless_ingest::Rules {
+        instance,
+        token_alone: TokenAlone::Refused,
+        store_limit: Millis::secs(5),
+        announce_limit: Millis::secs(2),
+    }
+}
+
+/// The default lane and some of the others.
+fn draw_lanes(rng: &mut Rng) -> Vec<LaneSetup> {
+    let others = rng.usize(1..LANES.len());
+    let mut picked: Vec<usize> = (1..LANES.len()).collect();
+    rng.shuffle(&mut picked);
+    picked.truncate(others);
+    picked.sort_unstable();
+    std::iter::once(0).chain(picked).map(|at| lane(at, LANES[at])).collect()
+}
+
+fn lane(at: usize, (tags, names, foreign): (&[&str], &[&str], bool)) -> LaneSetup {
+    let Ok(tags) = TagSet::new(tags) else { unreachable!("they are tags") };
+    let target = if foreign { FOREIGN_FUNCTION } else { EXECUTOR };
+    let run_untagged = tags.is_empty();
+    LaneSetup {
+        lane: Lane { tags, engine: Engine::Lambda, target: target.to_owned(), run_untagged },
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+        is_default: at == 0,
+    }
+}
