@@ -1,6 +1,6 @@
 # The commands of this project. Each does its own set-up on a machine with Rust, Python 3, git and a C compiler.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage bench hostile isolation world build
+.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage bench hostile isolation world mutants build
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -81,6 +81,9 @@ world: build ## simulated worlds from one seed: JOBS in all, or as many as fit i
 	@exec $(FOLLOWING) target/release/runnerless-world $${JOBS:+--jobs "$$JOBS"} $${SEED:+--seed "$$SEED"} \
 	  $${WORLD_SECONDS:+--seconds "$$WORLD_SECONDS"} $${OFF:+--off "$$OFF"} $${SHOW:+--lines "$$SHOW"} \
 	  $${ABOUT:+--about "$$ABOUT"} $${OUT:+--out "$$OUT"}
+
+mutants: build ## deliberate bugs, each of which the simulated world must find within a minute (ONLY=text OUT=file)
+	@exec $(FOLLOWING) target/release/runnerless-mutants --state "$$STATE/mutants" $${ONLY:+--only "$$ONLY"} $${OUT:+--out "$$OUT"}
 
 test: build ## all tests
 	@cargo test $(CARGO_FLAGS)
