@@ -28,7 +28,9 @@ pub struct Arguments {
 #[derive(Debug, thiserror::Error)]
 pub enum BadArguments {
     /// It is none.
-    #[error("{0}; the options are --jobs N, --seed 0xN, --seconds N, --out FILE, --off a,b, --lines N, --about TEXT")]
+    #[error(
+        "{0}; the options are --jobs N, --seed 0xN, --seconds N, --out FILE, --off a,b, --broken N, --lines N, --about TEXT"
+    )]
     Line(#[from] lexopt::Error),
     /// No such trouble.
     #[error("--off: there is no trouble {0:?}")]
@@ -45,7 +47,7 @@ impl Arguments {
     /// The first argument that cannot be followed.
     pub fn read(mut parser: Parser, fresh: u64, threads: usize) -> Result<Self, BadArguments> {
         let (mut jobs, mut seed, mut time, mut out) = (None, None, None, None);
-        let (mut off, mut lines, mut about) = (Vec::new(), None, None);
+        let (mut off, mut lines, mut about, mut broken) = (Vec::new(), None, None, 1);
         while let Some(argument) = parser.next()? {
             match argument {
                 Arg::Long("jobs") => jobs = Some(number("--jobs", &parser.value()?.string()?)?),
@@ -56,6 +58,7 @@ impl Arguments {
                 Arg::Long("out") => out = Some(PathBuf::from(parser.value()?)),
                 Arg::Long("off") => off = faults(&parser.value()?.string()?)?,
                 Arg::Long("lines") => lines = usize::try_from(number("--lines", &parser.value()?.string()?)?).ok(),
+                Arg::Long("broken") => broken = number("--broken", &parser.value()?.string()?)?,
                 Arg::Long("about") => about = Some(parser.value()?.string()?),
                 other => return Err(other.unexpected().into()),
             }
@@ -63,7 +66,15 @@ impl Arguments {
         // One world where nothing more is asked for.
         let jobs = jobs.or_else(|| time.is_none().then_some(PER_WORLD));
         let per_world = usize::try_from(jobs.unwrap_or(PER_WORLD).min(PER_WORLD)).unwrap_or(1);
-        let plan = Plan { seed: seed.unwrap_or(fresh), jobs, time, per_world, off, threads };
+        let plan = Plan {
+            seed: seed.unwrap_or(fresh),
+            jobs,
+            time,
+            per_world,
+            off,
+            threads,
+            most_broken: usize::try_from(broken).unwrap_or(1),
+        };
         Ok(Self { plan, out, lines, about })
     }
 }

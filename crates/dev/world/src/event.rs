@@ -23,7 +23,7 @@ pub(crate) enum Event {
     /// GitLab gives the runner of the lane with this number a new token.
     Rotates(usize),
     /// That token is written to Parameter Store.
-    Written(String, String),
+    Written(usize),
     /// The schedule starts a sweep.
     Sweep,
     /// Nothing more goes wrong from now on.

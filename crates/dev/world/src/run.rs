@@ -1,7 +1,7 @@
 //! A run: many worlds, one seed each, on as many threads as there are cores.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,6 +27,8 @@ pub struct Plan {
     pub per_world: usize,
     /// What goes not wrong.
     pub off: Vec<Fault>,
+    /// After how many worlds in which a promise is broken the run ends.
+    pub most_broken: usize,
     /// On how many threads.
     pub threads: usize,
 }
@@ -96,10 +98,10 @@ impl Plan {
 pub fn run(plan: &Plan) -> Outcome {
     let began = Instant::now();
     let worlds = plan.worlds();
-    let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let (next, broken) = (AtomicU64::new(0), AtomicUsize::new(0));
     let ended: Mutex<BTreeMap<u64, Ended>> = Mutex::default();
     let works = || {
-        while !stop.load(Ordering::Relaxed) && plan.time.is_none_or(|time| began.elapsed() < time) {
+        while broken.load(Ordering::Relaxed) < plan.most_broken && plan.time.is_none_or(|time| began.elapsed() < time) {
             let number = next.fetch_add(1, Ordering::Relaxed);
             if worlds.is_some_and(|worlds| number >= worlds) {
                 return;
@@ -108,7 +110,7 @@ pub fn run(plan: &Plan) -> Outcome {
             let wish = Wish { seed, jobs: plan.per_world, off: plan.off.clone(), keeps: false };
             let world = world::run(&wish);
             if !world.verdict.violations.is_empty() {
-                stop.store(true, Ordering::Relaxed);
+                broken.fetch_add(1, Ordering::Relaxed);
             }
             ended.lock().unwrap_or_else(PoisonError::into_inner).insert(number, world);
         }

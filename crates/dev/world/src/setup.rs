@@ -80,6 +80,8 @@ pub(crate) struct LaneSetup {
     pub(crate) names: Vec<String>,
     /// Whether it is the default route's.
     pub(crate) is_default: bool,
+    /// Whether its token is missing or none that GitLab takes: its jobs are nobody's.
+    pub(crate) cannot_ask: bool,
 }
 
 /// The lanes that a world may have: tags, names, and whether somebody else's function serves it.
@@ -94,7 +96,12 @@ const LANES: [(&[&str], &[&str], bool); 5] = [
 impl Setup {
     /// Draws the circumstances.
     pub(crate) fn draw(rng: &mut Rng, wish: &Wish) -> Self {
-        let lanes = draw_lanes(rng);
+        let mut lanes = draw_lanes(rng);
+        if rng.u32(0..8) == 0
+            && let Some(last) = lanes.last_mut()
+        {
+            last.cannot_ask = true;
+        }
         let default = lanes[0].lane.clone();
         let minutes = rng.i64(5..=60);
         let knowledge = if rng.bool() { Knowledge::Token } else { Knowledge::Hooks };
@@ -127,7 +134,7 @@ impl Setup {
 
 /// In one world of four, tokens are replaced.
 fn draw_rotations(rng: &mut Rng, minutes: i64, lanes: usize, wish: &Wish) -> Vec<(Millis, usize)> {
-    let times = if rng.u32(0..4) == 0 { rng.usize(1..5) } else { 0 };
+    let times = if rng.u32(0..4) == 0 { rng.usize(1..8) } else { 0 };
     let drawn: Vec<_> = (0..times).map(|_| (Millis(rng.i64(0..minutes * 60_000)), rng.usize(..lanes))).collect();
     if wish.off.contains(&Fault::TokenRotated) { Vec::new() } else { drawn }
 }
@@ -161,5 +168,6 @@ fn lane(at: usize, (tags, names, foreign): (&[&str], &[&str], bool)) -> LaneSetu
         lane: Lane { tags, engine: Engine::Lambda, target: target.to_owned(), run_untagged },
         names: names.iter().map(|name| (*name).to_owned()).collect(),
         is_default: at == 0,
+        cannot_ask: false,
     }
 }

@@ -147,7 +147,8 @@ impl World {
             };
             let runner = state.gitlab.add_runner(spec(RunnerKind::Ours));
             let token = state.gitlab.runner(runner).map(|runner| runner.token.clone()).unwrap_or_default();
-            state.parameters.insert(token_name(lane), Parameter { value: token, old: None });
+            let value = if lane.cannot_ask { "glrt-of-another-gitlab".to_owned() } else { token };
+            state.parameters.insert(token_name(lane), Parameter { value, old: None });
             state.runners.push(runner);
             if self.setup.foreign {
                 state.gitlab.add_runner(spec(RunnerKind::Foreign));
@@ -269,11 +270,8 @@ impl World {
                 self.rotates(lane);
                 None
             }
-            Event::Written(name, value) => {
-                let now = self.now();
-                let mut state = self.state();
-                let old = state.parameters.get(&name).map(|old| (old.value.clone(), now + OLD));
-                state.parameters.insert(name, Parameter { value, old });
+            Event::Written(lane) => {
+                self.writes(lane);
                 None
             }
             Event::Hook(hook) => Some(Box::pin(functions::ingest::arrives(self, hook))),
@@ -295,13 +293,25 @@ impl World {
 
     /// A lane's token is replaced: first in GitLab, then in Parameter Store.
     fn rotates(&self, number: usize) {
-        let Some(lane) = self.setup.lanes.get(number) else { return };
+        let Some(lane) = self.setup.lanes.get(number).filter(|lane| !lane.cannot_ask) else { return };
         let runner = self.state().runners.get(number).copied().unwrap_or_default();
-        let Some(token) = self.at_gitlab(|gitlab, _| gitlab.reset_token(runner)) else { return };
+        self.at_gitlab(|gitlab, _| gitlab.reset_token(runner));
         self.hit(Fault::TokenRotated, &Whom::Lane(lane.lane.id()), None);
         let (now, until) = (self.now(), self.draw(|rng| Millis(rng.i64(1_000..40_000))));
         self.state().check.rotated(&lane.lane.id(), now);
-        self.timeline.happens_in(until, Event::Written(token_name(lane), token));
+        self.timeline.happens_in(until, Event::Written(number));
+    }
+
+    /// The lane's token, as it is in GitLab now, is written to Parameter Store.
+    fn writes(&self, number: usize) {
+        let Some(lane) = self.setup.lanes.get(number) else { return };
+        let now = self.now();
+        let mut state = self.state();
+        let runner = state.runners.get(number).and_then(|runner| state.gitlab.runner(*runner));
+        let Some(value) = runner.map(|runner| runner.token.clone()) else { return };
+        let name = token_name(lane);
+        let old = state.parameters.get(&name).map(|old| (old.value.clone(), now + OLD));
+        state.parameters.insert(name, Parameter { value, old });
     }
 
     /// Whether nothing is left to do; then the world is over.

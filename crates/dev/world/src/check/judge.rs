@@ -6,11 +6,10 @@ use runnerless_core::id::JobKey;
 use runnerless_core::limits;
 use runnerless_core::time::{Millis, Timestamp};
 
-use super::bound::{STOLEN, allowance};
-use super::{Check, Promise, Violation, Whom};
+use super::{Check, Promise, Violation};
 use crate::fault::Hits;
-use crate::gitlab::{Finding, GitLab, RunnerKind, Wait, Waited};
-use crate::setup::{Knowledge, Setup};
+use crate::gitlab::{Finding, GitLab, RunnerKind};
+use crate::setup::{Knowledge, LaneSetup, Setup};
 
 /// What is said of a world.
 #[derive(Clone, Debug, Default)]
@@ -22,9 +21,6 @@ pub(crate) struct Verdict {
     /// How many jobs were waited for that a bound was kept to.
     pub(crate) waited: u64,
 }
-
-/// Without trouble no job has to wait this much longer because of a name that others' runners take.
-const LEARNED: Millis = Millis(limits::LEARNED_DELAY.0 + 90_000);
 
 impl Check {
     /// Judges.
@@ -47,6 +43,7 @@ impl Check {
         }
         self.judge_jobs(setup, gitlab, now);
         self.judge_waits(setup, gitlab, now, &mut verdict);
+        self.judge_launches(gitlab, now);
         self.judge_rows(setup);
         self.judge_records(gitlab);
         self.judge_calls(gitlab, calls, hits);
@@ -72,16 +69,21 @@ impl Check {
         }
     }
 
-    /// Without an API token only what ingest answered by 2xx is promised.
-    fn is_promised(&self, setup: &Setup, job: JobKey) -> bool {
-        setup.knowledge.finds_unseen() || self.told.contains_key(&job)
+    /// Without an API token only what ingest answered by 2xx is promised, and of a lane that cannot ask nothing is.
+    pub(super) fn is_promised(&self, setup: &Setup, job: JobKey) -> bool {
+        let seen = setup.knowledge.finds_unseen() || self.told.contains_key(&job);
+        let lane = self.rows.lane_of_job(job);
+        let cannot_ask = |of: &&LaneSetup| of.cannot_ask && lane.as_ref().is_none_or(|lane| *lane == of.lane.id());
+        seen && !setup.lanes.iter().any(|lane| cannot_ask(&lane))
     }
 
-    /// A job whose process left nothing to report it with.
+    /// A job whose process left nothing to report it with, or died before anybody but GitLab knew that it accepted.
     fn is_beyond_us(&self, gitlab: &GitLab, job: JobKey) -> bool {
         let owner = gitlab.history(job.job).and_then(|history| history.owner());
         let process = owner.and_then(|owner| u32::try_from(owner.process).ok());
-        process.and_then(|process| self.runners.get(&process)).is_some_and(|runner| runner.leaves_no_token)
+        let Some(runner) = process.and_then(|process| self.runners.get(&process)) else { return false };
+        let accepted = runner.launch.as_ref().and_then(|id| self.rows.launches.get(id)).is_some_and(|row| row.accepted);
+        runner.leaves_no_token || !accepted
     }
 
     /// A process that stood still, or could not reach the ledger, for as long as its lease lasts counts as lost.
@@ -90,60 +92,6 @@ impl Check {
         let process = owner.and_then(|owner| u32::try_from(owner.process).ok());
         let hindered = process.and_then(|process| self.runners.get(&process)).and_then(|runner| runner.hindered_at);
         hindered.is_some_and(|hindered| hindered + limits::HEARTBEAT_LEASE + Millis::minutes(4) > at)
-    }
-
-    fn judge_waits(&mut self, setup: &Setup, gitlab: &GitLab, now: Timestamp, verdict: &mut Verdict) {
-        let waits: Vec<Wait> = gitlab.waits().filter(|wait| wait.ours).collect();
-        for wait in waits {
-            let since = match self.told.get(&wait.job) {
-                Some(told) if !setup.knowledge.finds_unseen() => wait.since.max(*told),
-                None if !setup.knowledge.finds_unseen() => continue,
-                _ => wait.since,
-            };
-            let until = wait.until.unwrap_or(now);
-            let waited = until - since;
-            let lane = self.rows.jobs.get(&wait.job).and_then(|row| row.lane.clone());
-            let hits = |whom: &Whom| match whom {
-                Whom::Job(job) => *job == wait.job,
-                Whom::Lane(of) => lane.as_ref().is_none_or(|lane| lane == of),
-                Whom::Everybody | Whom::Process(_) => true,
-            };
-            let allowed = allowance(&self.met, since, until, hits);
-            let stolen = self.rows.stolen.iter().filter(|(at, job)| *job == wait.job && *at >= since && *at <= until);
-            let stolen = i64::try_from(stolen.count()).unwrap_or(i64::MAX);
-            let learned = if setup.foreign { LEARNED.0 } else { 0 };
-            let limit = Millis(allowed.length.0 + stolen * STOLEN.0 + learned);
-            let cause = allowed
-                .cause
-                .map_or(if stolen > 0 { "another job took its launch" } else { "none" }, crate::fault::Fault::name);
-            let longest = verdict.waits.entry(cause).or_default();
-            *longest = waited.max(*longest);
-            verdict.waited += 1;
-            let launches = self.rows.launched.get(&wait.job).copied().unwrap_or_default();
-            if waited > limit && wait.how != Waited::Cancelled {
-                let what = format!(
-                    "job {} waited {} s, {} s were allowed; its worst trouble was {cause}; it ended as {:?}",
-                    wait.job,
-                    waited.0 / 1000,
-                    limit.0 / 1000,
-                    wait.how
-                );
-                self.breaks(Promise::Waited, what);
-            }
-            let troubles = self
-                .met
-                .iter()
-                .filter(|met| met.at >= since - limits::START_LEASE && met.at <= until && hits(&met.whom));
-            let hours = waited.0 / limits::UNSERVED_RETRY.0 + 1;
-            let allowed = i64::from(limits::FRUITLESS_LIMIT)
-                + hours
-                + stolen
-                + i64::try_from(troubles.count()).unwrap_or(i64::MAX);
-            if i64::from(launches) > allowed {
-                let what = format!("job {} cost {launches} launches, {allowed} were allowed", wait.job);
-                self.breaks(Promise::Launches, what);
-            }
-        }
     }
 
     fn judge_rows(&mut self, setup: &Setup) {

@@ -3,6 +3,7 @@
 mod bound;
 mod judge;
 mod rows;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -222,6 +223,8 @@ impl Check {
         }
         match self.serves.get(&process).cloned() {
             Some(Whom::Process(other)) => self.resolve(Whom::Process(other), fault, now),
+            // Launches are handed on: a launch that was made for one job may be another one's by now.
+            Some(Whom::Job(job)) => self.rows.lane_of_job(job).map_or(Whom::Job(job), Whom::Lane),
             Some(known) => known,
             None => Whom::Everybody,
         }

@@ -20,6 +20,8 @@ pub(super) struct Launch {
     pub(super) bound_job: Option<JobKey>,
     pub(super) deadline: Timestamp,
     pub(super) keeps_secret: bool,
+    /// Whether its runner said that it accepted its job.
+    pub(super) accepted: bool,
 }
 
 /// A job's row, as far as the checks look at it.
@@ -41,6 +43,8 @@ pub(super) struct Rows {
     due_at: BTreeMap<String, Timestamp>,
     /// How many launches were made for each job.
     pub(super) launched: BTreeMap<JobKey, u32>,
+    /// When a job's row had nothing left to do the last time.
+    pub(super) settled: BTreeMap<JobKey, Timestamp>,
     /// When another job's runner took a job's launch.
     pub(super) stolen: Vec<(Timestamp, JobKey)>,
 }
@@ -54,6 +58,7 @@ impl Launch {
             charged_to: text(item, "charged_to").and_then(|text| text.parse().ok()),
             bound_job: text(item, "bound_job").and_then(|text| text.parse().ok()),
             deadline: Timestamp(item.get("deadline").and_then(Value::as_i64).unwrap_or_default()),
+            accepted: item.get("accepted").and_then(Value::as_bool).unwrap_or_default(),
             keeps_secret: item.contains_key("job_token") || item.contains_key("request"),
         }
     }
@@ -91,6 +96,10 @@ impl Rows {
         self.launches.get(launch).map(|row| LaneId::new(row.lane.clone()))
     }
 
+    pub(super) fn lane_of_job(&self, job: JobKey) -> Option<LaneId> {
+        self.jobs.get(&job).and_then(|row| row.lane.clone())
+    }
+
     pub(super) fn deadline_of(&self, launch: &LaunchId) -> Option<Timestamp> {
         self.launches.get(launch).map(|row| row.deadline)
     }
@@ -111,7 +120,7 @@ impl Rows {
         knowledge == Knowledge::Hooks && job.is_some_and(|job| job.state == "bound")
     }
 
-    fn note_due(&mut self, pk: &str, item: &Item) {
+    fn note_due(&mut self, pk: &str, item: &Item, now: Timestamp) {
         if let Some(old) = self.due_at.remove(pk) {
             self.due.remove(&(old, pk.to_owned()));
         }
@@ -119,6 +128,8 @@ impl Rows {
         if let Some(at) = item.get("next_check_at").and_then(Value::as_i64).filter(|_| open) {
             self.due.insert((Timestamp(at), pk.to_owned()));
             self.due_at.insert(pk.to_owned(), Timestamp(at));
+        } else if let Some(key) = job_key(pk) {
+            self.settled.insert(key, now);
         }
     }
 }
@@ -131,7 +142,7 @@ fn job_key(pk: &str) -> Option<JobKey> {
 impl Check {
     /// A row was written.
     pub(crate) fn written(&mut self, pk: &str, item: &Item, plan: &Plan, process: u32, now: Timestamp) {
-        self.rows.note_due(pk, item);
+        self.rows.note_due(pk, item, now);
         if let Some(id) = pk.strip_prefix("launch#") {
             self.launch_written(&LaunchId::new(id), Launch::read(item), process, now);
         } else if let Some(key) = job_key(pk) {

@@ -1,0 +1,90 @@
+//! Waits and launches of each job against their bounds.
+
+use runnerless_core::id::JobKey;
+use runnerless_core::limits;
+use runnerless_core::time::{Millis, Timestamp};
+
+use super::bound::{STOLEN, allowance};
+use super::judge::Verdict;
+use super::{Check, Met, Promise, Whom};
+use crate::fault::Fault;
+use crate::gitlab::{GitLab, Wait, Waited};
+use crate::setup::Setup;
+
+/// What a job may wait longer because others' runners take jobs of its name, and a sweep after that.
+const LEARNED: Millis = Millis(limits::LEARNED_DELAY.0 + 90_000);
+
+impl Check {
+    pub(super) fn judge_waits(&mut self, setup: &Setup, gitlab: &GitLab, now: Timestamp, verdict: &mut Verdict) {
+        let promised = |wait: &Wait| wait.ours && self.is_promised(setup, wait.job);
+        let waits: Vec<Wait> = gitlab.waits().filter(promised).collect();
+        for wait in waits {
+            let since = match self.told.get(&wait.job) {
+                Some(told) if !setup.knowledge.finds_unseen() => wait.since.max(*told),
+                _ => wait.since,
+            };
+            self.judge_wait(&wait, since, wait.until.unwrap_or(now), setup, verdict);
+        }
+    }
+
+    fn judge_wait(&mut self, wait: &Wait, since: Timestamp, until: Timestamp, setup: &Setup, verdict: &mut Verdict) {
+        let waited = until - since;
+        let allowed = allowance(&self.met, since, until, self.hits(wait.job));
+        let stolen = self.stolen(wait.job, since, until);
+        let learned = if setup.foreign { LEARNED.0 } else { 0 };
+        let limit = Millis(allowed.length.0 + stolen * STOLEN.0 + learned);
+        let untroubled = if stolen > 0 { "another job took its launch" } else { "none" };
+        let cause = allowed.cause.map_or(untroubled, Fault::name);
+        let longest = verdict.waits.entry(cause).or_default();
+        *longest = waited.max(*longest);
+        verdict.waited += 1;
+        if waited > limit && wait.how != Waited::Cancelled {
+            let what = format!(
+                "job {} waited {} s, {} s were allowed; its worst trouble was {cause}; it ended as {:?}",
+                wait.job,
+                waited.0 / 1000,
+                limit.0 / 1000,
+                wait.how
+            );
+            self.breaks(Promise::Waited, what);
+        }
+    }
+
+    /// A job costs three launches, then one an hour as long as it counts as waiting, a day at most; and one more for each
+    /// trouble that hit it and for each time that another job took its launch. That holds for every job, also for one that
+    /// nobody can serve.
+    pub(super) fn judge_launches(&mut self, gitlab: &GitLab, now: Timestamp) {
+        let waits: Vec<Wait> = gitlab.waits().collect();
+        for wait in waits {
+            let launches = self.rows.launched.get(&wait.job).copied().unwrap_or_default();
+            // Where the hook of its end was lost, it counts as waiting after its end.
+            let until = self.rows.settled.get(&wait.job).copied().unwrap_or(now).max(wait.since);
+            let hours = (until - wait.since).0.clamp(0, limits::PENDING_LIMIT.0) / limits::UNSERVED_RETRY.0 + 1;
+            let from = wait.since - limits::START_LEASE;
+            let hits = self.hits(wait.job);
+            let in_time = |met: &&Met| met.at >= from && met.at <= until && hits(&met.whom);
+            let troubles = self.met.iter().filter(in_time).count();
+            let more = self.stolen(wait.job, wait.since, until) + i64::try_from(troubles).unwrap_or(i64::MAX);
+            let allowed = i64::from(limits::FRUITLESS_LIMIT) + hours + more;
+            if i64::from(launches) > allowed {
+                let what = format!("job {} cost {launches} launches, {allowed} were allowed", wait.job);
+                self.breaks(Promise::Launches, what);
+            }
+        }
+    }
+
+    /// Whether a trouble hits the job. The lane is that of its row: where it has none, it may have been any.
+    fn hits(&self, job: JobKey) -> impl Fn(&Whom) -> bool + use<> {
+        let lane = self.rows.lane_of_job(job);
+        move |whom| match whom {
+            Whom::Job(of) => *of == job,
+            Whom::Lane(of) => lane.as_ref().is_none_or(|lane| lane == of),
+            Whom::Everybody | Whom::Process(_) => true,
+        }
+    }
+
+    fn stolen(&self, job: JobKey, since: Timestamp, until: Timestamp) -> i64 {
+        let stolen = self.rows.stolen.iter().filter(|(at, of)| *of == job && *at >= since && *at <= until);
+        i64::try_from(stolen.count()).unwrap_or(i64::MAX)
+    }
+}
