@@ -171,7 +171,7 @@ fn a_process_that_must_end_before_it_asked_burns_no_attempt() {
 
 #[test]
 fn a_lane_without_a_usable_token_ends_its_launch_by_the_parameters_name() {
-    for (token, word) in [("", "holds no token"), ("GR1348941abcdefghijklmnop", "registration token")] {
+    for (token, word) in [("\n", "holds no token"), ("GR1348941abcdefghijklmnop", "registration token")] {
         let world = World::new(Some(job(1, &["true"])));
         world.parameters.put(&token_parameter(), token);
         world.charged(1, "l-1");

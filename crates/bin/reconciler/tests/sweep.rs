@@ -94,6 +94,7 @@ async fn running(world: &World, rules: &Rules, gitlab: &Lost) -> LaunchId {
     book.bind(&row.launch, got, T0).await.unwrap();
     book.renew(&row.launch, T0).await.unwrap();
     world.hook(1, "unit", "running", T0).await;
+    gitlab.gitlab.runs(1, "glcbt-job");
     row.launch
 }
 

@@ -15,10 +15,6 @@ use runnerless_router::{Answer, Request, Routed, handle};
 use serde_json::{Value, json};
 use support::{EXECUTOR, OTHER, T0, World, after, key, rules};
 
-fn refused() -> AwsError {
-    AwsError::Refused { service: Service::Invoke, operation: "Invoke", source: "no such function".into() }
-}
-
 fn unavailable() -> AwsError {
     AwsError::Unavailable { service: Service::Invoke, operation: "Invoke", source: "no answer".into() }
 }
@@ -73,12 +69,16 @@ async fn a_router_that_meets_a_conflict_decides_again_and_finds_the_other_ones_l
 
 #[tokio::test]
 async fn a_row_with_an_arn_gets_its_function_without_a_tenant_unless_it_isolates() {
-    let (world, rules) = (World::default(), rules());
-    world.mapping.put(json!({"pk": "job#lint", "sk": "tags#py", "type": "LAMBDA", "arn": OTHER}));
-    world.hook(1, "lint", "pending", T0).await;
-    world.router(&rules).route(key(1), T0).await.unwrap();
-    let [started] = &world.invoker.started()[..] else { panic!("one invocation") };
-    assert_eq!((started.function.as_str(), &started.tenant), (OTHER, &None));
+    for isolates in [false, true] {
+        let (world, rules) = (World::default(), rules());
+        world.invoker.deploy(OTHER, isolates);
+        let row = json!({"pk": "job#lint", "sk": "tags#py", "type": "LAMBDA", "arn": OTHER, "tenancy": isolates});
+        world.mapping.put(row);
+        world.hook(1, "lint", "pending", T0).await;
+        world.router(&rules).route(key(1), T0).await.unwrap();
+        let [started] = &world.invoker.started()[..] else { panic!("one invocation") };
+        assert_eq!((started.function.as_str(), started.tenant.is_some()), (OTHER, isolates));
+    }
 }
 
 #[tokio::test]
@@ -99,8 +99,8 @@ async fn a_row_that_cannot_be_used_never_loses_the_job() {
 #[tokio::test]
 async fn a_target_that_refuses_costs_no_attempt_and_the_default_route_serves() {
     let (world, rules) = (World::default(), rules());
+    // Its function is not there.
     world.mapping.put(json!({"pk": "job#lint", "sk": "tags#py", "type": "LAMBDA", "arn": OTHER}));
-    world.invoker.answer(Err(refused()));
     world.hook(1, "lint", "pending", T0).await;
     assert!(matches!(world.router(&rules).route(key(1), T0).await.unwrap(), Routed::Launched { .. }));
     assert_eq!(world.invoker.started()[0].function, EXECUTOR);

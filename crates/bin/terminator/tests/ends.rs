@@ -111,6 +111,7 @@ impl World {
         Book(&world.ledger).bind(&world.id(), got, T0).await.unwrap();
         Book(&world.ledger).renew(&world.id(), T0).await.unwrap();
         world.hook("running").await;
+        world.gitlab.runs(KEY.job, JOB_TOKEN);
         world
     }
 

@@ -36,6 +36,8 @@ pub const DYNAMODB: Service =
 pub const SSM: Service = Service { name: "ssm", target: "AmazonSSM", content_type: "application/x-amz-json-1.1" };
 /// EventBridge.
 pub const EVENTS: Service = Service { name: "events", target: "AWSEvents", content_type: "application/x-amz-json-1.1" };
+/// SQS.
+pub const SQS: Service = Service { name: "sqs", target: "AmazonSQS", content_type: "application/x-amz-json-1.0" };
 /// CloudWatch Logs.
 pub const LOGS: Service = Service { name: "logs", target: "Logs_20140328", content_type: "application/x-amz-json-1.1" };
 

@@ -14,9 +14,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use hyper::Method;
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::aws::Aws;
+use crate::http::{Http, HttpError};
 use crate::layout::{Layout, LayoutError};
 use crate::processes::Process;
 use crate::supervise::{Endpoints, GitLab, KEEP, Record};
@@ -24,6 +27,9 @@ use crate::venv::{self, VenvError};
 
 /// Longer than a supervisor needs to end in the worst case.
 const PATIENCE: Duration = Duration::from_secs(40);
+
+/// A control call of the witness; it answers at once.
+const CONTROL: Duration = Duration::from_secs(10);
 
 /// The stack cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -152,6 +158,27 @@ impl Stack {
     #[must_use]
     pub fn aws(&self) -> Aws {
         Aws::new(&self.endpoints.emulator)
+    }
+
+    /// Puts a fault on calls that pass the witness; see `proxy::faults`.
+    ///
+    /// # Errors
+    /// The fault cannot be used, or the witness does not answer.
+    pub async fn set_fault(&self, fault: &Value) -> Result<(), HttpError> {
+        self.faults(Method::POST, fault).await
+    }
+
+    /// Lifts all faults.
+    ///
+    /// # Errors
+    /// The witness does not answer.
+    pub async fn clear_faults(&self) -> Result<(), HttpError> {
+        self.faults(Method::DELETE, &Value::Null).await
+    }
+
+    async fn faults(&self, method: Method, body: &Value) -> Result<(), HttpError> {
+        let url = format!("{}/_proxy/faults", self.endpoint());
+        Http::default().json(method, &url, &[], body, CONTROL).await.map(drop)
     }
 
     /// Where everything is.

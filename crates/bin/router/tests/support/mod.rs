@@ -30,13 +30,28 @@ pub fn key(job: u64) -> JobKey {
     JobKey { project: 41, job }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct World {
     pub ledger: FakeLedger,
     pub mapping: FakeMapping,
     pub invoker: FakeInvoker,
     pub api: Option<FakeJobs>,
     pub clock: FakeClock,
+}
+
+impl Default for World {
+    /// With the stack's own executor, and no other function.
+    fn default() -> Self {
+        let invoker = FakeInvoker::default();
+        invoker.deploy(EXECUTOR, true);
+        Self {
+            ledger: FakeLedger::default(),
+            mapping: FakeMapping::default(),
+            invoker,
+            api: None,
+            clock: FakeClock::default(),
+        }
+    }
 }
 
 impl Ports for World {

@@ -47,15 +47,20 @@ impl DynamoMapping {
     }
 }
 
+/// Where a job's rows are: under its full name, under its base name, and among the patterns.
+pub(crate) fn partitions(job_name: &str) -> Vec<String> {
+    let mut keys = vec![format!("job#{job_name}"), PATTERN_PK.to_owned()];
+    if base_name(job_name) != job_name {
+        keys.push(format!("job#{}", base_name(job_name)));
+    }
+    keys
+}
+
 impl Mapping for DynamoMapping {
     async fn rows(&self, job_name: &str) -> Result<Vec<Result<MapRow, BadMapRow>>, AwsError> {
-        let mut keys = vec![format!("job#{job_name}"), PATTERN_PK.to_owned()];
-        if base_name(job_name) != job_name {
-            keys.push(format!("job#{}", base_name(job_name)));
-        }
         let mut rows = Vec::new();
-        for key in &keys {
-            rows.extend(self.partition(key).await?.iter().map(MapRow::from_item));
+        for pk in partitions(job_name) {
+            rows.extend(self.partition(&pk).await?.iter().map(MapRow::from_item));
         }
         Ok(rows)
     }

@@ -11,4 +11,5 @@ pub use bus::EventBus;
 pub use invoke::LambdaInvoker;
 pub use ledger::DynamoLedger;
 pub use mapping::DynamoMapping;
+pub(crate) use mapping::partitions;
 pub use parameters::ParameterStore;

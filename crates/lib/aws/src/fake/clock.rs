@@ -49,6 +49,6 @@ impl Clock for FakeClock {
         if !self.leaps.load(Ordering::Relaxed) {
             return pending().await;
         }
-        self.now.fetch_add(length.0, Ordering::Relaxed);
+        self.now.fetch_add(length.0.max(0), Ordering::Relaxed);
     }
 }

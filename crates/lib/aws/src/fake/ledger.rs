@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use runnerless_core::change::{Change, Expect, Item, Plan, RowKey, Write};
+use runnerless_core::change::{Change, Expect, Item, Plan, RowKey, SCHEMA, Write};
 use runnerless_core::id::LaneId;
 use runnerless_core::live::{LIVE_PK, Live, STACK, counts};
 use runnerless_core::own::OwnRunner;
@@ -11,6 +11,7 @@ use runnerless_core::route::Learned;
 use runnerless_core::time::Timestamp;
 use serde_json::Value;
 
+use super::limits::{refuse_keys, refuse_plan, stored};
 use crate::error::{AwsError, Service};
 use crate::ports::{Applied, DueRow, Ledger, Rows};
 
@@ -48,7 +49,7 @@ impl FakeLedger {
     /// Writes an item as somebody else would.
     pub fn put(&self, item: Item) {
         let pk = item.get("pk").and_then(Value::as_str).unwrap_or_default().to_owned();
-        self.state().store(pk, item);
+        self.state().store(pk, &item);
     }
 
     /// The next `times` plans are refused although their revisions are right.
@@ -88,7 +89,8 @@ fn place(pk: &str, item: &Item) -> Option<(String, DueRow)> {
 
 impl State {
     /// Every write of an item: table and index change together.
-    fn store(&mut self, pk: String, item: Item) {
+    fn store(&mut self, pk: String, item: &Item) {
+        let item = stored(item);
         let old = self.items.get(&pk).and_then(|item| place(&pk, item));
         if let Some((partition, row)) = old
             && let Some(rows) = self.due.get_mut(&partition)
@@ -101,11 +103,12 @@ impl State {
         self.items.insert(pk, item);
     }
 
+    /// A row without a revision has none that a write could expect, not the revision 0.
     fn holds(&self, change: &Change) -> bool {
-        let rev = self.items.get(&change.pk).map(|item| item.get("rev").and_then(Value::as_u64).unwrap_or(0));
+        let item = self.items.get(&change.pk);
         match change.expect {
-            Expect::Absent => rev.is_none(),
-            Expect::Rev(expected) => rev == Some(expected),
+            Expect::Absent => item.is_none(),
+            Expect::Rev(expected) => item.is_some_and(|item| item.get("rev").and_then(Value::as_u64) == Some(expected)),
         }
     }
 
@@ -115,7 +118,7 @@ impl State {
             Write::Put(item) => Some((&change.pk, item)),
             Write::Check => None,
         });
-        written.is_some_and(|(pk, item)| self.items.get(pk) == Some(item))
+        written.is_some_and(|(pk, item)| self.items.get(pk) == Some(&stored(item)))
     }
 
     fn add(&mut self, name: &str, delta: i64) {
@@ -129,6 +132,7 @@ impl State {
 impl Ledger for FakeLedger {
     async fn load(&self, keys: &[RowKey]) -> Result<Rows, AwsError> {
         let state = self.reachable("BatchGetItem")?;
+        refuse_keys(keys.iter().map(RowKey::pk))?;
         let row = |key: &RowKey| state.items.get(&key.pk()).map(|item| (key.pk(), item.clone()));
         Ok(Rows(keys.iter().filter_map(row).collect()))
     }
@@ -138,24 +142,27 @@ impl Ledger for FakeLedger {
         if plan.changes.is_empty() {
             return Ok(Applied::All);
         }
+        refuse_plan(plan)?;
         if state.conflicts > 0 {
             state.conflicts -= 1;
             return Ok(Applied::Conflict);
         }
-        if !plan.changes.iter().all(|change| state.holds(change)) {
-            return Ok(if state.stands(plan) { Applied::All } else { Applied::Conflict });
-        }
-        for change in &plan.changes {
-            if let Write::Put(item) = &change.write {
-                state.store(change.pk.clone(), item.clone());
+        if plan.changes.iter().all(|change| state.holds(change)) {
+            for change in &plan.changes {
+                if let Write::Put(item) = &change.write {
+                    state.store(change.pk.clone(), item);
+                }
             }
-        }
-        for (name, delta) in counts(plan) {
-            state.add(&name, delta);
+        } else if !state.stands(plan) {
+            return Ok(Applied::Conflict);
         }
         if state.lost_answers > 0 {
             state.lost_answers -= 1;
+            // Whoever gets no answer does not come to count.
             return Err(unavailable("TransactWriteItems"));
+        }
+        for (name, delta) in counts(plan) {
+            state.add(&name, delta);
         }
         Ok(Applied::All)
     }
@@ -170,13 +177,14 @@ impl Ledger for FakeLedger {
     async fn recount(&self, counts: &[(String, u64)]) -> Result<(), AwsError> {
         let mut item: Item = counts.iter().map(|(name, count)| (name.clone(), (*count).into())).collect();
         item.insert("pk".to_owned(), LIVE_PK.into());
-        self.reachable("PutItem")?.store(LIVE_PK.to_owned(), item);
+        item.insert("schema".to_owned(), SCHEMA.into());
+        self.reachable("PutItem")?.store(LIVE_PK.to_owned(), &item);
         Ok(())
     }
 
     async fn learn(&self, learned: &Learned) -> Result<(), AwsError> {
         let item = learned.to_item();
-        self.reachable("PutItem")?.store(learned.pk.clone(), item);
+        self.reachable("PutItem")?.store(learned.pk.clone(), &item);
         Ok(())
     }
 

@@ -1,4 +1,6 @@
 //! What every parameter store does.
+//!
+//! That a value cannot be decrypted, and that the caller may not read a branch, is the deployed stack's to show.
 
 use runnerless_aws::ports::Parameters;
 
@@ -20,12 +22,23 @@ pub const VALUES: [(&str, &str); 14] = [
     ("/suite/ingress2/a", "neighbour"),
 ];
 
-/// Runs the suite on a store that holds [`VALUES`].
-pub async fn all(store: &impl Parameters) {
+/// Runs the suite on a store that holds [`VALUES`]; `put` writes a value as an operator would, over an older one.
+pub async fn all(store: &impl Parameters, put: impl AsyncFn(&str, &str)) {
     let ingress = store.below("/suite/ingress").await.unwrap();
     assert_eq!(ingress.len(), 12, "every page, and no neighbour");
     assert_eq!(ingress["k"].as_str(), "11");
     assert_eq!(ingress["deep/l"].as_str(), "s€cret\n", "values are given as they are");
     assert_eq!(store.below("/suite/ingress/").await.unwrap().len(), 12);
     assert!(store.below("/suite/nothing").await.unwrap().is_empty(), "an empty branch is no error");
+    let root = store.below("/suite").await.unwrap();
+    assert_eq!(root.len(), 14, "all branches below a path: {:?}", root.keys());
+    assert!(root.contains_key("ingress/deep/l") && root.contains_key("control/a"));
+    assert!(store.below("/suite/ingress/a").await.unwrap().is_empty(), "a parameter is not below itself");
+    assert!(store.below("/SUITE/ingress").await.unwrap().is_empty(), "capitals are other letters");
+
+    put("/suite/ingress/a", "replaced").await;
+    put("/suite/ingress/new", "added").await;
+    let ingress = store.below("/suite/ingress").await.unwrap();
+    assert_eq!((ingress["a"].as_str(), ingress["new"].as_str(), ingress.len()), ("replaced", "added", 13));
+    assert_eq!(ingress["b"].as_str(), "2", "the others stay");
 }

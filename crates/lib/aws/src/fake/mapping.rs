@@ -1,0 +1,65 @@
+//! The mapping in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use runnerless_core::change::Item;
+use runnerless_core::lane::Lane;
+use runnerless_core::route::{BadMapRow, LANES_PK, LaneEntry, MapRow};
+use serde_json::Value;
+
+use super::limits::stored;
+use super::{failed, locked};
+use crate::adapter::partitions;
+use crate::error::{AwsError, Service};
+use crate::ports::Mapping;
+
+/// The mapping's table in memory.
+#[derive(Debug, Default)]
+pub struct FakeMapping {
+    /// By partition key and sort key.
+    rows: Mutex<BTreeMap<(String, String), Item>>,
+    failing: Mutex<bool>,
+}
+
+impl FakeMapping {
+    /// Writes a row as it is, also one that cannot be read, over one of the same keys.
+    ///
+    /// # Panics
+    /// Without a `pk` and an `sk`, which the table does not take.
+    pub fn put(&self, item: Value) {
+        let key = |name: &str| item[name].as_str().filter(|key| !key.is_empty()).map(str::to_owned);
+        let (Some(pk), Some(sk), Some(row)) = (key("pk"), key("sk"), item.as_object()) else {
+            panic!("a row of the mapping has a pk and an sk: {item}")
+        };
+        locked(&self.rows).insert((pk, sk), stored(row));
+    }
+
+    /// From now on every call fails, or no call does.
+    pub fn fail(&self, failing: bool) {
+        *locked(&self.failing) = failing;
+    }
+
+    fn partition(&self, pk: &str) -> Result<Vec<Item>, AwsError> {
+        if *locked(&self.failing) {
+            return Err(failed(Service::Mapping, "Query"));
+        }
+        let rows = locked(&self.rows);
+        Ok(rows.iter().filter(|((partition, _), _)| partition == pk).map(|(_, row)| row.clone()).collect())
+    }
+}
+
+impl Mapping for FakeMapping {
+    async fn rows(&self, job_name: &str) -> Result<Vec<Result<MapRow, BadMapRow>>, AwsError> {
+        let mut rows = Vec::new();
+        for pk in partitions(job_name) {
+            rows.extend(self.partition(&pk)?.iter().map(MapRow::from_item));
+        }
+        Ok(rows)
+    }
+
+    async fn lanes(&self) -> Result<Vec<Lane>, AwsError> {
+        let entries = self.partition(LANES_PK)?;
+        Ok(entries.iter().filter_map(|item| LaneEntry::from_item(item).ok()).map(|entry| entry.lane).collect())
+    }
+}

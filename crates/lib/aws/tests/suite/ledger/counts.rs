@@ -1,0 +1,79 @@
+//! Counts, and rows that are no part of a move.
+
+use runnerless_aws::book::Book;
+use runnerless_aws::ports::{Applied, Ledger};
+use runnerless_core::change::RowKey;
+use runnerless_core::id::LaunchId;
+use runnerless_core::moves::End;
+use runnerless_core::own::OwnRunner;
+use runnerless_core::route::Learned;
+use runnerless_core::time::Millis;
+
+use super::{T0, charged, job, key, lane, pending};
+
+pub async fn counts_follow_launches(ledger: &impl Ledger) {
+    let live = async || ledger.live(&lane().id()).await.unwrap();
+    assert_eq!((live().await.lane, live().await.stack), (0, 0));
+    for id in 1..=3 {
+        ledger.apply(&pending(id)).await.unwrap();
+        let row = job(ledger, id).await;
+        ledger.apply(&charged(&row, &format!("l-{id}"))).await.unwrap();
+    }
+    Book(ledger).conclude(&LaunchId::new("l-2"), &End::Fruitless("x".into()), T0).await.unwrap();
+    assert_eq!((live().await.lane, live().await.stack), (2, 2));
+}
+
+pub async fn what_did_not_happen_is_not_counted(ledger: &impl Ledger) {
+    ledger.apply(&pending(1)).await.unwrap();
+    let row = job(ledger, 1).await;
+    assert_eq!(ledger.apply(&charged(&row, "l-1")).await.unwrap(), Applied::All);
+    assert_eq!(ledger.apply(&charged(&row, "l-2")).await.unwrap(), Applied::Conflict);
+    let live = ledger.live(&lane().id()).await.unwrap();
+    assert_eq!((live.lane, live.stack), (1, 1));
+}
+
+pub async fn a_recount_replaces_all_counts(ledger: &impl Ledger) {
+    let id = lane().id();
+    let counts = [(id.to_string(), 3), ("another".to_owned(), 4), ("stack".to_owned(), 7)];
+    ledger.recount(&counts).await.unwrap();
+    let live = ledger.live(&id).await.unwrap();
+    assert_eq!((live.lane, live.stack), (3, 7));
+    ledger.apply(&pending(1)).await.unwrap();
+    let row = job(ledger, 1).await;
+    ledger.apply(&charged(&row, "l-1")).await.unwrap();
+    let live = ledger.live(&id).await.unwrap();
+    assert_eq!((live.lane, live.stack), (4, 8), "launches are added to what was counted");
+    ledger.recount(&[("stack".to_owned(), 2)]).await.unwrap();
+    let live = ledger.live(&id).await.unwrap();
+    assert_eq!((live.lane, live.stack), (0, 2), "a lane that was not counted has none");
+    // A launch that ends after it was not counted: no count is less than none.
+    ledger.recount(&[]).await.unwrap();
+    Book(ledger).conclude(&LaunchId::new("l-1"), &End::Fruitless("x".into()), T0).await.unwrap();
+    let live = ledger.live(&id).await.unwrap();
+    assert_eq!((live.lane, live.stack), (0, 0));
+}
+
+pub async fn what_is_learned_is_found(ledger: &impl Ledger) {
+    let learned = Learned::new(key(1), "deploy 1/2", T0);
+    ledger.learn(&learned).await.unwrap();
+    ledger.learn(&learned).await.unwrap();
+    let rows = ledger.load(&[RowKey::Learned(learned.pk.clone())]).await.unwrap();
+    assert_eq!(rows.learned(&learned.pk), Some(learned.clone()));
+    let later = Learned::new(key(1), "deploy 2/2", T0 + Millis::minutes(9));
+    assert_eq!(later.pk, learned.pk, "the same base name");
+    ledger.learn(&later).await.unwrap();
+    let rows = ledger.load(&[RowKey::Learned(learned.pk.clone())]).await.unwrap();
+    assert_eq!(rows.learned(&learned.pk), Some(later), "over what was learned before");
+}
+
+pub async fn own_runners_are_found_by_lane_and_by_id(ledger: &impl Ledger) {
+    let id = lane().id();
+    let keys = [RowKey::Lane(id.clone()), RowKey::Runner(7), RowKey::Runner(8)];
+    assert!(ledger.load(&keys).await.unwrap().own_runner(&id).is_none());
+    ledger.know(&OwnRunner::new(8, id.clone(), "glrt-old", T0)).await.unwrap();
+    let own = OwnRunner::new(7, id.clone(), "glrt-new", T0);
+    ledger.know(&own).await.unwrap();
+    let rows = ledger.load(&keys).await.unwrap();
+    assert_eq!(rows.own_runner(&id), Some(own));
+    assert!(rows.is_ours(7) && rows.is_ours(8) && !rows.is_ours(9), "an earlier runner was ours too");
+}
