@@ -27,7 +27,7 @@ impl World {
         for (arn, retries) in [(ARN, 0), (OTHER, 2)] {
             let facts =
                 FunctionFacts { arn: arn.into(), timeout_s: 900, tenancy: true, retries, ..FunctionFacts::default() };
-            functions.put(arn, facts);
+            functions.put(facts);
         }
         Self { table: FakeMappingTable::default(), functions, surroundings: Surroundings::default() }
     }

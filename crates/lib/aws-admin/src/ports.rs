@@ -42,7 +42,7 @@ pub enum RemoteError {
         #[source]
         source: Cause,
     },
-    /// The table is not there.
+    /// The table or the function is not there.
     #[error("{operation}: {what} does not exist in this region and account")]
     Missing {
         /// What was tried.
@@ -116,6 +116,27 @@ pub struct FunctionFacts {
 pub trait Functions {
     /// The function's settings, by name or ARN; `None` when there is no such function.
     fn facts(&self, function: &str) -> impl Future<Output = Result<Option<FunctionFacts>, RemoteError>> + Send;
+}
+
+/// What a function that was waited for came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// Its answer, as it gave it.
+    Value(String),
+    /// It failed.
+    Failed {
+        /// The error's name.
+        name: String,
+        /// Its words.
+        message: String,
+    },
+}
+
+/// Invokes functions and waits for their answers.
+pub trait FunctionCalls {
+    /// Invokes a function, by name or ARN, with an event in JSON, once. A function that is not there is
+    /// [`RemoteError::Missing`]; one that fails has answered.
+    fn call(&self, function: &str, event: &str) -> impl Future<Output = Result<Answered, RemoteError>> + Send;
 }
 
 /// Reads and writes secrets.

@@ -55,11 +55,14 @@ impl Operation {
         R: std::fmt::Debug + Send + Sync + 'static,
     {
         match error.code() {
-            Some("ResourceNotFoundException") => {
-                RemoteError::Missing { operation: self.name, what: format!("table {table}") }
-            }
+            Some("ResourceNotFoundException") => self.missing(format!("table {table}")),
             _ => self.failure(error),
         }
+    }
+
+    /// What was asked of is not there.
+    pub(super) const fn missing(self, what: String) -> RemoteError {
+        RemoteError::Missing { operation: self.name, what }
     }
 
     /// A request that could not even be made, or an answer that cannot be used.

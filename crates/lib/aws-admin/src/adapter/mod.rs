@@ -1,5 +1,6 @@
 //! The adapters: one file per service, one client each, made once.
 
+mod calls;
 mod failure;
 mod functions;
 mod ledger;
@@ -7,6 +8,7 @@ mod mapping;
 mod secrets;
 mod write;
 
+pub use calls::FunctionInvoker;
 pub use functions::FunctionSettings;
 pub use ledger::LedgerTable;
 pub use mapping::MappingTable;

@@ -1,5 +1,7 @@
 //! Tables, parameters, a bus and a function on the emulator, as the template makes them.
 
+#![allow(dead_code, unreachable_pub, reason = "each test file uses what it needs of this module")]
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use aws_sdk_dynamodb::types::{
@@ -63,10 +65,16 @@ pub async fn mapping_table(place: &Place, credentials: &Credentials, items: &[Va
         .key_schema(key("sk", KeyType::Range));
     create.send().await.unwrap();
     for item in items {
-        let item = to_attributes(item.as_object().expect("items are objects"));
-        client.put_item().table_name(&table).set_item(Some(item)).send().await.unwrap();
+        put(place, credentials, &table, item).await;
     }
     table
+}
+
+/// Writes an item whatever is there.
+pub async fn put(place: &Place, credentials: &Credentials, table: &str, item: &Value) {
+    let client = client!(aws_sdk_dynamodb, place, credentials);
+    let item = to_attributes(item.as_object().expect("items are objects"));
+    client.put_item().table_name(table).set_item(Some(item)).send().await.unwrap();
 }
 
 /// An encrypted parameter, over an older value.

@@ -1,23 +1,16 @@
-//! In-memory stand-ins with the same conditional writes, and failures on demand.
+//! The mapping table in memory.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Mutex;
 
+use runnerless_aws::attributes::{to_attributes, to_item};
 use runnerless_core::change::Item;
-use zeroize::Zeroizing;
 
-use crate::ports::{
-    Applied, FunctionFacts, Functions, LedgerReader, MapChange, MappingStore, RemoteError, SecretStore, TRANSACTION,
-    key,
-};
+use super::{failed, locked};
+use crate::ports::{Applied, MapChange, MappingStore, RemoteError, TRANSACTION, key};
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn failed(operation: &'static str, why: &str) -> RemoteError {
-    RemoteError::Failed { operation, source: why.into() }
-}
+/// The largest item (bytes).
+const ITEM: usize = 400 * 1024;
 
 /// The mapping table in memory.
 #[derive(Debug, Default)]
@@ -32,7 +25,7 @@ impl FakeMappingTable {
     pub fn put(&self, item: Item) {
         if let Some((pk, sk)) = key(&item) {
             let at = (pk.to_owned(), sk.to_owned());
-            locked(&self.rows).insert(at, item);
+            locked(&self.rows).insert(at, stored(&item));
         }
     }
 
@@ -66,22 +59,31 @@ impl MappingStore for FakeMappingTable {
         if changes.len() > TRANSACTION {
             return Err(failed("TransactWriteItems", "more than 100 changes in one transaction"));
         }
+        let mut seen = BTreeSet::new();
         let mut next = locked(&self.rows).clone();
+        let mut conflict = false;
         for change in changes {
             let Some((pk, sk)) = change.key() else {
                 return Err(failed("TransactWriteItems", "a row without pk and sk"));
             };
             let at = (pk.to_owned(), sk.to_owned());
-            if locked(&self.rows).get(&at) != change.before.as_ref() {
-                return Ok(Applied::Conflict);
+            if !seen.insert(at.clone()) {
+                return Err(failed("TransactWriteItems", "two changes of one row"));
             }
+            if change.after.as_ref().is_some_and(|after| bytes(after) > ITEM) {
+                return Err(failed("TransactWriteItems", "a row larger than 400 KB"));
+            }
+            conflict |= locked(&self.rows).get(&at) != change.before.as_ref().map(stored).as_ref();
             match &change.after {
                 Some(after) if key(after) != change.key() => {
                     return Err(failed("TransactWriteItems", "a change of a row's keys"));
                 }
-                Some(after) => next.insert(at, after.clone()),
+                Some(after) => next.insert(at, stored(after)),
                 None => next.remove(&at),
             };
+        }
+        if conflict {
+            return Ok(Applied::Conflict);
         }
         *locked(&self.rows) = next;
         locked(&self.writes).push(changes.len());
@@ -89,86 +91,14 @@ impl MappingStore for FakeMappingTable {
     }
 }
 
-/// Functions that only have settings.
-#[derive(Debug, Default)]
-pub struct FakeFunctions {
-    known: Mutex<HashMap<String, FunctionFacts>>,
-    refusing: Mutex<bool>,
+/// An item as it is read back: what is null is not stored.
+fn stored(item: &Item) -> Item {
+    to_item(&to_attributes(item))
 }
 
-impl FakeFunctions {
-    /// A function, by its name or ARN.
-    pub fn put(&self, function: &str, facts: FunctionFacts) {
-        locked(&self.known).insert(function.to_owned(), facts);
-    }
-
-    /// From now on the caller may not read settings, or may.
-    pub fn refuse(&self, refusing: bool) {
-        *locked(&self.refusing) = refusing;
-    }
-}
-
-impl Functions for FakeFunctions {
-    async fn facts(&self, function: &str) -> Result<Option<FunctionFacts>, RemoteError> {
-        if *locked(&self.refusing) {
-            return Err(RemoteError::Denied {
-                operation: "GetFunctionConfiguration",
-                right: "lambda:GetFunctionConfiguration",
-                source: "the test said so".into(),
-            });
-        }
-        Ok(locked(&self.known).get(function).cloned())
-    }
-}
-
-/// Secrets in memory.
-#[derive(Debug, Default)]
-pub struct FakeSecrets {
-    values: Mutex<BTreeMap<String, Zeroizing<String>>>,
-}
-
-impl FakeSecrets {
-    /// A parameter's value.
-    #[must_use]
-    pub fn value(&self, name: &str) -> Option<String> {
-        locked(&self.values).get(name).map(|value| value.to_string())
-    }
-
-    /// The parameters' names.
-    #[must_use]
-    pub fn names(&self) -> Vec<String> {
-        locked(&self.values).keys().cloned().collect()
-    }
-}
-
-impl SecretStore for FakeSecrets {
-    async fn get(&self, name: &str) -> Result<Option<Zeroizing<String>>, RemoteError> {
-        Ok(locked(&self.values).get(name).cloned())
-    }
-
-    async fn put(&self, name: &str, value: &Zeroizing<String>) -> Result<(), RemoteError> {
-        locked(&self.values).insert(name.to_owned(), value.clone());
-        Ok(())
-    }
-}
-
-/// Ledger rows in memory.
-#[derive(Debug, Default)]
-pub struct FakeLedgerTable {
-    rows: Mutex<HashMap<String, Item>>,
-}
-
-impl FakeLedgerTable {
-    /// A row.
-    pub fn put(&self, pk: &str, item: Item) {
-        locked(&self.rows).insert(pk.to_owned(), item);
-    }
-}
-
-impl LedgerReader for FakeLedgerTable {
-    async fn row(&self, pk: &str) -> Result<Option<Item>, RemoteError> {
-        Ok(locked(&self.rows).get(pk).cloned())
-    }
+/// Bytes of an item, as JSON has it.
+fn bytes(item: &Item) -> usize {
+    item.iter().map(|(name, value)| name.len() + value.to_string().len()).sum()
 }
 
 #[cfg(test)]
