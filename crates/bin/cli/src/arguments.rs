@@ -11,7 +11,7 @@ use crate::secrets::Name;
 /// Operates a Runnerless stack.
 ///
 /// Where the stack is comes from its outputs: --outputs FILE, or the environment variables MAPPING_TABLE_NAME,
-/// LEDGER_TABLE_NAME, PARAMETER_PATH and ROUTER_FUNCTION_NAME. Credentials come from AWS_ACCESS_KEY_ID and its
+/// LEDGER_TABLE_NAME, PARAMETER_PATH, ROUTER_FUNCTION_NAME and RECONCILER_FUNCTION_NAME. Credentials come from AWS_ACCESS_KEY_ID and its
 /// companions; `eval "$(aws configure export-credentials --format env)"` exports those of a profile.
 ///
 /// Exit codes: 0 fine, 1 a finding or failed work, 2 usage, 3 not configured, 4 a remote error.
@@ -49,6 +49,15 @@ pub enum Command {
     /// Launches in the ledger.
     #[command(subcommand)]
     Launch(Launch),
+    /// Does now what the reconciler does each minute, and says what came of each item.
+    Sweep {
+        /// Only plans.
+        #[arg(long)]
+        dry_run: bool,
+        /// Prints JSON lines: the items, and then the rest of the report.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `map`.
@@ -223,6 +232,7 @@ mod tests {
             "map delete a",
             "lane id --engine lambda --tags a",
             "job show 7",
+            "sweep all",
             "explain",
             "secrets put nothing",
             "secrets put runner-token --engine EC2",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 
-use runnerless_aws_admin::{FunctionSettings, LedgerTable, MappingTable, SecretParameters};
+use runnerless_aws_admin::{FunctionInvoker, FunctionSettings, LedgerTable, MappingTable, SecretParameters};
 use runnerless_core::id::LaunchId;
 use runnerless_core::job::JobFacts;
 use runnerless_core::lane::{BadTag, TagSet, lane_id};
@@ -19,8 +19,11 @@ use crate::ledger::{show_job, show_launch};
 use crate::map::{self, Rules, delete, list, load};
 use crate::screen::Screen;
 use crate::secrets::{self, OfLane, runner_token};
-use crate::settings::{Environment, LAUNCH_TEMPLATE, LEDGER_TABLE, MAPPING_TABLE, PARAMETER_PATH, ROUTER, Settings};
+use crate::settings::{
+    Environment, LAUNCH_TEMPLATE, LEDGER_TABLE, MAPPING_TABLE, PARAMETER_PATH, RECONCILER, ROUTER, Settings,
+};
 use crate::stack::{StackWays, default_route, tags, ways};
+use crate::sweep::sweep;
 
 /// What a command is given beside its arguments.
 pub struct Input<'a> {
@@ -69,6 +72,10 @@ pub async fn run(arguments: Arguments, input: Input<'_>, screen: &mut Screen<'_>
         Command::Launch(Launch::Show { id, json }) => {
             let id = LaunchId::new(id.strip_prefix("launch#").unwrap_or(&id));
             show_launch(&ledger(&settings)?, &id, json, screen).await
+        }
+        Command::Sweep { dry_run, json } => {
+            let functions = FunctionInvoker::new(&settings.place()?, &settings.credentials()?);
+            sweep(&functions, settings.output(RECONCILER)?, dry_run, json, screen).await
         }
     }
 }

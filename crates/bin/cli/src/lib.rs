@@ -13,6 +13,7 @@ mod screen;
 pub mod secrets;
 mod settings;
 pub mod stack;
+pub mod sweep;
 
 pub use commands::{Input, run};
 pub use error::CliError;

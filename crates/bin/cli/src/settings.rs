@@ -48,6 +48,8 @@ pub(crate) const LEDGER_TABLE: Output = Output { name: "LedgerTableName", variab
 pub(crate) const PARAMETER_PATH: Output = Output { name: "ParameterPath", variable: "PARAMETER_PATH" };
 /// The router, whose settings say what the default route is.
 pub(crate) const ROUTER: Output = Output { name: "RouterFunctionName", variable: "ROUTER_FUNCTION_NAME" };
+/// The function that sweeps.
+pub(crate) const RECONCILER: Output = Output { name: "ReconcilerFunctionName", variable: "RECONCILER_FUNCTION_NAME" };
 /// The template of instances; a stack without one launches none.
 pub(crate) const LAUNCH_TEMPLATE: Output = Output { name: "LaunchTemplateId", variable: "LAUNCH_TEMPLATE_ID" };
 

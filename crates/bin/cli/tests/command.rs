@@ -46,6 +46,7 @@ fn exit_codes_tell_usage_configuration_and_remote_errors_apart() {
     let folder = TempDir::new().unwrap();
     let good = file(&folder, r#"[{"pk": "job#u", "sk": "tags#a", "type": "EC2"}]"#);
     let with_table = [&NOBODY[..], &[("MAPPING_TABLE_NAME", "mapping"), ("PARAMETER_PATH", "/r")]].concat();
+    let with_sweep = [&NOBODY[..], &[("RECONCILER_FUNCTION_NAME", "reconciler")]].concat();
     for (words, variables, stdin, code, word) in [
         (vec!["map", "load"], &NOBODY[..], "", 2, "FILE"),
         (vec!["map", "load", "/nowhere.json"], &NOBODY[..], "", 2, "/nowhere.json"),
@@ -59,6 +60,8 @@ fn exit_codes_tell_usage_configuration_and_remote_errors_apart() {
         (vec!["secrets", "put", "secret-token"], &with_table[..], "sesame", 4, "PutParameter failed"),
         (vec!["secrets", "put", "signing-token"], &with_table[..], "sesame", 1, "whsec_"),
         (vec!["map", "load", &good], &with_table[..], "", 1, "--global"),
+        (vec!["sweep"], &NOBODY[..], "", 3, "RECONCILER_FUNCTION_NAME"),
+        (vec!["sweep", "--dry-run"], &with_sweep[..], "", 4, "Invoke failed"),
     ] {
         let (got, out, err) = ended(&words, variables, stdin);
         assert_eq!((got, out.as_str()), (code, ""), "{words:?}: {err}");

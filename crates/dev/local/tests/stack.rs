@@ -1,17 +1,20 @@
-//! The deployed stack under deliveries that a well-behaved GitLab would not make: doubled, late, reordered.
+//! The deployed stack under deliveries that a well-behaved GitLab would not make: doubled, late, reordered; and under its
+//! operator's hand.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::Method;
+use runnerless_core::change::shard_name;
 use runnerless_gitlab::proof::SigningKey;
-use runnerless_local::aws::{DYNAMODB, plain};
+use runnerless_local::aws::{ACCOUNT, DYNAMODB, EVENTS, REGION, SECRET, plain};
 use runnerless_local::deploy::{self, Deployment};
 use runnerless_local::http::Http;
 use runnerless_local::seed::{self, Hook, output};
 use runnerless_local::stack::{Options, Stack};
 use serde_json::{Value, json};
+use tokio::process::Command;
 use tokio::time::sleep;
 
 const PROJECT: u64 = 41;
@@ -69,6 +72,23 @@ impl Deployed {
         calls.lines().filter(|line| line.contains(r#""op":"Invoke""#)).count()
     }
 
+    /// What `helper-scripts/sweep.sh` ends with, and says.
+    async fn sweep(&self, words: &[&str]) -> (i32, String, String) {
+        let layout = self.stack.layout();
+        let done = Command::new(layout.source("helper-scripts/sweep.sh"))
+            .args(words)
+            .env("RUNNERLESS_BIN", layout.command("runnerless"))
+            .env("RECONCILER_FUNCTION_NAME", output(&self.deployment, "ReconcilerFunctionName").unwrap())
+            .envs([("AWS_ENDPOINT_URL", self.stack.endpoint()), ("AWS_REGION", REGION)])
+            .envs([("AWS_ACCESS_KEY_ID", ACCOUNT), ("AWS_SECRET_ACCESS_KEY", SECRET)])
+            .env_remove("AWS_SESSION_TOKEN")
+            .output()
+            .await
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (done.status.code().unwrap(), text(done.stdout), text(done.stderr))
+    }
+
     /// Looks until the row is as wanted.
     async fn until(&self, pk: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
@@ -99,6 +119,7 @@ async fn doubled_late_and_reordered_deliveries_launch_once_and_move_nothing_back
     the_executor_scrubs_nothing_of_the_machine(&deployed).await;
     fifty_deliveries_of_one_transition(&deployed).await;
     stale_and_reordered(&deployed).await;
+    the_operator_sweeps(&deployed).await;
     deployed.stack.stop().await;
 }
 
@@ -155,4 +176,48 @@ async fn stale_and_reordered(deployed: &Deployed) {
     deployed.until(&launch, |row| row["state"] == "polling").await;
     assert!(deployed.row(&format!("job#{PROJECT}#2")).await["charge"].is_null());
     assert!(deployed.row(&format!("job#{PROJECT}#3")).await.is_null());
+}
+
+/// `runnerless sweep` and its helper script, while the schedule is off.
+async fn the_operator_sweeps(deployed: &Deployed) {
+    let (aws, table) = (deployed.stack.aws(), output(&deployed.deployment, "LedgerTableName").unwrap());
+    let rules = aws.call(EVENTS, "ListRules", &json!({})).await.unwrap();
+    let mut rules = rules["Rules"].as_array().unwrap().iter();
+    let scheduled = rules.find(|rule| rule["ScheduleExpression"].is_string()).unwrap();
+    aws.call(EVENTS, "DisableRule", &json!({"Name": scheduled["Name"]})).await.unwrap();
+    // Whatever the jobs before have left is done by the first one.
+    assert_eq!(deployed.sweep(&[]).await.0, 0);
+
+    // A job that nobody was told of, at the time when the sweep looks at it.
+    deployed.stack.set_fault(&json!({"op": "events:PutEvents", "do": "fail", "lasting": true})).await.unwrap();
+    assert_eq!(deployed.deliver("untold", 9, "pending", jiff::Timestamp::now()).await, 200);
+    deployed.stack.clear_faults().await.unwrap();
+    let pk = format!("job#{PROJECT}#9");
+    let due = json!({"TableName": table, "Key": {"pk": {"S": pk}}, "UpdateExpression": "SET next_check_at = :now",
+        "ExpressionAttributeValues": {":now": {"N": "1"}}});
+    aws.call(DYNAMODB, "UpdateItem", &due).await.unwrap();
+    let before = deployed.job(9).await;
+
+    let (code, out, err) = deployed.sweep(&["--dry-run", "--json"]).await;
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let planned = lines.iter().find(|line| line["row"] == pk).unwrap_or_else(|| panic!("{code} {out} {err}"));
+    assert_eq!((code, &planned["action"], &planned["result"]), (0, &json!("route"), &json!("planned")));
+    assert_eq!((&lines.last().unwrap()["dry_run"], deployed.job(9).await), (&json!(true), before), "only a plan");
+
+    let (code, out, err) = deployed.sweep(&[]).await;
+    let line = format!("{pk}  route  done  because: it waits without a launch");
+    assert!(code == 0 && out.lines().any(|said| said == line), "{code} {out} {err}");
+    assert!(deployed.job(9).await["charge"].is_string());
+
+    let row = json!({"pk": {"S": "job#41#900"}, "open": {"S": shard_name(0)}, "next_check_at": {"N": "1"}});
+    aws.call(DYNAMODB, "PutItem", &json!({"TableName": table, "Item": row})).await.unwrap();
+    let (code, _, err) = deployed.sweep(&["--dry-run"]).await;
+    assert!(code == 1 && err.contains("job#41#900"), "{code} {err}");
+
+    let reconciler = output(&deployed.deployment, "ReconcilerFunctionName").unwrap();
+    let refused = json!({"op": "dynamodb:Query", "do": "error:AccessDeniedException", "lasting": true,
+        "function": reconciler});
+    deployed.stack.set_fault(&refused).await.unwrap();
+    let (code, out, err) = deployed.sweep(&["--json"]).await;
+    assert!(code == 1 && out.is_empty() && err.contains("Ledger.Refused"), "{code} {out} {err}");
 }
