@@ -54,6 +54,8 @@ pub enum Delay {
     Unseen,
     /// What GitLab's own rules take.
     GitLab,
+    /// Its whole length, and what a launch in vain costs.
+    Outage,
 }
 
 faults! {
@@ -129,6 +131,12 @@ faults! {
     GitLabAnswerLost = "gitlab_answer_lost", GitLab, 0.5;
     /// GitLab answers after half a minute.
     GitLabSlow = "gitlab_slow", Launch, 0.3;
+    /// DynamoDB that answers nobody for minutes.
+    LedgerOut = "ledger_out", Outage, 0.0;
+    /// GitLab that answers nobody for minutes.
+    GitLabOut = "gitlab_out", Outage, 0.0;
+    /// A process whose clock is seconds off.
+    ClockOff = "clock_off", Seconds, 3.0;
     /// A lane's token that is replaced in GitLab a while before it is in Parameter Store.
     TokenRotated = "token_rotated", Launch, 0.0;
     /// GitLab's jobs API does not answer.

@@ -34,6 +34,8 @@ pub(crate) struct Process {
     pub(crate) killed: Fault,
     /// What it is called when it stands still.
     pub(crate) frozen: Fault,
+    /// By how much its clock is off.
+    pub(crate) clock_off: Millis,
     rng: Mutex<Rng>,
     /// Steps until it is ended; 0 is never.
     dies_in: AtomicU32,
@@ -57,6 +59,8 @@ pub(crate) struct Fate {
     pub(crate) freezes_in: u32,
     /// For how long.
     pub(crate) freezes_for: Millis,
+    /// By how much its clock is off.
+    pub(crate) clock_off: Millis,
 }
 
 impl Process {
@@ -67,6 +71,7 @@ impl Process {
             ends_at,
             killed: fate.killed,
             frozen: fate.frozen,
+            clock_off: fate.clock_off,
             rng: Mutex::new(rng),
             dies_in: AtomicU32::new(fate.dies_in),
             freezes_in: AtomicU32::new(fate.freezes_in),

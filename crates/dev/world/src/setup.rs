@@ -50,6 +50,18 @@ pub struct Wish {
     pub keeps: bool,
 }
 
+/// A time in which a service answers nobody.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outage {
+    /// [`Fault::LedgerOut`] or [`Fault::GitLabOut`].
+    pub(crate) fault: Fault,
+    pub(crate) from: Timestamp,
+    pub(crate) until: Timestamp,
+}
+
+/// The longest outage.
+pub(crate) const LONGEST_OUTAGE: Millis = Millis::minutes(6);
+
 /// One world's circumstances.
 #[derive(Debug)]
 pub(crate) struct Setup {
@@ -62,6 +74,7 @@ pub(crate) struct Setup {
     pub(crate) projects: Vec<String>,
     /// Whether somebody else's runners take jobs of the lanes.
     pub(crate) foreign: bool,
+    pub(crate) outages: Vec<Outage>,
     /// When which lane's token is replaced.
     pub(crate) rotations: Vec<(Millis, usize)>,
     /// How long users go on starting pipelines.
@@ -114,6 +127,7 @@ impl Setup {
             signed: rng.bool(),
             projects: (1..=rng.usize(1..=4)).map(|n| format!("acme/widgets-{n}")).collect(),
             foreign: rng.u32(0..3) == 0,
+            outages: draw_outages(rng, minutes, wish),
             rotations,
             span: Millis::minutes(minutes),
             uncovered_one_in: if rng.u32(0..4) == 0 { 50 } else { 0 },
@@ -130,6 +144,18 @@ impl Setup {
             rates: Rates::draw(rng, &wish.off),
         }
     }
+}
+
+/// In one world of five, services are out of reach at times.
+fn draw_outages(rng: &mut Rng, minutes: i64, wish: &Wish) -> Vec<Outage> {
+    let times = if rng.u32(0..5) == 0 { rng.usize(1..4) } else { 0 };
+    let outage = |_| {
+        let fault = if rng.bool() { Fault::LedgerOut } else { Fault::GitLabOut };
+        let from = BEGIN + Millis(rng.i64(0..minutes * 60_000));
+        Outage { fault, from, until: from + Millis(rng.i64(20_000..LONGEST_OUTAGE.0)) }
+    };
+    let drawn: Vec<Outage> = (0..times).map(outage).collect();
+    drawn.into_iter().filter(|outage| !wish.off.contains(&outage.fault)).collect()
 }
 
 /// In one world of four, tokens are replaced.

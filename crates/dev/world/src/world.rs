@@ -11,7 +11,7 @@ use runnerless_aws::fake::{FakeLedger, FakeMapping};
 use runnerless_core::time::{Millis, Timestamp};
 use serde_json::json;
 
-use crate::check::{Check, Verdict, Whom};
+use crate::check::{Calls, Check, Left, Verdict, Whom};
 use crate::event::Event;
 use crate::fault::{Fault, Hits, Rates};
 use crate::functions;
@@ -55,7 +55,7 @@ pub(crate) struct State {
     pub(crate) rates: Rates,
     pub(crate) hits: Hits,
     /// Calls by function and operation.
-    pub(crate) calls: BTreeMap<(&'static str, &'static str), u64>,
+    pub(crate) calls: Calls,
     pub(crate) parameters: BTreeMap<String, Parameter>,
     /// The lanes' runners.
     runners: Vec<u64>,
@@ -84,7 +84,7 @@ pub(crate) struct Parameter {
 pub(crate) struct Ended {
     pub(crate) jobs: usize,
     pub(crate) hits: Hits,
-    pub(crate) calls: BTreeMap<(&'static str, &'static str), u64>,
+    pub(crate) calls: Calls,
     pub(crate) hash: [u8; 32],
     pub(crate) last: Vec<String>,
     pub(crate) lines: u64,
@@ -337,6 +337,17 @@ impl World {
         draw(&mut self.state().rng)
     }
 
+    /// Whether the service is out of reach now.
+    pub(crate) fn is_out(&self, fault: Fault) -> bool {
+        let now = self.now();
+        let out =
+            self.setup.outages.iter().any(|outage| outage.fault == fault && outage.from <= now && now < outage.until);
+        if out {
+            self.state().hits.add(fault);
+        }
+        out
+    }
+
     /// Whether this goes wrong now, outside of all processes.
     pub(crate) fn strikes(&self, fault: Fault, whom: &Whom) -> bool {
         let mut state = self.state();
@@ -384,11 +395,12 @@ pub(crate) fn run(wish: &Wish) -> Ended {
     world.furnish();
     let endless = world.run();
     let now = world.now();
-    let World { setup, state, .. } = world;
+    let World { setup, ledger, state, .. } = world;
     let state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
     let State { gitlab, check, trace, hits, calls, .. } = state;
     let jobs = gitlab.jobs();
-    let verdict = check.judge(&setup, &gitlab, &calls, &hits, endless, now);
+    let left = Left { setup: &setup, gitlab: &gitlab, ledger: &ledger, calls: &calls, hits: &hits, endless, now };
+    let verdict = check.judge(left);
     let lines = trace.lines();
     let (hash, last) = trace.end();
     Ended { jobs, hits, calls, hash, last, lines, lasted: now - BEGIN, verdict }

@@ -9,6 +9,7 @@ use runnerless_core::time::{Millis, Timestamp};
 
 use super::{Met, Whom};
 use crate::fault::{Delay, Fault};
+use crate::setup::LONGEST_OUTAGE;
 
 /// Hook, ingest, bus, router, a cold start, the runner's first asks.
 const UNTROUBLED: Millis = Millis::secs(30);
@@ -38,6 +39,7 @@ pub(super) fn allowance(met: &[Met], since: Timestamp, until: Timestamp, hits: i
                 in_vain += 1;
                 if in_vain < 2 { Millis::secs(400) } else { Millis(limits::UNSERVED_RETRY.0 + 400_000) }
             }
+            Delay::Outage => Millis(LONGEST_OUTAGE.0 + 400_000),
             Delay::Hook => Millis::minutes(11),
             Delay::Unseen => Millis::minutes(45),
         };

@@ -2,14 +2,33 @@
 
 use std::collections::BTreeMap;
 
+use runnerless_aws::fake::FakeLedger;
 use runnerless_core::id::JobKey;
 use runnerless_core::limits;
+use runnerless_core::live::{LIVE_PK, STACK};
 use runnerless_core::time::{Millis, Timestamp};
+
+use serde_json::Value;
 
 use super::{Check, Promise, Violation};
 use crate::fault::Hits;
 use crate::gitlab::{Finding, GitLab, RunnerKind};
 use crate::setup::{Knowledge, LaneSetup, Setup};
+
+/// What a world leaves.
+pub(crate) struct Left<'a> {
+    pub(crate) setup: &'a Setup,
+    pub(crate) gitlab: &'a GitLab,
+    pub(crate) ledger: &'a FakeLedger,
+    pub(crate) calls: &'a Calls,
+    pub(crate) hits: &'a Hits,
+    /// Why it was stopped.
+    pub(crate) endless: Option<String>,
+    pub(crate) now: Timestamp,
+}
+
+/// Calls by function and operation.
+pub(crate) type Calls = BTreeMap<(&'static str, &'static str), u64>;
 
 /// What is said of a world.
 #[derive(Clone, Debug, Default)]
@@ -24,15 +43,8 @@ pub(crate) struct Verdict {
 
 impl Check {
     /// Judges.
-    pub(crate) fn judge(
-        mut self,
-        setup: &Setup,
-        gitlab: &GitLab,
-        calls: &BTreeMap<(&'static str, &'static str), u64>,
-        hits: &Hits,
-        endless: Option<String>,
-        now: Timestamp,
-    ) -> Verdict {
+    pub(crate) fn judge(mut self, left: Left<'_>) -> Verdict {
+        let Left { setup, gitlab, ledger, calls, hits, endless, now } = left;
         let mut verdict = Verdict::default();
         if !self.violations.is_empty() {
             verdict.violations = self.violations;
@@ -42,9 +54,12 @@ impl Check {
             self.breaks(Promise::Endless, endless);
         }
         self.judge_jobs(setup, gitlab, now);
+        // Outages were noted before everything else.
+        self.met.sort_by_key(|met| met.at);
         self.judge_waits(setup, gitlab, now, &mut verdict);
         self.judge_launches(gitlab, now);
         self.judge_rows(setup);
+        self.judge_counts(ledger);
         self.judge_records(gitlab);
         self.judge_calls(gitlab, calls, hits);
         verdict.violations = self.violations;
@@ -106,6 +121,15 @@ impl Check {
         }
     }
 
+    /// Sweeps put the counts of live launches right.
+    fn judge_counts(&mut self, ledger: &FakeLedger) {
+        let counts = ledger.item(LIVE_PK).unwrap_or_default();
+        let counted = counts.get(STACK).and_then(Value::as_i64).unwrap_or_default();
+        if counted != 0 {
+            self.breaks(Promise::Leaked, format!("{counted} launches are counted, and none is live"));
+        }
+    }
+
     fn judge_records(&mut self, gitlab: &GitLab) {
         for (id, runner) in gitlab.runners().filter(|(_, runner)| runner.spec.kind == RunnerKind::Ours) {
             if runner.managers.len() > 1 {
@@ -115,7 +139,7 @@ impl Check {
         }
     }
 
-    fn judge_calls(&mut self, gitlab: &GitLab, calls: &BTreeMap<(&'static str, &'static str), u64>, hits: &Hits) {
+    fn judge_calls(&mut self, gitlab: &GitLab, calls: &Calls, hits: &Hits) {
         let ours = |function: &str| matches!(function, "ingest" | "router" | "terminator");
         let made: u64 = calls.iter().filter(|((function, _), _)| ours(function)).map(|(_, calls)| calls).sum();
         let jobs = gitlab.jobs() as u64;

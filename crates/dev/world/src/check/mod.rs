@@ -8,15 +8,16 @@ mod waits;
 use std::collections::{BTreeMap, BTreeSet};
 
 use runnerless_core::id::{JobKey, LaneId, LaunchId};
+use runnerless_core::limits;
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::Timestamp;
 
 use crate::fault::Fault;
 use crate::gitlab::Hook;
-use crate::setup::{Knowledge, Setup};
+use crate::setup::{Knowledge, Outage, Setup};
 use rows::Rows;
 
-pub(crate) use judge::Verdict;
+pub(crate) use judge::{Calls, Left, Verdict};
 
 /// A promise that was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,6 +108,16 @@ pub(crate) struct Check {
     foreign_lanes: BTreeSet<LaneId>,
 }
 
+/// Each hits everybody for as long as it lasts.
+fn of_outages(setup: &Setup) -> Vec<Met> {
+    let every = usize::try_from(limits::START_LEASE.0).unwrap_or(1);
+    let met = |outage: &Outage| {
+        let times = (outage.from.0..outage.until.0).step_by(every).chain([outage.until.0]);
+        times.map(|at| Met { at: Timestamp(at), fault: outage.fault, whom: Whom::Everybody }).collect::<Vec<_>>()
+    };
+    setup.outages.iter().flat_map(met).collect()
+}
+
 impl Check {
     pub(crate) fn new(setup: &Setup) -> Self {
         let foreign = setup.lanes.iter().filter(|lane| lane.lane.target == crate::setup::FOREIGN_FUNCTION);
@@ -114,7 +125,7 @@ impl Check {
             rows: Rows::default(),
             serves: BTreeMap::new(),
             runners: BTreeMap::new(),
-            met: Vec::new(),
+            met: of_outages(setup),
             told: BTreeMap::new(),
             violations: Vec::new(),
             foreign_lanes: foreign.map(|lane| lane.lane.id()).collect(),

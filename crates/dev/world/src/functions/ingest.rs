@@ -3,6 +3,7 @@
 use runnerless_core::time::Millis;
 use runnerless_gitlab::proof::SigningKey;
 use runnerless_ingest::{Outcome, Ports, Request, handle};
+use runnerless_lambda_kit::Clock as _;
 use serde_json::json;
 
 use super::function;
@@ -65,7 +66,7 @@ async fn take(hands: &Hands<'_>, hook: &Hook) -> bool {
     let ports =
         Ports { ledger: hands, bus: hands, store: hands, secrets: &hands.world.front_doors[door], clock: hands };
     let Some(request) = request(hands, hook) else { return false };
-    match handle(&request, &ports, &hands.world.setup.front, hands.world.now()).await {
+    match handle(&request, &ports, &hands.world.setup.front, hands.now()).await {
         Ok(outcome) => {
             hands.world.note(format_args!("{hands} answers {} {}", outcome.status(), word(&outcome)));
             outcome.status() == 200

@@ -9,6 +9,7 @@ pub(crate) mod workflows;
 use fastrand::Rng;
 use runnerless_core::time::Millis;
 
+use crate::check::Whom;
 use crate::fault::{Fault, Rates};
 use crate::hands::Hands;
 use crate::process::Fate;
@@ -16,6 +17,8 @@ use crate::world::World;
 
 /// How long a function's process stands still (ms).
 const FROZEN: std::ops::Range<i64> = 200..30_000;
+/// By how much a clock is off (ms): the rules have ten seconds for two clocks that differ.
+const CLOCK_OFF: std::ops::Range<i64> = -4_000..4_000;
 /// Most steps that a function takes before it is ended: more than nearly all do.
 const STEPS: std::ops::Range<u32> = 1..24;
 
@@ -35,14 +38,21 @@ fn hands<'w>(
 ) -> Hands<'w> {
     let draw = |rates: &Rates, rng: &mut Rng| {
         let freezes_for = Millis(rng.i64(lengths));
-        let mut fate = Fate { killed, frozen, dies_in: 0, freezes_in: 0, freezes_for };
+        let mut fate = Fate { killed, frozen, dies_in: 0, freezes_in: 0, freezes_for, clock_off: Millis(0) };
         if rates.strikes(killed, rng) {
             fate.dies_in = rng.u32(steps.clone());
         }
         if rates.strikes(frozen, rng) {
             fate.freezes_in = rng.u32(steps);
         }
+        if rates.strikes(Fault::ClockOff, rng) {
+            fate.clock_off = Millis(rng.i64(CLOCK_OFF));
+        }
         fate
     };
-    Hands::new(world, world.process(name, limit, draw))
+    let hands = Hands::new(world, world.process(name, limit, draw));
+    if hands.process.clock_off != Millis(0) {
+        world.hit(Fault::ClockOff, &Whom::Everybody, Some(&hands));
+    }
+    hands
 }

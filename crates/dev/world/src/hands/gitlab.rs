@@ -32,7 +32,7 @@ impl Hands<'_> {
         self.step().await;
         let (there, mut back) = self.draw(|rng| (rng.i64(WAY), rng.i64(WAY)));
         self.pause(Millis(there)).await;
-        if self.strikes(Fault::GitLabBusy) {
+        if self.world.is_out(Fault::GitLabOut) || self.strikes(Fault::GitLabBusy) {
             return Err(Trouble);
         }
         let done = self.world.at_gitlab(effect);

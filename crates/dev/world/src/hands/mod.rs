@@ -106,6 +106,9 @@ impl<'w> Hands<'w> {
         let trip = self.draw(|rng| rng.i64(TRIP));
         let slow = if self.strikes_any(call.slow) { self.draw(|rng| rng.i64(SLOW)) } else { 0 };
         self.pause(Millis(trip + slow)).await;
+        if service == Service::Ledger && self.world.is_out(Fault::LedgerOut) {
+            return Err(unavailable(service, operation));
+        }
         if self.strikes_any(call.throttled) {
             return Err(AwsError::Throttled { service, operation, source: "too many".into() });
         }
@@ -132,8 +135,9 @@ impl std::fmt::Display for Hands<'_> {
 }
 
 impl Clock for Hands<'_> {
+    /// By this process's clock.
     fn now(&self) -> Timestamp {
-        self.world.now()
+        self.world.now() + self.process.clock_off
     }
 
     async fn pause(&self, length: Millis) {

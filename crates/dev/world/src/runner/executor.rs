@@ -132,8 +132,9 @@ impl Serving<'_, '_> {
         if !engine::take(hands, offer, at, bind, unbind).await {
             return (None, Ok(()));
         }
-        hands.world.state().check.accepted(id, offer.key, hands.process.number, hands.now());
-        let ends_at = hands.process.ends_at.min(self.launch.deadline).min(self.event.deadline_ms) - RESERVE;
+        hands.world.state().check.accepted(id, offer.key, hands.process.number, hands.world.now());
+        let invocation_ends_at = hands.process.ends_at + hands.process.clock_off;
+        let ends_at = invocation_ends_at.min(self.launch.deadline).min(self.event.deadline_ms) - RESERVE;
         let told = engine::beside(engine::run(hands, offer, ends_at), self.beat()).await;
         hands.world.state().check.done(id, hands.process.number);
         let done = format!("job {} is done", offer.key);
@@ -147,7 +148,7 @@ impl Serving<'_, '_> {
             let pause = match Book(hands).renew(&self.launch.launch, hands.now()).await {
                 Ok(()) => limits::BEAT,
                 Err(MoveError::Ledger(_)) => {
-                    hands.world.state().check.not_renewed(&self.launch.launch, hands.now());
+                    hands.world.state().check.not_renewed(&self.launch.launch, hands.world.now());
                     Millis(limits::BEAT.0 / RETRY_PART)
                 }
                 Err(MoveError::Refused(_) | MoveError::NoLaunch(_)) => return,

@@ -47,7 +47,7 @@ pub(crate) async fn serve(hands: &Hands<'_>, payload: &Value) -> Result<(), &'st
             if !engine::take(hands, &offer, at, bind, unbind).await {
                 return Ok(());
             }
-            hands.world.state().check.accepted(&event.launch, offer.key, hands.process.number, hands.now());
+            hands.world.state().check.accepted(&event.launch, offer.key, hands.process.number, hands.world.now());
             caller.runs(&event, &offer).await
         }
         Outcome::Nothing => caller.end("no_job", "").await,
@@ -68,11 +68,11 @@ struct Caller<'a, 'w> {
 impl Caller<'_, '_> {
     async fn runs(&self, event: &LaunchEvent, offer: &Offer) -> Result<(), &'static str> {
         let hands = self.hands;
-        let ends_at = hands.process.ends_at.min(event.deadline_ms) - Millis::secs(10);
+        let ends_at = (hands.process.ends_at + hands.process.clock_off).min(event.deadline_ms) - Millis::secs(10);
         let renews = async {
             loop {
                 if self.call(json!({"do": "renew"})).await.is_err() {
-                    hands.world.state().check.not_renewed(&event.launch, hands.now());
+                    hands.world.state().check.not_renewed(&event.launch, hands.world.now());
                 }
                 hands.pause(RENEW).await;
             }
