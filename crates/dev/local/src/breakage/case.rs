@@ -1,65 +1,9 @@
-//! What a case is made of: what breaks, and what is stated beforehand to come of it.
+//! What a case is made of: what breaks, when that has done its work, and what is stated beforehand to come of it.
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
-/// How a service breaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// It asks to slow down.
-    Throttled,
-    /// It answers 500.
-    Failing,
-    /// It takes the call and never answers.
-    Hanging,
-    /// It closes the connection without an answer, and does nothing.
-    Reset,
-    /// It does what it was asked, and the answer is lost.
-    AnswerLost,
-    /// The process is killed (SIGKILL).
-    Killed,
-}
-
-/// The ways in which a whole service is out of order.
-pub const OUT_OF_ORDER: [Kind; 4] = [Kind::Throttled, Kind::Failing, Kind::Hanging, Kind::Reset];
-
-impl Kind {
-    /// For ids and people.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Throttled => "throttled",
-            Self::Failing => "failing",
-            Self::Hanging => "hanging",
-            Self::Reset => "reset",
-            Self::AnswerLost => "answer-lost",
-            Self::Killed => "killed",
-        }
-    }
-
-    /// What the witness is asked to do.
-    #[must_use]
-    pub const fn deed(self) -> &'static str {
-        match self {
-            Self::Throttled => "throttle",
-            Self::Failing => "fail",
-            Self::Hanging | Self::Killed => "hang:before",
-            Self::Reset => "reset:before",
-            Self::AnswerLost => "reset",
-        }
-    }
-
-    /// Attempts that the SDK makes of one call before it gives up (`lib/aws/src/place.rs`): four, or as many as fit into
-    /// eight seconds when each hangs for three.
-    #[must_use]
-    pub const fn attempts(self) -> u64 {
-        match self {
-            Self::Hanging => 3,
-            _ => 4,
-        }
-    }
-}
+use super::expect::{Expect, Healer};
+use super::kind::Kind;
 
 /// A function of the stack, by its logical id without `Function`.
 pub type Part = &'static str;
@@ -99,83 +43,6 @@ pub enum Struck {
     SweepFails,
     /// The simulator was asked what it does not answer, and the newest launch is in this state.
     Asked(&'static str),
-}
-
-/// Who puts it right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Healer {
-    /// Nothing had to be: the job is served all the same.
-    Nobody,
-    /// GitLab's person sends the delivery again.
-    Resend,
-    /// The workflow repeats its step.
-    Workflow,
-    /// The terminator, told by Lambda.
-    Terminator,
-    /// The sweep.
-    Sweep,
-    /// The runner itself.
-    Runner,
-    /// GitLab's own rule for silent jobs.
-    GitLab,
-}
-
-impl Healer {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Nobody => "nobody",
-            Self::Resend => "resend",
-            Self::Workflow => "workflow",
-            Self::Terminator => "terminator",
-            Self::Sweep => "sweep",
-            Self::Runner => "runner",
-            Self::GitLab => "gitlab",
-        }
-    }
-}
-
-/// What is stated beforehand.
-#[derive(Clone, Debug)]
-pub struct Expect {
-    /// Whether GitLab's hook gets a 2xx (else a 5xx), always within its ten seconds.
-    pub taken: bool,
-    /// The state of the job's row once the fault has struck; `nothing` when there is none.
-    pub stored: &'static str,
-    /// Who puts it right.
-    pub healed_by: Healer,
-    /// Within which time after the fault is over.
-    pub within: Duration,
-    /// The job's end, with GitLab's failure reason.
-    pub job: (&'static str, Option<&'static str>),
-    /// Launches that were charged to it.
-    pub attempts: u64,
-    /// How often its script ran.
-    pub runs: usize,
-    /// A metric that is counted about it.
-    pub metric: Option<&'static str>,
-}
-
-impl Expect {
-    /// For the line.
-    #[must_use]
-    pub fn view(&self) -> Value {
-        json!({
-            "answered": if self.taken { "2xx" } else { "5xx" },
-            "stored": self.stored,
-            "healed_by": self.healed_by.name(),
-            "within_s": self.within.as_secs(),
-            "job": ended(self.job.0, self.job.1),
-            "launches": self.attempts,
-            "runs": self.runs,
-            "metric": self.metric,
-        })
-    }
-}
-
-/// A job's end in one word or two.
-#[must_use]
-pub fn ended(status: &str, reason: Option<&str>) -> String {
-    reason.map_or_else(|| status.to_owned(), |reason| format!("{status}: {reason}"))
 }
 
 /// How long a case takes: which runs have it.

@@ -6,8 +6,10 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::BreakageError;
-use super::case::{Case, Healer, Kind};
+use super::case::Case;
+use super::expect::Healer;
 use super::ground::Ground;
+use super::kind::Kind;
 use super::lines::Verdict;
 use super::play::Seen;
 

@@ -7,8 +7,10 @@
 //! changed, and GitLab's time for an acceptance is shortened.
 
 pub mod case;
+pub mod expect;
 mod ground;
 mod heal;
+pub mod kind;
 mod lines;
 mod pipeline;
 mod play;
@@ -28,7 +30,8 @@ use crate::http::HttpError;
 use crate::seed::SeedError;
 use crate::stack::{Options, Stack, StackError};
 use crate::up::UpError;
-use case::{Case, Healer, Pace};
+use case::{Case, Pace};
+use expect::Healer;
 use ground::Ground;
 use lines::Lines;
 

@@ -35,7 +35,7 @@ fn job(case: &Case, folder: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::breakage::case::Kind;
+    use crate::breakage::kind::Kind;
 
     #[test]
     fn a_job_notes_its_run_and_waits_only_when_it_is_to() {

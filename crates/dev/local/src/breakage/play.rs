@@ -6,8 +6,10 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::case::{Case, Fault, Healer, Kind, Struck, ended};
+use super::case::{Case, Fault, Struck};
+use super::expect::{Healer, ended};
 use super::ground::Ground;
+use super::kind::Kind;
 use super::lines::Verdict;
 use super::{BreakageError, processes};
 

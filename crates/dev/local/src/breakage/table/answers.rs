@@ -1,7 +1,9 @@
 //! A 201 whose answer is lost: GitLab handed a job out, and nobody got it.
 
 use super::{SWEEP_S, UNACCOUNTED};
-use crate::breakage::case::{Case, Fault, Healer, Kind, Struck};
+use crate::breakage::case::{Case, Fault, Struck};
+use crate::breakage::expect::Healer;
+use crate::breakage::kind::Kind;
 
 pub(super) fn cases() -> Vec<Case> {
     let lost = || {

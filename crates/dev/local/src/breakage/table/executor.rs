@@ -1,7 +1,9 @@
 //! The executor: from its first act to its last.
 
 use super::SWEEP_S;
-use crate::breakage::case::{Case, Fault, Healer, Kind, OUT_OF_ORDER, Pace, Struck};
+use crate::breakage::case::{Case, Fault, Pace, Struck};
+use crate::breakage::expect::Healer;
+use crate::breakage::kind::{Kind, OUT_OF_ORDER};
 
 /// A launch that did not begin is repeated after this.
 const NOT_BEGUN_S: u64 = 10;

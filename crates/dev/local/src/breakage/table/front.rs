@@ -1,7 +1,9 @@
 //! Authorizer and ingest: what GitLab is told, and what is stored by then.
 
 use super::SWEEP_S;
-use crate::breakage::case::{Case, Healer, Kind, OUT_OF_ORDER, Pace, Struck};
+use crate::breakage::case::{Case, Pace, Struck};
+use crate::breakage::expect::Healer;
+use crate::breakage::kind::{Kind, OUT_OF_ORDER};
 
 /// From the resend to the job's end.
 const RESENT_S: u64 = 30;

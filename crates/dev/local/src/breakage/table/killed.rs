@@ -1,7 +1,9 @@
 //! The executor killed, at each step of a job.
 
 use super::{SWEEP_S, UNACCOUNTED};
-use crate::breakage::case::{Case, Fault, Healer, Kind, Pace, Struck};
+use crate::breakage::case::{Case, Fault, Pace, Struck};
+use crate::breakage::expect::Healer;
+use crate::breakage::kind::Kind;
 
 /// A job whose executor is gone is reported within this.
 const REPORTED_S: u64 = 30;

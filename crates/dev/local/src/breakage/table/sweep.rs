@@ -1,7 +1,9 @@
 //! The sweep itself out of order, when a job depends on it.
 
 use super::SWEEP_S;
-use crate::breakage::case::{Case, Healer, Kind, OUT_OF_ORDER, Pace, Struck};
+use crate::breakage::case::{Case, Pace, Struck};
+use crate::breakage::expect::Healer;
+use crate::breakage::kind::{Kind, OUT_OF_ORDER};
 
 /// A stored row whose announcement was lost is due after this.
 const CHARGE_GRACE_S: u64 = 20;

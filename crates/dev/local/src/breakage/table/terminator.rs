@@ -1,6 +1,8 @@
 //! The terminator: a job's end that is not settled at once.
 
-use crate::breakage::case::{Case, Healer, Kind, OUT_OF_ORDER, Pace, Struck};
+use crate::breakage::case::{Case, Pace, Struck};
+use crate::breakage::expect::Healer;
+use crate::breakage::kind::{Kind, OUT_OF_ORDER};
 
 /// The workflow repeats the step up to three times, after 2, 4 and 8 s at most.
 const WORKFLOW_S: u64 = 30;
