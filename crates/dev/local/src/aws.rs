@@ -36,6 +36,9 @@ pub const DYNAMODB: Service =
 pub const SSM: Service = Service { name: "ssm", target: "AmazonSSM", content_type: "application/x-amz-json-1.1" };
 /// EventBridge.
 pub const EVENTS: Service = Service { name: "events", target: "AWSEvents", content_type: "application/x-amz-json-1.1" };
+/// Step Functions.
+pub const STATES: Service =
+    Service { name: "states", target: "AWSStepFunctions", content_type: "application/x-amz-json-1.0" };
 /// SQS.
 pub const SQS: Service = Service { name: "sqs", target: "AmazonSQS", content_type: "application/x-amz-json-1.0" };
 /// CloudWatch Logs.
@@ -82,6 +85,17 @@ impl Aws {
     pub async fn invoke(&self, function: &str, event: String) -> Result<Answer, HttpError> {
         let path = format!("/2015-03-31/functions/{function}/invocations");
         self.send("lambda", Method::POST, &path, "", &[("content-type", "application/json")], event).await
+    }
+
+    /// Queues an asynchronous invocation of a function.
+    ///
+    /// # Errors
+    /// When there is no answer, or it is an error.
+    pub async fn invoke_later(&self, function: &str, event: String) -> Result<(), HttpError> {
+        let path = format!("/2015-03-31/functions/{function}/invocations");
+        let headers = [("content-type", "application/json"), ("x-amz-invocation-type", "Event")];
+        let answer = self.send("lambda", Method::POST, &path, "", &headers, event).await?;
+        if answer.status.is_success() { Ok(()) } else { answer.json(&format!("{}{path}", self.endpoint)).map(drop) }
     }
 
     /// Calls a REST operation with a JSON body.

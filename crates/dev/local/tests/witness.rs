@@ -275,6 +275,21 @@ async fn a_service_that_is_down_answers_in_its_own_words_until_it_is_up_again() 
 }
 
 #[tokio::test]
+async fn an_entry_that_the_bus_refuses_is_in_an_answer_of_success() {
+    let setting = Setting::new().await;
+    setting.fault("events:PutEvents", "refuse_entry").await;
+    let put = || setting.target("events", "AWSEvents.PutEvents", r#"{"Entries":[{},{}]}"#);
+    let refused = put().await.unwrap();
+    let body: Value = serde_json::from_slice(&refused.body).unwrap();
+    assert_eq!((refused.status, &body["FailedEntryCount"]), (StatusCode::OK, &json!(2)));
+    assert_eq!(body["Entries"].as_array().unwrap().len(), 2);
+    assert!(body["Entries"].as_array().unwrap().iter().all(|entry| entry["ErrorCode"] == "InternalFailure"));
+    assert_eq!(setting.reached(), 0, "it was not carried out");
+    assert_eq!(put().await.unwrap().status, StatusCode::OK);
+    assert_eq!(setting.reached(), 1);
+}
+
+#[tokio::test]
 async fn bad_faults_are_refused_and_faults_can_be_seen_and_forgotten() {
     let setting = Setting::new().await;
     assert_eq!(setting.fault("PutItem", "reset").await, StatusCode::BAD_REQUEST);

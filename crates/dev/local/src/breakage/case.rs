@@ -22,8 +22,25 @@ pub enum Fault {
         /// How many are hit; `None`: until the case lifts it.
         times: Option<u64>,
     },
-    /// A call of runners to GitLab, once: method, path below `/api/v4`, what the simulator does.
+    /// One call of a function to AWS is carried out, and never answered.
+    Unanswered(Part, &'static str),
+    /// A call to GitLab, once: method, path below `/api/v4`, what the simulator does.
     GitLab(&'static str, &'static str, &'static str),
+    /// Such calls from the nth on, until the case lifts it.
+    GitLabFrom(u64, &'static str, &'static str, &'static str),
+    /// The bus cannot start the workflow.
+    Unstartable(Workflow),
+    /// The workflow knows another word than this for what its function answers.
+    OtherWord(Workflow, &'static str),
+}
+
+/// A state machine of the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workflow {
+    /// Of a job that waits.
+    StartRunner,
+    /// Of a job that ended.
+    StopRunner,
 }
 
 /// When the fault has done its work.
@@ -41,8 +58,12 @@ pub enum Struck {
     Job(&'static str, u64),
     /// A sweep ends with an error.
     SweepFails,
-    /// The simulator was asked what it does not answer, and the newest launch is in this state.
+    /// The simulator was asked what it is not to answer, and the newest launch is in this state.
     Asked(&'static str),
+    /// The job's run of this workflow failed with one of these errors.
+    Failed(Workflow, &'static [&'static str]),
+    /// The function was invoked as the schedule does it, failed, and its invocation is a dead letter.
+    DeadLetter(Part),
 }
 
 /// How long a case takes: which runs have it.
@@ -73,6 +94,10 @@ pub struct Case {
     pub holds: bool,
     /// When the fault has done its work.
     pub struck: Struck,
+    /// What is to be seen after that, and after the kill, before the fault is over.
+    pub then: Option<Struck>,
+    /// Whose process is killed or stands still.
+    pub victim: Part,
     /// What is stated beforehand.
     pub expect: Expect,
     /// Which runs have it.
@@ -80,6 +105,12 @@ pub struct Case {
 }
 
 impl Case {
+    /// Whether the process that runs the job is gone when the fault is over.
+    #[must_use]
+    pub fn ends_executor(&self) -> bool {
+        self.kind.signal().is_some() && self.victim == "Executor"
+    }
+
     /// An undisturbed case, to be changed by what follows.
     #[must_use]
     pub fn new(what: &str, kind: Kind, place: &str) -> Self {
@@ -91,6 +122,8 @@ impl Case {
             fresh: Vec::new(),
             holds: false,
             struck: Struck::Answered,
+            then: None,
+            victim: "Executor",
             expect: Expect {
                 taken: true,
                 stored: "nothing",
@@ -100,6 +133,7 @@ impl Case {
                 attempts: 1,
                 runs: 1,
                 metric: None,
+                retired: false,
             },
             pace: Pace::Quick,
         }
@@ -136,6 +170,28 @@ impl Case {
     pub fn struck(mut self, struck: Struck, stored: &'static str) -> Self {
         self.struck = struck;
         self.expect.stored = stored;
+        self
+    }
+
+    /// And this is seen before the fault is over.
+    #[must_use]
+    pub fn then(mut self, then: Struck) -> Self {
+        self.then = Some(then);
+        self
+    }
+
+    /// Another function's process than an executor's is the victim; it is a new one, so that there is only one.
+    #[must_use]
+    pub fn of(mut self, victim: Part) -> Self {
+        self.victim = victim;
+        self.fresh = vec![victim];
+        self
+    }
+
+    /// The job's row is done with in the end.
+    #[must_use]
+    pub fn retired(mut self) -> Self {
+        self.expect.retired = true;
         self
     }
 

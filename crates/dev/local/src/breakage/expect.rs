@@ -56,6 +56,8 @@ pub struct Expect {
     pub runs: usize,
     /// A metric that is counted about it.
     pub metric: Option<&'static str>,
+    /// Whether the job's row is done with in the end: its launch was settled.
+    pub retired: bool,
 }
 
 impl Expect {
@@ -71,6 +73,7 @@ impl Expect {
             "launches": self.attempts,
             "runs": self.runs,
             "metric": self.metric,
+            "retired": self.retired,
         })
     }
 }

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::case::{Case, Fault, Part};
+use super::workflows::Workflows;
 use super::{BreakageError, pipeline};
-use crate::aws::{DYNAMODB, EVENTS, LOGS, plain};
+use crate::aws::{DYNAMODB, EVENTS, LOGS, SQS, plain};
 use crate::demo::repository;
 use crate::deploy::{Deployment, Function};
 use crate::gitlab::{NewHook, Simulator};
@@ -36,6 +37,7 @@ const SET_UP_S: u64 = 60;
 pub(super) struct Ground<'a> {
     pub(super) stack: &'a Stack,
     pub(super) simulator: Simulator,
+    pub(super) workflows: Workflows,
     deployment: Deployment,
     project: u64,
     jobs: HashMap<String, u64>,
@@ -82,6 +84,7 @@ impl<'a> Ground<'a> {
         let ground = Self {
             stack,
             simulator,
+            workflows: Workflows::new(stack.aws(), &deployment)?,
             deployment,
             project,
             jobs,
@@ -134,10 +137,21 @@ impl<'a> Ground<'a> {
                     }
                     self.witness(Method::POST, &body).await?;
                 }
+                Fault::Unanswered(part, op) => {
+                    let function = &function(&self.deployment, part)?.name;
+                    let body = json!({"op": op, "nth": 1, "do": "hang", "function": function});
+                    self.witness(Method::POST, &body).await?;
+                }
                 Fault::GitLab(method, path, deed) => {
                     let body = json!({"match": {"method": method, "path": path}, "do": deed});
                     self.simulator.call(Method::POST, "/_sim/v1/faults", &body).await?;
                 }
+                Fault::GitLabFrom(nth, method, path, deed) => {
+                    let body = json!({"match": {"method": method, "path": path}, "nth": nth, "every": 1, "do": deed});
+                    self.simulator.call(Method::POST, "/_sim/v1/faults", &body).await?;
+                }
+                Fault::Unstartable(workflow) => self.workflows.cut_off(*workflow).await?,
+                Fault::OtherWord(workflow, word) => self.workflows.rename(*workflow, word).await?,
             }
         }
         Ok(())
@@ -147,7 +161,7 @@ impl<'a> Ground<'a> {
     pub(super) async fn lift_faults(&self) -> Result<(), BreakageError> {
         self.witness(Method::DELETE, &Value::Null).await?;
         self.simulator.call(Method::DELETE, "/_sim/v1/faults", &Value::Null).await?;
-        Ok(())
+        self.workflows.restore().await
     }
 
     /// How many calls the witness hit.
@@ -156,10 +170,11 @@ impl<'a> Ground<'a> {
         Ok(faults.as_array().into_iter().flatten().filter_map(|fault| fault["hits"].as_u64()).sum())
     }
 
-    /// Whether the simulator left a call without an answer.
+    /// Whether the simulator was asked what it is not to answer.
     pub(super) async fn was_asked(&self) -> Result<bool, BreakageError> {
         let faults = self.simulator.call(Method::GET, "/_sim/v1/faults", &Value::Null).await?;
-        Ok(faults["http"].as_array().into_iter().flatten().any(|fault| fault["seen"].as_u64() > Some(0)))
+        let hit = |fault: &Value| fault["seen"].as_u64() >= Some(fault["nth"].as_u64().unwrap_or(1));
+        Ok(faults["http"].as_array().into_iter().flatten().any(hit))
     }
 
     async fn witness(&self, method: Method, body: &Value) -> Result<Value, BreakageError> {
@@ -231,6 +246,26 @@ impl<'a> Ground<'a> {
         let name = &function(&self.deployment, "Reconciler")?.name;
         let path = format!("/2015-03-31/functions/{name}/invocations");
         Ok(self.stack.aws().request("lambda", Method::POST, &path, &json!({})).await?)
+    }
+
+    /// Invokes a function as its schedule does, without waiting for its end.
+    pub(super) async fn invoke_as_scheduled(&self, part: Part) -> Result<(), BreakageError> {
+        let name = &function(&self.deployment, part)?.name;
+        self.stack.aws().invoke_later(name, "{}".to_owned()).await?;
+        Ok(())
+    }
+
+    /// Whether the dead letters have an invocation of this function.
+    pub(super) async fn is_dead_letter(&self, part: Part) -> Result<bool, BreakageError> {
+        let queue = output(&self.deployment, "DeadLetterQueueUrls")?;
+        let arn = &function(&self.deployment, part)?.arn;
+        let input = json!({"QueueUrl": queue, "MaxNumberOfMessages": 10, "VisibilityTimeout": 0});
+        let found = self.stack.aws().call(SQS, "ReceiveMessage", &input).await?;
+        let of_part = |message: &Value| {
+            let record: Value = serde_json::from_str(message["Body"].as_str().unwrap_or_default()).unwrap_or_default();
+            record["requestContext"]["functionArn"] == arn.as_str()
+        };
+        Ok(found["Messages"].as_array().into_iter().flatten().any(of_part))
     }
 
     /// Whether a function's log has this metric with this job's key.

@@ -9,7 +9,6 @@ use super::BreakageError;
 use super::case::Case;
 use super::expect::Healer;
 use super::ground::Ground;
-use super::kind::Kind;
 use super::lines::Verdict;
 use super::play::Seen;
 
@@ -58,9 +57,12 @@ impl Ground<'_> {
         let after = due.map(|due| due - seen.lifted_ms);
         let within = i64::try_from(case.expect.within.as_millis()).unwrap_or(i64::MAX);
         seen.got["due_ms"] = json!(after);
-        let tells = case.expect.healed_by == Healer::Sweep && case.kind != Kind::Killed;
+        let tells = case.expect.healed_by == Healer::Sweep && !case.ends_executor();
         if tells && after.is_none_or(|after| after + SCHEDULE_MS > within) {
             seen.why.push(format!("no sweep is due in time: {row}"));
+        }
+        if tells && row["state"] != case.expect.stored {
+            seen.why.push(format!("no sweep was needed: {row}"));
         }
         Ok(())
     }

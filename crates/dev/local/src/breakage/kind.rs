@@ -1,5 +1,7 @@
 //! The ways in which something is out of order.
 
+use rustix::process::Signal;
+
 /// How a service breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -13,8 +15,18 @@ pub enum Kind {
     Reset,
     /// It does what it was asked, and the answer is lost.
     AnswerLost,
+    /// It answers that the caller has no right to this.
+    Denied,
+    /// The bus takes the call, and none of its entries.
+    Refused,
+    /// A workflow is not where the bus's rule says, and cannot be started.
+    Gone,
+    /// A workflow is of another release than the function that it calls.
+    Outdated,
     /// The process is killed (SIGKILL).
     Killed,
+    /// The process stands still (SIGSTOP) until Lambda ends it.
+    Frozen,
 }
 
 /// The ways in which a whole service is out of order.
@@ -30,29 +42,48 @@ impl Kind {
             Self::Hanging => "hanging",
             Self::Reset => "reset",
             Self::AnswerLost => "answer-lost",
+            Self::Denied => "denied",
+            Self::Refused => "refused",
+            Self::Gone => "gone",
+            Self::Outdated => "outdated",
             Self::Killed => "killed",
+            Self::Frozen => "frozen",
         }
     }
 
-    /// What the witness is asked to do.
+    /// What the witness is asked to do to the calls of a case. A workflow is put out of order where it is, and its case
+    /// has no calls.
     #[must_use]
     pub const fn deed(self) -> &'static str {
         match self {
             Self::Throttled => "throttle",
-            Self::Failing => "fail",
-            Self::Hanging | Self::Killed => "hang:before",
+            Self::Failing | Self::Gone | Self::Outdated => "fail",
+            Self::Hanging | Self::Killed | Self::Frozen => "hang:before",
             Self::Reset => "reset:before",
+            Self::Denied => "error:AccessDeniedException",
+            Self::Refused => "refuse_entry",
             Self::AnswerLost => "reset",
         }
     }
 
     /// Attempts that the SDK makes of one call before it gives up (`lib/aws/src/place.rs`): four, or as many as fit into
-    /// eight seconds when each hangs for three.
+    /// eight seconds when each hangs for three. A plain no is final.
     #[must_use]
     pub const fn attempts(self) -> u64 {
         match self {
-            Self::Hanging => 3,
+            Self::Hanging | Self::Killed | Self::Frozen => 3,
+            Self::Denied | Self::Refused => 1,
             _ => 4,
+        }
+    }
+
+    /// What is done to the process of a case.
+    #[must_use]
+    pub const fn signal(self) -> Option<Signal> {
+        match self {
+            Self::Killed => Some(Signal::KILL),
+            Self::Frozen => Some(Signal::STOP),
+            _ => None,
         }
     }
 }

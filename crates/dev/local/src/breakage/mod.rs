@@ -16,6 +16,7 @@ mod pipeline;
 mod play;
 mod processes;
 pub mod table;
+mod workflows;
 
 use std::io;
 use std::path::PathBuf;

@@ -6,17 +6,16 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::case::{Case, Fault, Struck};
+use super::case::{Case, Struck};
 use super::expect::{Healer, ended};
 use super::ground::Ground;
-use super::kind::Kind;
 use super::lines::Verdict;
 use super::{BreakageError, processes};
 
 /// GitLab stops to listen after this.
 const GITLAB_WAITS_MS: i64 = 10_000;
-/// How long a fault may take to do its work: the calls of a launch that begins hang for sixteen seconds.
-const STRIKES_WITHIN: Duration = Duration::from_secs(45);
+/// How long a fault may take to do its work: a workflow whose function's calls hang is given up after forty-six seconds.
+const STRIKES_WITHIN: Duration = Duration::from_secs(60);
 
 /// What was seen of a case so far.
 #[derive(Debug)]
@@ -54,12 +53,13 @@ impl Ground<'_> {
         let mut seen = Seen { job, got: json!({}), why: Vec::new(), lifted: Instant::now(), lifted_ms: 0 };
         let delivery = self.answer(case, &mut seen).await?;
         self.strike(case, &mut seen).await?;
-        if case.kind == Kind::Killed {
-            self.kill(case, &mut seen).await?;
+        if let Some(signal) = case.kind.signal() {
+            self.kill(case, signal, &mut seen);
         }
+        self.follow_up(case, &mut seen).await?;
         self.lift_faults().await?;
         (seen.lifted, seen.lifted_ms) = (Instant::now(), jiff::Timestamp::now().as_millisecond());
-        if case.holds && case.kind != Kind::Killed {
+        if case.holds && !case.ends_executor() {
             self.let_go(case)?;
         }
         if case.expect.healed_by == Healer::Resend {
@@ -92,7 +92,10 @@ impl Ground<'_> {
     /// Waits until the fault has done its work, and looks what is stored.
     async fn strike(&self, case: &Case, seen: &mut Seen) -> Result<(), BreakageError> {
         let job = seen.job;
-        let struck = self.until(STRIKES_WITHIN, async || self.has_struck(case, job).await).await?;
+        if let Struck::DeadLetter(part) = case.struck {
+            self.invoke_as_scheduled(part).await?;
+        }
+        let struck = self.until(STRIKES_WITHIN, async || self.has_struck(case, case.struck, job).await).await?;
         let row = match struck {
             Some(row) => row,
             None => {
@@ -111,13 +114,18 @@ impl Ground<'_> {
     }
 
     /// The job's row, once what the case waits for is there.
-    async fn has_struck(&self, case: &Case, job: u64) -> Result<Option<Value>, BreakageError> {
+    async fn has_struck(&self, case: &Case, struck: Struck, job: u64) -> Result<Option<Value>, BreakageError> {
         let row = self.row(job).await?;
         let launch = self.launch(job, &row).await?;
         // The launch is read after the row: only together they are what was stated.
         let stored = row["state"].as_str().unwrap_or("nothing") == case.expect.stored;
-        let struck = match case.struck {
+        let struck = match struck {
             Struck::Answered => true,
+            Struck::DeadLetter(part) => stored && self.is_dead_letter(part).await?,
+            Struck::Failed(workflow, errors) => {
+                let failure = self.workflows.failure(workflow, &self.key(job)).await?;
+                stored && failure.is_some_and(|error| errors.contains(&error.as_str()))
+            }
             Struck::SweepFails => self.sweep().await?["errorType"].is_string(),
             Struck::Row(state, attempts) => row["state"] == state && row["attempt"] == attempts,
             Struck::Launch(state, hits) => stored && launch["state"] == state && self.hits().await? >= hits,
@@ -132,19 +140,22 @@ impl Ground<'_> {
         Ok(struck.then_some(row))
     }
 
-    /// Kills the executor's one process; then waits until a terminator that fails, too, is given up.
-    async fn kill(&self, case: &Case, seen: &mut Seen) -> Result<(), BreakageError> {
-        match processes::of_part(self.stack.layout(), "executor").as_slice() {
-            [one] => one.signal(Signal::KILL),
-            others => seen.why.push(format!("{} executors run, and one was to be killed", others.len())),
+    /// Kills the one process of the victim, or lets it stand still.
+    fn kill(&self, case: &Case, signal: Signal, seen: &mut Seen) {
+        let part = case.victim.to_ascii_lowercase();
+        match processes::of_part(self.stack.layout(), &part).as_slice() {
+            [one] => one.signal(signal),
+            others => seen.why.push(format!("{} processes of {part} run, and one was to be hit", others.len())),
         }
-        if case.faults.iter().any(|fault| matches!(fault, Fault::Aws { part: "Terminator", .. })) {
-            // The local stack invokes a failure destination once, AWS three times.
-            let given_up = async || Ok((self.hits().await? >= Kind::Hanging.attempts()).then_some(()));
-            seen.unless(self.until(STRIKES_WITHIN, given_up).await?.is_some(), || {
-                "the terminator was not given up".into()
-            });
-        }
+    }
+
+    /// Waits for what is to be seen before the fault is over.
+    async fn follow_up(&self, case: &Case, seen: &mut Seen) -> Result<(), BreakageError> {
+        let Some(then) = case.then else { return Ok(()) };
+        let job = seen.job;
+        let followed = self.until(STRIKES_WITHIN, async || self.has_struck(case, then, job).await).await?;
+        let row = self.row(job).await?;
+        seen.unless(followed.is_some(), || format!("it did not go on as stated ({then:?}): row {row}"));
         Ok(())
     }
 
@@ -160,8 +171,7 @@ impl Ground<'_> {
         let shown = self.shown(job).await?;
         let row = self.row(job).await?;
         let launch = self.launch(job, &row).await?;
-        let settled = case.faults.iter().all(|fault| !matches!(fault, Fault::Aws { part: "Terminator", .. }))
-            || row["expires_at"].is_number();
+        let settled = !case.expect.retired || row["expires_at"].is_number();
         let ended = match case.expect.job.0 {
             // Nobody can end it but GitLab, later.
             "running" => shown["status"] == "running",

@@ -71,6 +71,15 @@ pub(super) fn failure_code(service: Option<&str>) -> &'static str {
     }
 }
 
+/// The answer to a `PutEvents` of which the bus took nothing: a success, with each entry's own error in it.
+pub(super) fn refused_entries(request: &[u8]) -> Response<Body> {
+    let request: serde_json::Value = serde_json::from_slice(request).unwrap_or_default();
+    let count = request["Entries"].as_array().map_or(1, Vec::len);
+    let refused = serde_json::json!({"ErrorCode": "InternalFailure", "ErrorMessage": "put there by the witness"});
+    let body = serde_json::json!({"FailedEntryCount": count, "Entries": vec![refused; count]});
+    with(StatusCode::OK, "application/x-amz-json-1.1", body.to_string())
+}
+
 /// JSON.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {
     with(status, "application/json", serde_json::to_string(body).unwrap_or_default())

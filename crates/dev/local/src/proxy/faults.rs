@@ -9,7 +9,8 @@
 //! - `reset`: carried out, and then the connection closes without an answer; `reset:before`: not carried out;
 //! - `hang:<s>`: carried out, and the answer comes that many seconds late; `hang` alone: it never comes, until the
 //!   caller leaves or [`HANG_LIMIT`] is over; `hang:before`: the same, and not carried out;
-//! - `answer_twice`: carried out twice; the caller gets the second answer.
+//! - `answer_twice`: carried out twice; the caller gets the second answer;
+//! - `refuse_entry`: not carried out; answered with 200, and every entry of it has failed (`PutEvents`).
 
 use std::fmt;
 use std::str::FromStr;
@@ -44,6 +45,8 @@ pub enum Deed {
     HangBefore,
     /// Carried out twice.
     AnswerTwice,
+    /// Answered with 200, and every entry has failed.
+    RefuseEntry,
 }
 
 /// A fault that cannot be set.
@@ -54,7 +57,7 @@ pub enum BadFault {
     Shape(String),
     /// `do` is unknown.
     #[error(
-        "do is {0:?}; write error:<code>, throttle, fail, hang, hang:<seconds up to 900>, hang:before, reset, reset:before or answer_twice"
+        "do is {0:?}; write error:<code>, throttle, fail, hang, hang:<seconds up to 900>, hang:before, reset, reset:before, answer_twice or refuse_entry"
     )]
     Deed(String),
     /// `op` is no operation.
@@ -87,6 +90,7 @@ impl FromStr for Deed {
             None if text == "reset" => Ok(Self::Reset),
             None if text == "hang" => Ok(Self::Hang(None)),
             None if text == "answer_twice" => Ok(Self::AnswerTwice),
+            None if text == "refuse_entry" => Ok(Self::RefuseEntry),
             Some(("error", code)) if word(code) => Ok(Self::Error(code.into())),
             Some(("reset", "before")) => Ok(Self::ResetBefore),
             Some(("hang", "before")) => Ok(Self::HangBefore),
@@ -112,6 +116,7 @@ impl fmt::Display for Deed {
             Self::Hang(None) => f.write_str("hang"),
             Self::Hang(Some(late)) => write!(f, "hang:{}", late.as_secs_f64()),
             Self::AnswerTwice => f.write_str("answer_twice"),
+            Self::RefuseEntry => f.write_str("refuse_entry"),
         }
     }
 }

@@ -168,6 +168,12 @@ impl Witness {
                 drain(response).await;
                 self.pass(parts, body(), pending).await
             }
+            Deed::RefuseEntry => {
+                let (held, _) = self.hold(body).await?;
+                let response = answers::refused_entries(held.as_deref().unwrap_or_default());
+                pending.answered(response.status());
+                Ok(response)
+            }
         }
     }
 

@@ -5,6 +5,8 @@ use crate::breakage::case::{Case, Fault, Pace, Struck};
 use crate::breakage::expect::Healer;
 use crate::breakage::kind::{Kind, OUT_OF_ORDER};
 
+/// A launch of which nothing is heard is over after this.
+const START_LEASE_S: u64 = 150;
 /// A launch that did not begin is repeated after this.
 const NOT_BEGUN_S: u64 = 10;
 /// The first launch in vain is repeated after this.
@@ -66,6 +68,16 @@ pub(super) fn cases() -> Vec<Case> {
                 .pace(Pace::Slow),
         );
     }
+    // It fails before it begins, and so does the terminator, which Lambda tells of that.
+    cases.push(
+        Case::new("dynamodb", Kind::Failing, "at-the-begin-and-the-terminator")
+            .lasting("Executor", "dynamodb:*")
+            .lasting("Terminator", "dynamodb:*")
+            .struck(Struck::Hits(2 * Kind::Failing.attempts()), "charged")
+            .healed(Healer::Sweep, START_LEASE_S + NOT_BEGUN_S + SWEEP_S)
+            .attempts(2)
+            .pace(Pace::Slow),
+    );
     cases.push(
         Case::new("dynamodb", Kind::AnswerLost, "at-the-bind")
             .times("Executor", TRANSACT, 1)

@@ -1,6 +1,6 @@
 //! Authorizer and ingest: what GitLab is told, and what is stored by then.
 
-use super::SWEEP_S;
+use super::{BUS_REFUSALS, SWEEP_S};
 use crate::breakage::case::{Case, Pace, Struck};
 use crate::breakage::expect::Healer;
 use crate::breakage::kind::{Kind, OUT_OF_ORDER};
@@ -24,7 +24,8 @@ pub(super) fn cases() -> Vec<Case> {
             Case::new("eventbridge", kind, "at-ingest")
                 .lasting("Ingest", "events:*")
                 .struck(Struck::Answered, "waiting")
-                .healed(Healer::Sweep, CHARGE_GRACE_S + SWEEP_S),
+                .healed(Healer::Sweep, CHARGE_GRACE_S + SWEEP_S)
+                .counts(BUS_REFUSALS),
         );
         cases.push(
             Case::new("parameters", kind, "at-a-warm-front-door")
@@ -50,6 +51,16 @@ pub(super) fn cases() -> Vec<Case> {
                 .fresh(&["Authorizer"])
                 .struck(Struck::Job("success", 1), "ended")
                 .pace(Pace::Whole),
+        );
+    }
+    for kind in [Kind::Refused, Kind::Denied] {
+        cases.push(
+            Case::new("eventbridge", kind, "at-ingest")
+                .lasting("Ingest", "events:PutEvents")
+                .struck(Struck::Hits(1), "waiting")
+                .healed(Healer::Sweep, CHARGE_GRACE_S + SWEEP_S)
+                .counts(BUS_REFUSALS)
+                .pace(if kind == Kind::Refused { Pace::Quick } else { Pace::Whole }),
         );
     }
     cases.push(

@@ -11,6 +11,8 @@ const REPORTED_S: u64 = 30;
 const FRUITLESS_S: u64 = 10;
 /// A job whose launch was lost before it was accepted waits so long for its next one.
 const CHARGE_GRACE_S: u64 = 20;
+/// A loss that GitLab could not be told of is told by the sweep after this.
+const DEBT_S: u64 = 20;
 /// Where nobody was told, the sweep finds the silence within four minutes.
 const SILENT_S: u64 = 240;
 
@@ -46,12 +48,23 @@ pub(super) fn cases() -> Vec<Case> {
             .pace(Pace::Whole),
         before_the_acceptance().healed(Healer::Sweep, REPORTED_S + CHARGE_GRACE_S + SWEEP_S).attempts(2),
         before_the_acceptance().one_phase().healed(Healer::Terminator, REPORTED_S).failed("runner_system_failure", 0),
+        // The terminator writes the loss down, and cannot tell it.
+        killed("while-gitlab-fails")
+            .holding()
+            .with(Fault::GitLabFrom(2, "PUT", "jobs/*", "status:503"))
+            .struck(Struck::Job("running", 0), "bound")
+            .then(Struck::Asked("closing"))
+            .healed(Healer::Sweep, DEBT_S + SWEEP_S)
+            .failed("runner_system_failure", 1)
+            .pace(Pace::Whole),
         killed("while-the-terminator-fails")
             .holding()
             .lasting("Terminator", "dynamodb:*")
             .struck(Struck::Job("running", 0), "bound")
+            .then(Struck::Hits(Kind::Killed.attempts()))
             .healed(Healer::Sweep, SILENT_S)
             .failed("runner_system_failure", 1)
+            .retired()
             .pace(Pace::Slow),
     ]
 }

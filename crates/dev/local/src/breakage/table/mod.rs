@@ -5,16 +5,37 @@ mod executor;
 mod front;
 mod killed;
 mod router;
+mod start;
+mod stop;
 mod sweep;
 mod terminator;
 
 use super::case::Case;
+use super::kind::Kind;
 
 /// The sweep's minute, and what a busy machine needs beside it.
 const SWEEP_S: u64 = 65;
 
 /// The alarm about a job that GitLab gave to our runner, and that no launch got.
 const UNACCOUNTED: &str = "JobsUnaccounted";
+
+/// An event that the bus did not take.
+const BUS_REFUSALS: &str = "BusRefusals";
+
+/// The name under which a function says so of its ledger.
+const fn ledger_error(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Throttled => &["Ledger.Throttled"],
+        Kind::Denied => &["Ledger.Refused"],
+        _ => &["Ledger.Unavailable"],
+    }
+}
+
+/// Of a process that was killed.
+const DIED: &[&str] = &["Runtime.ExitError"];
+/// Of one that stood still until its function's time was over: the emulator needs some seconds to end it, and the workflow's
+/// step may give up before.
+const STOOD_STILL: &[&str] = &["Sandbox.Timedout", "States.Timeout"];
 
 /// All cases, in the order in which they are run: whatever still goes on from one, the faults of the next do not touch it.
 #[must_use]
@@ -25,7 +46,9 @@ pub fn all() -> Vec<Case> {
         executor::cases(),
         killed::cases(),
         router::cases(),
+        start::cases(),
         terminator::cases(),
+        stop::cases(),
         answers::cases(),
     ]
     .concat()

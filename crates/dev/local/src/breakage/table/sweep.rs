@@ -17,5 +17,8 @@ pub(super) fn cases() -> Vec<Case> {
             .healed(Healer::Sweep, CHARGE_GRACE_S + SWEEP_S)
             .pace(if kind == Kind::Failing { Pace::Quick } else { Pace::Whole })
     };
-    OUT_OF_ORDER.into_iter().map(lost).collect()
+    // The schedule's own invocation is given up, and the next minute's does its work.
+    let given_up = lost(Kind::Failing).struck(Struck::DeadLetter("Reconciler"), "waiting");
+    let given_up = Case { id: given_up.id.replace("at-the-sweep", "at-a-scheduled-sweep"), ..given_up };
+    OUT_OF_ORDER.into_iter().map(lost).chain([given_up]).collect()
 }

@@ -13,6 +13,7 @@ pub(super) fn cases() -> Vec<Case> {
             .lasting("Terminator", "dynamodb:*")
             .struck(Struck::Hits(kind.attempts()), "ended")
             .healed(Healer::Workflow, WORKFLOW_S)
+            .retired()
             .pace(if kind == Kind::Failing { Pace::Quick } else { Pace::Whole })
     };
     OUT_OF_ORDER.into_iter().map(settle).collect()
