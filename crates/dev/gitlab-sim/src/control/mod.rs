@@ -14,7 +14,7 @@
 //! | `GET requests?since=` | JSON lines, one a request, never with a token |
 //! | `GET violations` | what GitLab would not forgive |
 //! | `GET events?since=&follow=` | JSON lines, one a transition, as they happen |
-//! | `POST faults`, `GET faults`, `DELETE faults` | rules {match: {method?, path?}, nth?, every?, times?, do, headers?, body?} ([`crate::faults`]) or {http: rules, hooks: {lost, lost_status, double, shuffle, shuffle_ms, created_after_pending, hold}} |
+//! | `POST faults`, `GET faults`, `DELETE faults` | rules {match: {method?, path?}, nth?, every?, times?, do, headers?, body?} ([`crate::faults`]) or {http: rules, hooks: {lost, lost_status, double, shuffle, shuffle_ms, created_after_pending, hold, drawn: {seed, lost, doubled, late, late_ms}}} |
 //! | `POST hooks/release` | lets go what `hold` and `created_after_pending` keep |
 //! | `POST settings`, `GET settings` | see [`crate::world::settings::Settings`] |
 //! | `POST reset` | forgets everything but the numbers |

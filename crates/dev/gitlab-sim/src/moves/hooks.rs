@@ -4,7 +4,7 @@ use crate::clock;
 use crate::hooks::payload;
 use crate::random;
 use crate::world::World;
-use crate::world::hook::{Delivery, DeliveryState, is_told};
+use crate::world::hook::{Delivery, DeliveryState, Fate, is_told};
 use crate::world::settings::millis;
 use crate::world::status::Status;
 
@@ -51,6 +51,7 @@ impl World {
                 answer: None,
                 error: None,
                 pause_ms: 0,
+                late: false,
                 body: body.clone(),
             };
             self.dispatch(delivery);
@@ -79,6 +80,7 @@ impl World {
             answer: None,
             error: None,
             pause_ms: 0,
+            late: false,
             body: payload::job_event(self, job, status, clock::api_text)?,
         };
         Some(self.insert_delivery(delivery))
@@ -93,7 +95,15 @@ impl World {
             self.insert_delivery(delivery);
             return;
         }
-        let (double, hold, late) = (faults.double, faults.hold, faults.created_after_pending);
+        let fate = faults.drawn.map_or(Fate::Undisturbed, |drawn| drawn.fate(delivery.job, delivery.status));
+        if fate == Fate::Lost {
+            delivery.state = DeliveryState::Lost;
+            self.insert_delivery(delivery);
+            return;
+        }
+        delivery.late = fate == Fate::Late;
+        let (hold, late) = (faults.hold, faults.created_after_pending);
+        let double = faults.double || fate == Fate::Doubled;
         if let Some(state) = self.refusal(&delivery) {
             delivery.state = state;
             self.insert_delivery(delivery);
@@ -140,8 +150,9 @@ impl World {
         let faults = &self.hook_faults;
         let longest = if faults.shuffle_ms == 0 { SHUFFLE_MS } else { faults.shuffle_ms };
         let pause = if faults.shuffle { random::below(longest) } else { 0 };
+        let late = faults.drawn.map_or(0, |drawn| drawn.late_ms);
         if let Some(delivery) = self.deliveries.get_mut(&id) {
-            delivery.pause_ms = pause;
+            delivery.pause_ms = if delivery.late { pause.saturating_add(late) } else { pause };
         }
         self.out.deliveries.push(id);
     }
@@ -169,6 +180,7 @@ impl World {
             answered_at: None,
             answer: None,
             error: None,
+            late: false,
             ..old.clone()
         };
         let id = self.insert_delivery(again);

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::status::Status;
 use crate::clock::Millis;
@@ -89,6 +90,9 @@ pub(crate) struct Delivery {
     pub error: Option<String>,
     /// The pause before it leaves, in milliseconds.
     pub pause_ms: u64,
+    /// Whether chance made it late, see [`Drawn`].
+    #[serde(default)]
+    pub late: bool,
     /// The exact bytes.
     pub body: String,
 }
@@ -138,6 +142,56 @@ pub(crate) struct HookFaults {
     pub created_after_pending: bool,
     /// Nothing is sent until `hooks/release`.
     pub hold: bool,
+    /// What chance does to each delivery; nothing when absent.
+    pub drawn: Option<Drawn>,
+}
+
+/// Chance that disturbs deliveries. What becomes of one depends on the seed, its job and the job's state alone, so the
+/// same seed disturbs the same ones, in whatever order they are made. At most one thing happens to each.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Drawn {
+    /// What it is drawn from.
+    pub seed: u64,
+    /// How many of a hundred vanish, and GitLab takes them for delivered.
+    pub lost: u8,
+    /// How many of a hundred are sent twice.
+    pub doubled: u8,
+    /// How many of a hundred leave late, after others that were made later.
+    pub late: u8,
+    /// How late, in milliseconds.
+    pub late_ms: u64,
+}
+
+/// What chance does to a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Nothing.
+    Undisturbed,
+    /// It vanishes.
+    Lost,
+    /// It is sent twice.
+    Doubled,
+    /// It leaves late.
+    Late,
+}
+
+impl Drawn {
+    /// What becomes of the delivery of this state of this job.
+    pub(crate) fn fate(&self, job: u64, status: Status) -> Fate {
+        let digest = Sha256::digest(format!("{}/{job}/{}", self.seed, status.as_str()));
+        let drawn = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte)) % 100;
+        let up_to = |shares: &[u8]| drawn < shares.iter().map(|share| u64::from(*share)).sum();
+        if up_to(&[self.lost]) {
+            Fate::Lost
+        } else if up_to(&[self.lost, self.doubled]) {
+            Fate::Doubled
+        } else if up_to(&[self.lost, self.doubled, self.late]) {
+            Fate::Late
+        } else {
+            Fate::Undisturbed
+        }
+    }
 }
 
 /// Deliveries that are kept back.
@@ -156,4 +210,25 @@ pub(crate) fn is_told(status: Status) -> bool {
         status,
         Status::Created | Status::Pending | Status::Running | Status::Success | Status::Failed | Status::Canceled
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chance_takes_its_shares_and_the_same_ones_each_time() {
+        let drawn = Drawn { seed: 7, lost: 20, doubled: 20, late: 10, late_ms: 1 };
+        let fates = |drawn: Drawn| (1..=5000).map(|job| drawn.fate(job, Status::Pending)).collect::<Vec<_>>();
+        let all = fates(drawn);
+        let share = |fate| all.iter().filter(|one| **one == fate).count();
+        for (fate, percent) in [(Fate::Lost, 20), (Fate::Doubled, 20), (Fate::Late, 10), (Fate::Undisturbed, 50)] {
+            let (least, most) = (50 * percent * 9 / 10, 50 * percent * 11 / 10);
+            assert!((least..=most).contains(&share(fate)), "{fate:?}: {}", share(fate));
+        }
+        assert_eq!(all, fates(drawn));
+        assert_ne!(all, fates(Drawn { seed: 8, ..drawn }));
+        assert_ne!(all, (1..=5000).map(|job| drawn.fate(job, Status::Running)).collect::<Vec<_>>());
+        assert!(fates(Drawn::default()).iter().all(|fate| *fate == Fate::Undisturbed));
+    }
 }

@@ -239,6 +239,32 @@ async fn lost_doubled_and_held_deliveries() {
 }
 
 #[tokio::test]
+async fn chance_loses_doubles_and_delays_deliveries_and_the_hook_stays_in_order() {
+    let bench = Bench::start().await;
+    let receiver = Receiver::start().await;
+    let (project, hook) = hooked(&bench, &receiver).await;
+    let drawn = async |what: &str| {
+        let mut drawn = json!({"seed": 7, "late_ms": 1});
+        drawn[what] = json!(100);
+        bench.sim(Method::POST, "faults", Some(json!({"hooks": {"drawn": drawn}}))).await;
+        bench.pipeline(project).await;
+        let mut deliveries = settled(&bench).await;
+        deliveries.retain(|delivery| delivery["hook"] == hook);
+        (deliveries, receiver.messages().len())
+    };
+    let (deliveries, received) = drawn("lost").await;
+    assert_eq!((deliveries.len(), received), (2, 0));
+    assert!(deliveries.iter().all(|delivery| delivery["state"] == "lost"));
+    let (deliveries, received) = drawn("doubled").await;
+    assert_eq!((deliveries.len(), received), (6, 4));
+    let (deliveries, received) = drawn("late").await;
+    assert_eq!((deliveries.len(), received), (8, 6));
+    assert_eq!(deliveries.iter().filter(|delivery| delivery["late"] == true).count(), 2);
+    let hooks = bench.user(Method::GET, &format!("projects/{project}/hooks"), None).await.json();
+    assert_eq!(hooks[0]["alert_status"], "executable");
+}
+
+#[tokio::test]
 async fn created_can_come_after_pending() {
     let bench = Bench::start().await;
     let receiver = Receiver::start().await;
