@@ -1,6 +1,8 @@
 //! Processes, told apart by id and start time, and ending exactly what descends from us: never by name, by user or by
 //! "everything".
 
+pub(crate) mod part;
+
 use std::collections::HashMap;
 use std::fs;
 use std::time::Duration;

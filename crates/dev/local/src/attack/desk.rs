@@ -18,9 +18,9 @@ use super::request::{Request, Secrets, signing_token};
 use super::state::{State, Watch, Witness};
 use super::wire;
 use crate::aws::{Aws, DYNAMODB, EVENTS, SSM};
-use crate::demo::ledger::Ledger;
 use crate::deploy::Deployment;
 use crate::http::HttpError;
+use crate::pipelines::ledger::Ledger;
 use crate::seed::{Hook, output};
 use crate::stack::Stack;
 

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use crate::case_lines::CaseLines;
 use crate::demo::{said, tell};
 use crate::deploy::Deployment;
+use crate::dice::clock_seed;
 use crate::guard::Signals;
 use crate::http::HttpError;
 use crate::seed::{self, DEFAULT_LANE, Hook, SeedError};
@@ -270,7 +271,7 @@ impl End {
 
 /// The mutated hooks; whether all that is expected of them held.
 fn mutations(wish: &Attack, lines: &mut CaseLines) -> Result<bool, AttackError> {
-    let seed = wish.seed.unwrap_or_else(|| u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default());
+    let seed = wish.seed.unwrap_or_else(clock_seed);
     let hooks = mutated::hooks(&wish.stack.layout.source("events/ingest"))?;
     tell(&format!("{} mutated hooks through ingest's handler, seed {seed}", wish.mutations));
     let outcome = mutated::run(&hooks, seed, wish.mutations);

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::dice::Dice;
+
 /// Values that parsers and stores stumble over, as they are written in JSON or in what is nearly JSON.
 const NASTY: [&str; 48] = [
     "null",
@@ -55,35 +57,6 @@ const NASTY: [&str; 48] = [
 ];
 /// How deep a nested value is.
 const DEPTHS: [usize; 3] = [100, 127, 20_000];
-
-/// Numbers from a seed (SplitMix64): quick, and the same on every machine.
-#[derive(Clone, Debug)]
-pub(super) struct Dice(u64);
-
-impl Dice {
-    /// The dice of the `index`th body of a seed, so that each can be made alone.
-    pub(super) const fn new(seed: u64, index: u32) -> Self {
-        Self(seed ^ (index as u64).wrapping_mul(0xd134_2543_de82_ef95))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `bound`; 0 for 0.
-    pub(super) fn below(&mut self, bound: usize) -> usize {
-        let bound = u64::try_from(bound).unwrap_or(u64::MAX).max(1);
-        usize::try_from(self.next() % bound).unwrap_or(0)
-    }
-
-    /// One of them.
-    pub(super) fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
-        &all[self.below(all.len())]
-    }
-}
 
 /// One to three mutations of `body`; `other` is what pieces are taken from.
 pub(super) fn mutate(dice: &mut Dice, body: &[u8], other: &[u8]) -> Vec<u8> {

@@ -19,8 +19,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::AttackError;
-use super::mutate::{Dice, mutate};
+use super::mutate::mutate;
 use super::request::{near, signature, signing_token};
+use crate::dice::Dice;
 
 /// When the hooks in `events/ingest` were sent, and the GitLab that sent them.
 const NOW: Timestamp = Timestamp(1_789_453_600_000);

@@ -12,21 +12,19 @@ use tokio::time::{Instant, sleep};
 use super::case::{Case, Fault, Part};
 use super::workflows::Workflows;
 use super::{BreakageError, pipeline};
-use crate::aws::{DYNAMODB, EVENTS, LOGS, SQS, plain};
-use crate::demo::repository;
+use crate::aws::{DYNAMODB, LOGS, SQS, plain};
 use crate::deploy::{Deployment, Function};
 use crate::gitlab::{NewHook, Simulator};
-use crate::http::Http;
+use crate::pipelines::repository;
 use crate::seed::{self, Lane, SeedError, output};
 use crate::stack::Stack;
-use crate::up;
+use crate::witness::Witness;
+use crate::{schedule, up};
 
 /// The project of the cases' jobs.
 const PROJECT: &str = "acme/breakage";
 /// GitLab's two minutes for an acceptance, shortened: a runner still asks when they are over.
 const TWO_PHASE_S: u64 = 3;
-/// How long a call of the driver's own may take.
-const LIMIT: Duration = Duration::from_secs(60);
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(25);
 /// How long GitLab's own part of the set-up may take on a busy machine.
@@ -38,13 +36,13 @@ pub(super) struct Ground<'a> {
     pub(super) stack: &'a Stack,
     pub(super) simulator: Simulator,
     pub(super) workflows: Workflows,
+    witness: Witness,
     deployment: Deployment,
     project: u64,
     jobs: HashMap<String, u64>,
     /// The newest launch of each job: rows name it only while it matters to them.
     launches: RefCell<HashMap<u64, String>>,
     folder: PathBuf,
-    http: Http,
 }
 
 impl<'a> Ground<'a> {
@@ -85,27 +83,19 @@ impl<'a> Ground<'a> {
             stack,
             simulator,
             workflows: Workflows::new(stack.aws(), &deployment)?,
+            witness: Witness::new(stack.endpoint()),
             deployment,
             project,
             jobs,
             launches: RefCell::default(),
             folder,
-            http: Http::default(),
         };
         // The hooks of the jobs' creation are over before anything breaks.
         ground.simulator.call(Method::GET, &format!("/_sim/v1/deliveries?wait_s={SET_UP_S}"), &Value::Null).await?;
-        ground.switch_the_schedule_off().await?;
+        if !schedule::switch_off(&stack.aws()).await? {
+            return Err(missing("scheduled rule"));
+        }
         Ok(ground)
-    }
-
-    /// As an operator does who stops everything (`docs/runbook.md`).
-    async fn switch_the_schedule_off(&self) -> Result<(), BreakageError> {
-        let rules = self.stack.aws().call(EVENTS, "ListRules", &json!({})).await?;
-        let scheduled =
-            rules["Rules"].as_array().into_iter().flatten().find(|rule| rule["ScheduleExpression"].is_string());
-        let name = scheduled.map(|rule| rule["Name"].clone()).ok_or_else(|| missing("scheduled rule"))?;
-        self.stack.aws().call(EVENTS, "DisableRule", &json!({"Name": name})).await?;
-        Ok(())
     }
 
     /// GitLab's mode for the next jobs.
@@ -135,12 +125,12 @@ impl<'a> Ground<'a> {
                         Some(times) => body["times"] = json!(times),
                         None => body["lasting"] = json!(true),
                     }
-                    self.witness(Method::POST, &body).await?;
+                    self.witness.set(&body).await?;
                 }
                 Fault::Unanswered(part, op) => {
                     let function = &function(&self.deployment, part)?.name;
                     let body = json!({"op": op, "nth": 1, "do": "hang", "function": function});
-                    self.witness(Method::POST, &body).await?;
+                    self.witness.set(&body).await?;
                 }
                 Fault::GitLab(method, path, deed) => {
                     let body = json!({"match": {"method": method, "path": path}, "do": deed});
@@ -159,15 +149,14 @@ impl<'a> Ground<'a> {
 
     /// Everything is in order again.
     pub(super) async fn lift_faults(&self) -> Result<(), BreakageError> {
-        self.witness(Method::DELETE, &Value::Null).await?;
+        self.witness.clear().await?;
         self.simulator.call(Method::DELETE, "/_sim/v1/faults", &Value::Null).await?;
         self.workflows.restore().await
     }
 
     /// How many calls the witness hit.
     pub(super) async fn hits(&self) -> Result<u64, BreakageError> {
-        let faults = self.witness(Method::GET, &Value::Null).await?;
-        Ok(faults.as_array().into_iter().flatten().filter_map(|fault| fault["hits"].as_u64()).sum())
+        Ok(self.witness.faults().await?.iter().filter_map(|fault| fault["hits"].as_u64()).sum())
     }
 
     /// Whether the simulator was asked what it is not to answer.
@@ -175,11 +164,6 @@ impl<'a> Ground<'a> {
         let faults = self.simulator.call(Method::GET, "/_sim/v1/faults", &Value::Null).await?;
         let hit = |fault: &Value| fault["seen"].as_u64() >= Some(fault["nth"].as_u64().unwrap_or(1));
         Ok(faults["http"].as_array().into_iter().flatten().any(hit))
-    }
-
-    async fn witness(&self, method: Method, body: &Value) -> Result<Value, BreakageError> {
-        let url = format!("{}/_proxy/faults", self.stack.endpoint());
-        Ok(self.http.json(method, &url, &[], body, LIMIT).await?)
     }
 
     /// The case's job in GitLab.

@@ -14,7 +14,6 @@ pub mod kind;
 mod lines;
 mod pipeline;
 mod play;
-mod processes;
 pub mod table;
 mod workflows;
 
@@ -24,10 +23,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::demo::repository::RepositoryError;
 use crate::demo::tell;
 use crate::guard::Signals;
 use crate::http::HttpError;
+use crate::pipelines::RepositoryError;
 use crate::seed::SeedError;
 use crate::stack::{Options, Stack, StackError};
 use crate::up::UpError;

@@ -6,11 +6,12 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::BreakageError;
 use super::case::{Case, Struck};
 use super::expect::{Healer, ended};
 use super::ground::Ground;
 use super::lines::Verdict;
-use super::{BreakageError, processes};
+use crate::processes::part::of_part;
 
 /// GitLab stops to listen after this.
 const GITLAB_WAITS_MS: i64 = 10_000;
@@ -143,7 +144,7 @@ impl Ground<'_> {
     /// Kills the one process of the victim, or lets it stand still.
     fn kill(&self, case: &Case, signal: Signal, seen: &mut Seen) {
         let part = case.victim.to_ascii_lowercase();
-        match processes::of_part(self.stack.layout(), &part).as_slice() {
+        match of_part(self.stack.layout(), &part).as_slice() {
             [one] => one.signal(signal),
             others => seen.why.push(format!("{} processes of {part} run, and one was to be hit", others.len())),
         }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::lines::JobLine;
 use super::prepare::Project;
 use crate::layout::Layout;
+use crate::pipelines::lines::JobLine;
 use crate::stack_env::quoted;
 
 /// A stack that stays, and what ran on it.

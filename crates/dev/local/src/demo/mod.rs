@@ -1,14 +1,7 @@
 //! `make demo`: the main job end to end on the local stack, in six stages, and nothing left of it afterwards.
 
-pub mod expect;
 mod explore;
-mod jobs;
-pub(crate) mod ledger;
-mod leftovers;
-pub mod lines;
 mod prepare;
-pub(crate) mod repository;
-pub mod timeline;
 mod watch;
 
 use std::io;
@@ -21,17 +14,17 @@ use crate::deploy::Deployment;
 use crate::gitlab::Simulator;
 use crate::guard::Signals;
 use crate::http::HttpError;
+use crate::pipelines::expect::{BadExpect, Expect};
+use crate::pipelines::ledger::Ledger;
+use crate::pipelines::leftovers::{Before, Leftover};
+use crate::pipelines::lines::{JobLine, Lines, Summary};
+use crate::pipelines::{RepositoryError, jobs, repository, timeline};
 use crate::seed::{self, SeedError};
 use crate::stack::{Options, Stack};
 use crate::supervise::Endpoints;
 use crate::up::{self, UpError};
-use expect::{BadExpect, Expect};
 use explore::Kept;
-use ledger::Ledger;
-use leftovers::{Before, Leftover};
-use lines::{JobLine, Lines, Summary};
 use prepare::Project;
-use repository::RepositoryError;
 
 /// The job of the demo's pipeline that prints the nonce.
 const NONCE_JOB: &str = "greet";

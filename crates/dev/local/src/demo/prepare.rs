@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
-use super::{Demo, DemoError, repository};
+use super::{Demo, DemoError};
 use crate::deploy::{self, Deployment, Foreign};
 use crate::gitlab::{NewHook, Simulator};
+use crate::pipelines::repository;
 use crate::seed::{self, DEFAULT_LANE, Lane, SeedError};
 use crate::stack::Stack;
 use crate::up::UpError;

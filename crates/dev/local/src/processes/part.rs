@@ -1,14 +1,14 @@
-//! The one process of a function: found by the program that it runs, below this stack's own folder.
+//! The processes of a function of the stack: found by the program that it runs, below this stack's own folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::{Process, table};
 use crate::layout::Layout;
-use crate::processes::{Process, table};
 
 /// The processes of a part (`executor`) of the stack with this layout. The command line tells where the program is that a
 /// process runs; the emulator unpacks each function below the stack's own temporary folder.
-pub(super) fn of_part(layout: &Layout, part: &str) -> Vec<Process> {
+pub(crate) fn of_part(layout: &Layout, part: &str) -> Vec<Process> {
     let Ok(wanted) = fs::read(layout.source("target/lambda").join(part).join("bootstrap")) else { return Vec::new() };
     let runs_it = |process: &Process| {
         let program = program(process.pid).filter(|program| program.starts_with(layout.tmp()));

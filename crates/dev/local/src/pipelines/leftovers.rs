@@ -22,23 +22,23 @@ const EMULATORS: &str = "ministack";
 
 /// Something that is left.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Leftover {
+pub(crate) struct Leftover {
     /// `process`, `port`, `file` or `row`.
-    pub(super) what: &'static str,
+    pub(crate) what: &'static str,
     /// Which.
-    pub(super) id: String,
+    pub(crate) id: String,
 }
 
 /// The files before the stack began.
 #[derive(Debug)]
-pub(super) struct Before {
+pub(crate) struct Before {
     files: BTreeSet<PathBuf>,
     temporary: PathBuf,
 }
 
 impl Before {
     /// Looks.
-    pub(super) fn new(layout: &Layout) -> Self {
+    pub(crate) fn new(layout: &Layout) -> Self {
         Self::with(layout, Path::new(TEMPORARY))
     }
 
@@ -48,7 +48,7 @@ impl Before {
 
     /// What is there now that was not there before.
     #[must_use]
-    pub(super) fn leftovers(&self, layout: &Layout, endpoints: Option<&Endpoints>) -> Vec<Leftover> {
+    pub(crate) fn leftovers(&self, layout: &Layout, endpoints: Option<&Endpoints>) -> Vec<Leftover> {
         let mut found: Vec<Leftover> =
             strays::of_stack(&layout.tmp()).into_iter().map(|id| Leftover { what: "process", id }).collect();
         found.extend(endpoints.into_iter().flat_map(ports));

@@ -39,7 +39,7 @@ pub enum RepositoryError {
 ///
 /// # Errors
 /// When it has none.
-pub(super) async fn check(path: &Path) -> Result<PathBuf, RepositoryError> {
+pub(crate) async fn check(path: &Path) -> Result<PathBuf, RepositoryError> {
     let missing = || RepositoryError::NoPipeline(path.to_owned());
     let path = path.canonicalize().map_err(|_| missing())?;
     match git(&path, &["cat-file", "-e", "HEAD:.gitlab-ci.yml"]).await {

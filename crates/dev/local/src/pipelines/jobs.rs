@@ -17,7 +17,7 @@ use crate::http::HttpError;
 ///
 /// # Errors
 /// When GitLab or the ledger cannot be read. A log that cannot be written is what its job's line says.
-pub(super) async fn collect(
+pub(crate) async fn collect(
     simulator: &Simulator,
     ledger: &Ledger<'_>,
     project: u64,

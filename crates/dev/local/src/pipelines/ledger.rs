@@ -24,11 +24,11 @@ pub(crate) struct Ledger<'a> {
 
 /// The rows of one job.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     /// The job's; null when there is none.
-    pub(super) job: Value,
+    pub(crate) job: Value,
     /// Of the launch that ran it, or that is charged to it; null when there is none.
-    pub(super) launch: Value,
+    pub(crate) launch: Value,
 }
 
 impl Ledger<'_> {
@@ -36,7 +36,7 @@ impl Ledger<'_> {
     ///
     /// # Errors
     /// When the table cannot be read.
-    pub(super) async fn rows(&self, project: u64, job: u64) -> Result<Rows, HttpError> {
+    pub(crate) async fn rows(&self, project: u64, job: u64) -> Result<Rows, HttpError> {
         let job = self.get(&format!("job#{project}#{job}")).await?;
         let launch = match job["launch"].as_str().or_else(|| job["charge"].as_str()) {
             Some(launch) => self.get(&format!("launch#{launch}")).await?,
@@ -66,9 +66,21 @@ impl Ledger<'_> {
         Ok(plain(&answer["Item"]))
     }
 
-    /// The driver may scan: it is no part of the stack, and the table holds one demo.
     async fn scan_open(&self) -> Result<Vec<String>, HttpError> {
-        let mut open = Vec::new();
+        let open = self.launches().await?.into_iter().filter(|launch| launch["state"] != "closed");
+        let said = |launch: Value| {
+            let (pk, state) = (launch["pk"].as_str().unwrap_or_default(), launch["state"].as_str());
+            format!("{pk} is {}", state.unwrap_or("without a state"))
+        };
+        Ok(open.map(said).collect())
+    }
+
+    /// All rows of launches. The driver may scan: it is no part of the stack, and the table holds one run.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub(crate) async fn launches(&self) -> Result<Vec<Value>, HttpError> {
+        let mut launches = Vec::new();
         let mut from = Value::Null;
         loop {
             let mut input = json!({"TableName": self.table, "ConsistentRead": true});
@@ -76,15 +88,11 @@ impl Ledger<'_> {
                 input["ExclusiveStartKey"] = from;
             }
             let page = self.aws.call(DYNAMODB, "Scan", &input).await?;
-            for item in page["Items"].as_array().into_iter().flatten().map(plain) {
-                let pk = item["pk"].as_str().unwrap_or_default();
-                if pk.starts_with("launch#") && item["state"] != "closed" {
-                    open.push(format!("{pk} is {}", item["state"].as_str().unwrap_or("without a state")));
-                }
-            }
+            let items = page["Items"].as_array().into_iter().flatten().map(plain);
+            launches.extend(items.filter(|item| item["pk"].as_str().is_some_and(|pk| pk.starts_with("launch#"))));
             from = page["LastEvaluatedKey"].clone();
             if from.is_null() {
-                return Ok(open);
+                return Ok(launches);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The JSON lines of the demo: on standard output, and in a file when one is wanted.
+//! The JSON lines of a suite that runs pipelines: on standard output, and in a file when one is wanted.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -76,7 +76,7 @@ pub struct Times {
 /// The last line's numbers.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Summary {
-    /// Always `demo`.
+    /// The make target.
     pub target: &'static str,
     /// Jobs that ended as expected.
     pub passed: usize,
@@ -114,6 +114,11 @@ impl Lines {
         self.write("leftover", &Left { what, id });
     }
 
+    /// A line of another kind.
+    pub fn other(&mut self, kind: &'static str, body: &serde_json::Value) {
+        self.write(kind, body);
+    }
+
     /// The last line.
     pub fn summary(&mut self, summary: &Summary) {
         self.write("summary", summary);
@@ -124,8 +129,8 @@ impl Lines {
         self.failed.take()
     }
 
-    /// A reader that left does not end the demo: what it started must still be ended. Nor does a file that cannot be
-    /// written, but the demo has failed then, see [`Lines::failure`].
+    /// A reader that left does not end the run: what it started must still be ended. Nor does a file that cannot be
+    /// written, but the run has failed then, see [`Lines::failure`].
     fn write(&mut self, kind: &'static str, body: &impl Serialize) {
         let Ok(line) = serde_json::to_string(&Line { v: 1, kind, body }) else { return };
         let text = format!("{line}\n");
