@@ -1,6 +1,6 @@
 # The commands of this project. Each does its own set-up on a machine with Rust, Python 3, git and a C compiler.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage bench hostile isolation world mutants build
+.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage storm bench hostile isolation world mutants build
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -33,7 +33,7 @@ build: ## the functions, the commands, the simulator and the local stack's drive
 	@exec $(FOLLOWING) cargo build $(CARGO_FLAGS) --bins 1>&2
 
 # Values of users reach the shell through the environment only, so that no character of theirs means anything to it.
-export STATE KEEP REPO EXPECT NONCE CASES OFFICIAL OUT SEED ROUNDS CPU_MB ONLY SLOW JOBS OFF SHOW ABOUT
+export STATE KEEP REPO EXPECT NONCE CASES OFFICIAL OUT SEED ROUNDS CPU_MB ONLY SLOW JOBS OFF SHOW ABOUT EVERY
 # Bash has a variable of this name.
 export WORLD_SECONDS := $(SECONDS)
 
@@ -84,6 +84,10 @@ world: build ## simulated worlds from one seed: JOBS in all, or as many as fit i
 
 mutants: build ## deliberate bugs, each of which the simulated world must find within a minute (ONLY=text OUT=file)
 	@exec $(FOLLOWING) target/release/runnerless-mutants --state "$$STATE/mutants" $${ONLY:+--only "$$ONLY"} $${OUT:+--out "$$OUT"}
+
+storm: build ## jobs while hooks are lost, doubled and late and sweeps are killed (JOBS=100 SEED=n TOKEN=1 EVERY=60 OUT=file)
+	@exec $(LOCAL) storm --parent "$$PPID" --state "$$STATE/storm" $${JOBS:+--jobs "$$JOBS"} $${SEED:+--seed "$$SEED"} \
+	  $(if $(filter 1,$(TOKEN)),--api-token) $${EVERY:+--every "$$EVERY"} $${OUT:+--out "$$OUT"}
 
 test: build ## all tests
 	@cargo test $(CARGO_FLAGS)

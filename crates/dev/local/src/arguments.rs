@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use lexopt::prelude::{Long, Short, Value, ValueExt as _};
@@ -41,6 +42,13 @@ runnerless-local: the local stack (AWS emulator, witness, GitLab simulator) and 
       --only TEXT       only the cases whose name holds this
       --slow            also those that wait for a lease to end
       --out FILE        the JSON lines, too
+  runnerless-local storm [options]      many jobs while hooks are lost, doubled and late and sweeps are killed
+      --jobs N          how many there are (100)
+      --seed NUMBER     what everything is drawn from (the clock)
+      --api-token       give the stack an API token of GitLab, so that it lists projects; else it sends sentinels
+      --every SECONDS   how often the sweep comes (60)
+      --limit SECONDS   how long the pipelines may take (900)
+      --out FILE        the JSON lines, too
   runnerless-local venv                 make the emulator's Python environment only
 
   --root DIR    the checkout (default: the current folder)
@@ -66,6 +74,7 @@ pub(crate) enum Command {
     Isolation(Wish),
     Attack(Wish),
     Breakage(Wish),
+    Storm(Wish),
 }
 
 /// The options of the demo and of the suites of cases.
@@ -85,6 +94,8 @@ pub(crate) struct Wish {
     pub(crate) mutations: u32,
     pub(crate) only: Option<String>,
     pub(crate) slow: bool,
+    pub(crate) jobs: usize,
+    pub(crate) every: Duration,
 }
 
 /// Everything.
@@ -128,6 +139,8 @@ impl Arguments {
             mutations: 10_000,
             only: None,
             slow: false,
+            jobs: 100,
+            every: Duration::from_secs(60),
         };
         while let Some(argument) = parser.next()? {
             match argument {
@@ -148,6 +161,8 @@ impl Arguments {
                 Long("limit") => wish.limit = Some(Duration::from_secs(parser.value()?.parse()?)),
                 Long("seed") => wish.seed = number(&mut parser)?,
                 Long("mutations") => wish.mutations = parser.value()?.parse()?,
+                Long("jobs") => wish.jobs = parser.value()?.parse_with(at_least_one)?,
+                Long("every") => wish.every = Duration::from_secs(parser.value()?.parse_with(at_least_one)?),
                 Long("build-ms") => wish.build_ms = parser.value()?.parse()?,
                 Short('h') | Long("help") => name = Some("help".to_owned()),
                 Value(word) if name.is_none() => {
@@ -175,6 +190,7 @@ impl Arguments {
             Some("isolation") => Command::Isolation(wish),
             Some("attack") => Command::Attack(wish),
             Some("breakage") => Command::Breakage(wish),
+            Some("storm") => Command::Storm(Wish { api_token, ..wish }),
             Some("help") => Command::Help,
             Some(other) => return Err(format!("unknown command {other:?}").into()),
             None => return Err("no command was given".into()),
@@ -190,6 +206,11 @@ impl Arguments {
 
 fn path(parser: &mut lexopt::Parser) -> Result<Option<PathBuf>, lexopt::Error> {
     Ok(Some(PathBuf::from(parser.value()?)).filter(|path| !path.as_os_str().is_empty()))
+}
+
+fn at_least_one<N: FromStr<Err: std::fmt::Display> + PartialOrd + From<u8>>(text: &str) -> Result<N, String> {
+    let number: N = text.parse().map_err(|error: N::Err| error.to_string())?;
+    if number >= N::from(1) { Ok(number) } else { Err("must be 1 or more".to_owned()) }
 }
 
 fn number(parser: &mut lexopt::Parser) -> Result<Option<u64>, lexopt::Error> {
@@ -250,6 +271,17 @@ mod tests {
         };
         assert_eq!((wish.seed, wish.mutations), (Some(7), 9));
         assert!(read(&["attack", "--seed", "x"]).is_err());
+    }
+
+    #[test]
+    fn a_storm_has_jobs_a_seed_and_a_schedule() {
+        let Command::Storm(wish) =
+            read(&["storm", "--jobs", "12", "--seed=7", "--every=5", "--api-token"]).unwrap().command
+        else {
+            panic!()
+        };
+        assert_eq!((wish.jobs, wish.seed, wish.every, wish.api_token), (12, Some(7), Duration::from_secs(5), true));
+        assert!(read(&["storm", "--jobs", "0"]).is_err() && read(&["storm", "--every", "0"]).is_err());
     }
 
     #[test]

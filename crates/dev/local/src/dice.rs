@@ -30,6 +30,11 @@ impl Dice {
         usize::try_from(self.next() % bound).unwrap_or(0)
     }
 
+    /// A number from `least` up to `bound`, which is not reached; `least` when there is none.
+    pub(crate) fn number(&mut self, range: std::ops::Range<u64>) -> u64 {
+        range.start + self.next() % range.end.saturating_sub(range.start).max(1)
+    }
+
     /// One of them.
     pub(crate) fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
         &all[self.below(all.len())]

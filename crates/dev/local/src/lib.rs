@@ -25,6 +25,7 @@ mod schedule;
 pub mod seed;
 pub mod stack;
 pub mod stack_env;
+pub mod storm;
 pub mod strays;
 pub mod supervise;
 pub mod up;

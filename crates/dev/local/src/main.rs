@@ -10,11 +10,13 @@ use runnerless_local::breakage::case::Pace;
 use runnerless_local::breakage::{self, Breakage, BreakageError};
 use runnerless_local::conformance::{self, Conformance, ConformanceError};
 use runnerless_local::demo::{self, Demo, DemoError, said, tell};
+use runnerless_local::dice::clock_seed;
 use runnerless_local::guard::{self, GuardError, Signals};
 use runnerless_local::hostile::{self, Hostile, HostileError};
 use runnerless_local::isolation::{self, Isolation, IsolationError};
 use runnerless_local::layout::{Layout, LayoutError};
 use runnerless_local::stack::{Options, Stack, StackError};
+use runnerless_local::storm::{self, Storm, StormError};
 use runnerless_local::supervise::down::{self, DownError};
 use runnerless_local::supervise::{self, Driver, Plan, SuperviseError};
 use runnerless_local::up::{self, UpError};
@@ -49,6 +51,8 @@ enum Failure {
     Attack(#[from] AttackError),
     #[error(transparent)]
     Breakage(#[from] BreakageError),
+    #[error(transparent)]
+    Storm(#[from] StormError),
     #[error("this machine does not let the command do its work")]
     Machine(#[from] std::io::Error),
     #[error("interrupted")]
@@ -81,7 +85,8 @@ fn main() -> ExitCode {
             | Failure::Hostile(HostileError::Interrupted)
             | Failure::Isolation(IsolationError::Interrupted)
             | Failure::Attack(AttackError::Interrupted)
-            | Failure::Breakage(BreakageError::Interrupted),
+            | Failure::Breakage(BreakageError::Interrupted)
+            | Failure::Storm(StormError::Interrupted),
         ) => ExitCode::from(130),
         Err(Failure::Attack(error @ AttackError::Cases(_))) => {
             tell(&said(&error));
@@ -155,6 +160,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             return Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Breakage(wish) => return break_things(arguments, wish).await,
+        Command::Storm(wish) => return raise_a_storm(arguments, wish).await,
         Command::Conformance(wish) => {
             let conformance = Conformance {
                 layout: arguments.layout()?,
@@ -209,6 +215,23 @@ async fn break_things(arguments: &Arguments, wish: &Wish) -> Result<ExitCode, Fa
     let _driver = begin(arguments, &breakage.stack.layout)?;
     let held = breakage::breakage(&breakage, &mut signals).await?;
     Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The storm has a stack of its own, which is gone afterwards.
+async fn raise_a_storm(arguments: &Arguments, wish: &Wish) -> Result<ExitCode, Failure> {
+    let storm = Storm {
+        stack: options(arguments)?,
+        jobs: wish.jobs,
+        seed: wish.seed.unwrap_or_else(clock_seed),
+        api_token: wish.api_token,
+        lost: true,
+        every: wish.every,
+        limit: wish.limit.unwrap_or(storm::LIMIT),
+        out: wish.out.clone(),
+    };
+    let mut signals = Signals::new()?;
+    let _driver = begin(arguments, &storm.stack.layout)?;
+    Ok(code(storm::storm(&storm, &mut signals).await?))
 }
 
 /// Notes this command down for whoever ends the stack, and follows its parent if it is to. Signals are listened for
