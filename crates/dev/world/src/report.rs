@@ -82,7 +82,7 @@ impl Outcome {
             "virtual_hours": self.lasted.0 / 3_600_000,
             "longest_wait_ms": self.waits.iter().map(|(cause, wait)| (*cause, wait.0)).collect::<BTreeMap<_, _>>(),
             "waits": self.waited,
-            "calls_per_job": calls,
+            "calls_per_job": calls, "metrics": self.metrics,
             "ok": self.is_fine(plan),
         })
     }

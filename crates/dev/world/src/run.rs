@@ -57,6 +57,8 @@ pub struct Outcome {
     pub hits: Hits,
     /// Calls by function and operation.
     pub calls: BTreeMap<(&'static str, &'static str), u64>,
+    /// What the functions counted, by metric.
+    pub metrics: BTreeMap<&'static str, u64>,
     /// The longest wait by its main cause.
     pub waits: BTreeMap<&'static str, Millis>,
     /// Waits that were judged.
@@ -138,6 +140,9 @@ fn sum(plan: &Plan, ended: BTreeMap<u64, Ended>) -> Outcome {
         hash.update(world.hash);
         for (call, calls) in world.calls {
             *outcome.calls.entry(call).or_default() += calls;
+        }
+        for (name, count) in world.metrics {
+            *outcome.metrics.entry(name).or_default() += count;
         }
         for (cause, wait) in world.verdict.waits {
             let longest = outcome.waits.entry(cause).or_default();

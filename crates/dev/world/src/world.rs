@@ -17,6 +17,7 @@ use crate::fault::{Fault, Hits, Rates};
 use crate::functions;
 use crate::gitlab::{GitLab, GitLabRules, Load, LoadLane, RunnerKind, RunnerSpec};
 use crate::hands::Hands;
+use crate::metrics::{self, Metrics};
 use crate::process::{Fate, Process};
 use crate::setup::{BEGIN, Knowledge, LaneSetup, PARAMETERS, SECRET, SIGNING, Setup, Wish};
 use crate::timeline::{Due, Tasks, Timeline};
@@ -85,6 +86,7 @@ pub(crate) struct Ended {
     pub(crate) jobs: usize,
     pub(crate) hits: Hits,
     pub(crate) calls: Calls,
+    pub(crate) metrics: Metrics,
     pub(crate) hash: [u8; 32],
     pub(crate) last: Vec<String>,
     pub(crate) lines: u64,
@@ -391,17 +393,29 @@ fn token_name(lane: &LaneSetup) -> String {
 
 /// Runs one world.
 pub(crate) fn run(wish: &Wish) -> Ended {
+    // Nothing of the world that this thread ran before.
+    metrics::take();
     let world = World::new(wish);
     world.furnish();
     let endless = world.run();
+    let metrics = metrics::take();
     let now = world.now();
     let World { setup, ledger, state, .. } = world;
     let state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
     let State { gitlab, check, trace, hits, calls, .. } = state;
     let jobs = gitlab.jobs();
-    let left = Left { setup: &setup, gitlab: &gitlab, ledger: &ledger, calls: &calls, hits: &hits, endless, now };
+    let left = Left {
+        setup: &setup,
+        gitlab: &gitlab,
+        ledger: &ledger,
+        calls: &calls,
+        hits: &hits,
+        metrics: &metrics,
+        endless,
+        now,
+    };
     let verdict = check.judge(left);
     let lines = trace.lines();
     let (hash, last) = trace.end();
-    Ended { jobs, hits, calls, hash, last, lines, lasted: now - BEGIN, verdict }
+    Ended { jobs, hits, calls, metrics, hash, last, lines, lasted: now - BEGIN, verdict }
 }

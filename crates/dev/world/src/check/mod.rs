@@ -48,6 +48,8 @@ pub enum Promise {
     Launches,
     /// A row was written that no rule allows.
     Row,
+    /// An alarm was sounded in a world in which nothing went wrong.
+    FalseAlarm,
     /// The world did not end.
     Endless,
 }
