@@ -11,6 +11,7 @@ use runnerless_core::launch::LaunchRow;
 use runnerless_core::live::Live;
 use runnerless_core::moves::Announce;
 use runnerless_core::own::{OwnRunner, lane_pk, runner_pk};
+use runnerless_core::project::{ProjectRow, ROUNDS_PK, Rounds, project_pk};
 use runnerless_core::route::{BadMapRow, Learned, MapRow};
 use runnerless_core::time::Timestamp;
 use zeroize::Zeroizing;
@@ -57,6 +58,22 @@ impl Rows {
     #[must_use]
     pub fn is_ours(&self, runner_id: u64) -> bool {
         self.0.contains_key(&runner_pk(runner_id))
+    }
+
+    /// A project's row; `None` when there is none.
+    ///
+    /// # Errors
+    /// A row that cannot be read.
+    pub fn project(&self, project_id: u64) -> Result<Option<ProjectRow>, BadRow> {
+        self.row(&project_pk(project_id))
+    }
+
+    /// What is remembered of the listing as a whole; `None` before its first run.
+    ///
+    /// # Errors
+    /// A row that cannot be read.
+    pub fn rounds(&self) -> Result<Option<Rounds>, BadRow> {
+        self.row(ROUNDS_PK)
     }
 
     fn row<R: Row>(&self, pk: &str) -> Result<Option<R>, BadRow> {

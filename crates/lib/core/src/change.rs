@@ -14,6 +14,7 @@ use crate::id::{JobKey, LaneId, LaunchId};
 use crate::job::JobRow;
 use crate::launch::LaunchRow;
 use crate::own::{lane_pk, runner_pk};
+use crate::project::{ROUNDS_PK, project_pk};
 
 /// The attributes of one ledger row, flat, as DynamoDB stores them.
 pub type Item = Map<String, Value>;
@@ -159,6 +160,10 @@ pub enum RowKey {
     Lane(LaneId),
     /// A runner of ours.
     Runner(u64),
+    /// A project, see [`crate::project`].
+    Project(u64),
+    /// The listing as a whole, see [`crate::project::Rounds`].
+    Rounds,
 }
 
 impl RowKey {
@@ -171,6 +176,8 @@ impl RowKey {
             Self::Learned(pk) => pk.clone(),
             Self::Lane(lane) => lane_pk(lane),
             Self::Runner(id) => runner_pk(*id),
+            Self::Project(id) => project_pk(*id),
+            Self::Rounds => ROUNDS_PK.to_owned(),
         }
     }
 }

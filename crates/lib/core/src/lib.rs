@@ -16,6 +16,7 @@ pub mod live;
 pub mod moves;
 pub mod need;
 pub mod own;
+pub mod project;
 pub mod route;
 pub mod sealed;
 pub mod status;

@@ -102,3 +102,53 @@ pub const LANE_CAP: u32 = 100;
 
 /// Default cap on the live launches of one stack.
 pub const STACK_CAP: u32 = 400;
+
+/// From one sweep to the next: the template's schedule.
+pub const SWEEP_EVERY: Millis = Millis::minutes(1);
+
+/// How often an active project's pending jobs are listed.
+pub const VISIT_ACTIVE: Millis = Millis::minutes(2);
+
+/// How often a quiet project's are.
+pub const VISIT_QUIET: Millis = Millis::minutes(10);
+
+/// How often an idle project's are.
+pub const VISIT_IDLE: Millis = Millis::minutes(30);
+
+/// When a listing that failed goes on: not with the next run, so that one broken project does not use up the calls.
+pub const VISIT_RETRY: Millis = Millis::minutes(2);
+
+/// A project of which a hook or a pending job was seen within this is active.
+pub const ACTIVE_FOR: Millis = Millis::minutes(60);
+
+/// One of which something was seen within this is quiet; the others are idle. Longer than a weekend.
+pub const QUIET_FOR: Millis = Millis::days(3);
+
+/// What the promise grants the listing beside a project's interval: the sweep's minute, and some runs in which others take
+/// their turns. A longer bound is an alarm.
+pub const LISTING_SLACK: Millis = Millis::minutes(5);
+
+/// The least calls of a run: three of four are for active projects.
+pub const LISTING_CALLS_MIN: u32 = 4;
+
+/// How often the known projects are counted.
+pub const CENSUS_EVERY: Millis = Millis::minutes(10);
+
+/// How often ingest writes down that hooks of a project come.
+pub const NOTE_EVERY: Millis = Millis::minutes(3);
+
+/// How long after a job became pending its hook should have come: GitLab sends within seconds, and its queue may be long.
+pub const HOOK_GRACE: Millis = Millis::secs(60);
+
+/// How long jobs may wait without any hook of their project before that is called silence. One hook that was lost, or a queue
+/// of GitLab's that is slow, is none.
+pub const HOOK_SILENCE: Millis = Millis::minutes(10);
+
+/// How often a project's hook is looked at.
+pub const HOOK_CHECK: Millis = Millis::minutes(60);
+
+/// How long after a look it is looked at again when a job's hook did not come.
+pub const HOOK_CHECK_SUSPECT: Millis = Millis::minutes(10);
+
+/// How long a hook that came proves that hooks come, whatever GitLab shows of them.
+pub const HEARD_FOR: Millis = Millis::days(1);

@@ -1,7 +1,7 @@
 //! The moves: every way in which a job row or a launch row changes.
 //!
 //! GitLab cannot hand out a named job, so a launch that was started for job A may come back with job B. The moves keep
-//! the books straight whatever comes back: [`record`] what GitLab said, [`charge`] a launch to a waiting job,
+//! the books straight whatever comes back: [`record`] what GitLab said, [`found`] for what only its listing said, [`charge`] a launch to a waiting job,
 //! [`begin`] asking, [`bind`] what the runner really got, [`give_back`] what it may not keep, [`close`] and
 //! [`conclude`] what is not needed, [`settle`] what has ended, and [`lost`] for what went silent, of which GitLab is told ([`debt`]). [`due_job`] and
 //! [`due_launch`] are the sweep's view of a row whose time has come.
@@ -14,6 +14,7 @@ mod bind;
 mod charge;
 mod close;
 mod debt;
+mod found;
 mod give_back;
 mod lost;
 mod overdue;
@@ -26,6 +27,7 @@ pub use bind::{BindRefused, BindRows, Got, bind};
 pub use charge::{NotCharged, Start, charge, hold, may_charge, not_ours, started};
 pub use close::{CloseRefused, End, Evidence, close, conclude};
 pub use debt::{Debt, debt, paid, silence, unpaid};
+pub use found::found;
 pub use give_back::{GiveBackRows, give_back};
 pub use lost::{Loss, lost};
 pub use overdue::{DueJob, DueLaunch, due_job, due_launch};

@@ -100,7 +100,7 @@ fn repeat(row: &JobRow, event: &JobEvent) -> Recorded {
     Recorded { plan: Plan::because(reason), announce, learn: None }
 }
 
-fn apply(row: &JobRow, event: &JobEvent, now: Timestamp) -> (JobRow, Option<Announce>) {
+pub(super) fn apply(row: &JobRow, event: &JobEvent, now: Timestamp) -> (JobRow, Option<Announce>) {
     let mut after = row.clone();
     after.gitlab_status = event.status.clone();
     after.facts = event.facts.clone();
