@@ -7,6 +7,7 @@ use runnerless_core::route::{Abilities, DefaultRoute};
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::proof::TokenAlone;
 use runnerless_gitlab::webhook::Instance;
+use runnerless_reconciler::Listing;
 use runnerless_router::Rules;
 
 use crate::fault::{Fault, Rates};
@@ -15,6 +16,10 @@ use crate::fault::{Fault, Rates};
 pub(crate) const BEGIN: Timestamp = Timestamp(1_789_373_730_000);
 /// The only GitLab.
 pub(crate) const GITLAB: &str = "https://gitlab.example.com";
+/// Where hooks go.
+pub(crate) const WEBHOOK: &str = "https://abc.execute-api.eu-west-1.amazonaws.com/webhook";
+/// Calls of a sweep's listing (see the template).
+const LISTING_CALLS: u32 = 60;
 /// Our executor.
 pub(crate) const EXECUTOR: &str = "arn:aws:lambda:eu-west-1:123456789012:function:executor";
 /// Somebody else's function, which speaks to the ledger through `claim`.
@@ -81,6 +86,7 @@ pub(crate) struct Setup {
     pub(crate) span: Millis,
     pub(crate) uncovered_one_in: u32,
     pub(crate) rules: Rules,
+    pub(crate) listing: Listing,
     pub(crate) front: runnerless_ingest::Rules,
     pub(crate) rates: Rates,
 }
@@ -139,6 +145,7 @@ impl Setup {
                 claim_function: CLAIM.to_owned(),
                 executor: (EXECUTOR.to_owned(), isolated),
             },
+            listing: Listing { calls: LISTING_CALLS, webhook_url: WEBHOOK.to_owned() },
             front: front(),
             lanes,
             rates: Rates::draw(rng, &wish.off),

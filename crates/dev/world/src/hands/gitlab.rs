@@ -4,18 +4,21 @@ use runnerless_core::id::JobKey;
 use runnerless_core::limits;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::protocol::{Refusal, Secret};
-use runnerless_gitlab::rest::{ApiJob, JobsApi, RestError};
+use runnerless_gitlab::rest::{ApiJob, Hooks, JobsApi, PendingPage, RestError};
 use runnerless_lambda_kit::Clock as _;
 use runnerless_lost::{Answer, Reporter};
 
 use super::Hands;
 use crate::fault::Fault;
 use crate::gitlab::{Ask, Asked, GitLab, Report, Updated, Verified, Voice};
+use crate::setup::WEBHOOK;
 
 /// A request that told nothing: GitLab did not answer, or asks to come later. Whether it did what it was asked is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Trouble;
 
+/// Jobs of a page: few, so that projects have several.
+const PER_PAGE: usize = 20;
 /// A request takes so long each way (ms).
 const WAY: std::ops::Range<i64> = 5..60;
 /// How long a slow answer takes (ms); the client gives up after thirty seconds.
@@ -86,6 +89,25 @@ impl JobsApi for Hands<'_> {
         let failed = self.strikes(Fault::ApiFailed);
         match self.request(OPERATION, |gitlab, _| gitlab.job(key)).await {
             Ok(job) if !failed => Ok(job),
+            _ => Err(later(OPERATION)),
+        }
+    }
+
+    async fn pending(&self, project: u64, from: Option<&str>) -> Result<Option<PendingPage>, RestError> {
+        const OPERATION: &str = "GET projects/:id/jobs";
+        let failed = self.strikes(Fault::ApiFailed);
+        let below = from.and_then(|cursor| cursor.parse().ok()).unwrap_or(u64::MAX);
+        match self.request(OPERATION, |gitlab, now| gitlab.pending_below(project, below, PER_PAGE, now)).await {
+            Ok(page) if !failed => Ok(page),
+            _ => Err(later(OPERATION)),
+        }
+    }
+
+    async fn hooks(&self, project: u64) -> Result<Option<Hooks>, RestError> {
+        const OPERATION: &str = "GET projects/:id/hooks";
+        let failed = self.strikes(Fault::ApiFailed);
+        match self.request(OPERATION, |gitlab, now| gitlab.hooks(project, WEBHOOK, now)).await {
+            Ok(hooks) if !failed => Ok(hooks),
             _ => Err(later(OPERATION)),
         }
     }

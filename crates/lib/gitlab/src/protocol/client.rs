@@ -153,7 +153,7 @@ impl Client {
 pub(crate) struct Answer {
     operation: &'static str,
     pub(crate) status: StatusCode,
-    pub(super) headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
 }
 
