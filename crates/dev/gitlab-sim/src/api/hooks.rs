@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::auth;
+use super::{auth, page};
 use crate::clock::api_text;
 use crate::hooks::deliver::deliver;
 use crate::hooks::signature;
@@ -103,13 +103,17 @@ pub(crate) fn insert(world: &mut World, mut hook: Hook) -> u64 {
     world.ids.hook
 }
 
-/// `GET projects/:id/hooks`.
-pub(super) fn list(sim: &Sim, project: u64) -> Result<Answer, Answer> {
-    let hooks = sim.look(|world| {
+/// `GET projects/:id/hooks`, for maintainers.
+pub(super) fn list(sim: &Sim, request: &Request, project: u64) -> Result<Answer, Answer> {
+    let (base, maintainer, hooks) = sim.look(|world| {
         let own = world.hooks.values().filter(|hook| hook.project == project);
-        own.map(|hook| entity(world, hook)).collect::<Vec<_>>()
+        let hooks: Vec<Value> = own.map(|hook| entity(world, hook)).collect();
+        (world.place.url.clone(), world.settings.token_of_maintainer, hooks)
     });
-    Ok(Answer::json(200, &Value::Array(hooks)))
+    if !maintainer {
+        return Err(Answer::message(403, "403 Forbidden"));
+    }
+    Ok(page::page(request, &base, hooks))
 }
 
 /// `POST projects/:id/hooks`.

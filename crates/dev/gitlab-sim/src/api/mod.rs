@@ -61,7 +61,7 @@ async fn of_project(sim: &Sim, request: &Request, method: &str, project: &str, p
         ("POST", ["pipeline"]) => return pipelines::create(sim, request, id).await,
         ("GET", ["pipelines", pipeline]) => pipelines::show(sim, id, pipeline),
         ("GET", ["pipelines", pipeline, "jobs"]) => project_jobs::list(sim, request, id, Some(pipeline)),
-        ("GET", ["hooks"]) => hooks::list(sim, id),
+        ("GET", ["hooks"]) => hooks::list(sim, request, id),
         ("POST", ["hooks"]) => hooks::create(sim, request, id),
         ("GET", ["hooks", hook]) => hooks::show(sim, id, hook),
         ("PUT", ["hooks", hook]) => hooks::edit(sim, request, id, hook),

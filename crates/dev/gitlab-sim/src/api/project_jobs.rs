@@ -37,6 +37,13 @@ pub(super) fn list(sim: &Sim, request: &Request, project: u64, pipeline: Option<
     if scopes.iter().any(|scope| !SCOPES.contains(&scope.as_str())) {
         return Err(Answer::error(400, "scope does not have a valid value"));
     }
+    // A pipeline's jobs have no keyset pages.
+    let keyset = match (page::keyset(request)?, pipeline) {
+        (Some(_), Some(_)) => {
+            return Err(Answer::error(405, "Keyset pagination is not yet available for this type of request"));
+        }
+        (keyset, _) => keyset,
+    };
     let retried = pipeline.is_none() || request.query("include_retried").as_deref() == Some("true");
     let base = sim.place().url.clone();
     sim.with(|world| {
@@ -52,6 +59,11 @@ pub(super) fn list(sim: &Sim, request: &Request, project: u64, pipeline: Option<
                 && (retried || !job.retried)
                 && (scopes.is_empty() || scopes.iter().any(|scope| scope == job.status.as_str()))
         });
+        if let Some(keyset) = keyset {
+            let jobs = jobs.filter(|job| keyset.below.is_none_or(|below| job.id < below)).take(keyset.per_page + 1);
+            let jobs = jobs.map(|job| (job.id, entity::job(world, job))).collect();
+            return Ok(page::keyset_page(request, &base, keyset, jobs));
+        }
         let jobs: Vec<Value> = jobs.map(|job| entity::job(world, job)).collect();
         Ok(page::page(request, &base, jobs))
     })

@@ -55,6 +55,8 @@ pub(crate) struct Settings {
     pub check_features: bool,
     /// Job tokens as long as JWTs.
     pub long_tokens: bool,
+    /// The API token's user is a maintainer of every project: others may not see hooks.
+    pub token_of_maintainer: bool,
     /// How the 201 bodies are written: in the ways that the contract allows and habit does not.
     pub distort: Vec<Distortion>,
 }
@@ -96,6 +98,7 @@ impl Default for Settings {
             features_s: 2400.0,
             check_features: true,
             long_tokens: false,
+            token_of_maintainer: true,
             distort: Vec::new(),
         }
     }

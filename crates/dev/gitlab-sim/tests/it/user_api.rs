@@ -62,6 +62,55 @@ async fn lists_come_in_pages() {
 }
 
 #[tokio::test]
+async fn jobs_are_listed_by_keyset_in_gitlabs_order_only() {
+    let bench = Bench::start().await;
+    let project = bench.project("acme/widget", "job:\n  script: [echo]\n  parallel: 5\n").await;
+    let pipeline = bench.pipeline(project).await;
+    let list = |query: String| {
+        let path = format!("projects/{project}/jobs?{query}");
+        let bench = &bench;
+        async move { bench.user(Method::GET, &path, None).await }
+    };
+    let asked = "scope[]=pending&pagination=keyset&order_by=id&sort=desc&per_page=2";
+    let (mut names, mut query) = (Vec::new(), asked.to_owned());
+    for page in 0..3 {
+        let answer = list(query.clone()).await;
+        assert_eq!((answer.status, answer.header("x-total"), answer.header("x-next-page")), (200, None, None));
+        names.extend(answer.json().as_array().unwrap().iter().map(|job| job["name"].clone()));
+        let link = answer.header("link").map(str::to_owned);
+        assert_eq!(link.is_none(), page == 2, "the last page has no next one");
+        let Some(link) = link else { break };
+        assert!(link.ends_with(">; rel=\"next\"") && link.contains("/jobs?cursor="), "{link}");
+        link.split_once('?').unwrap().1.split_once('>').unwrap().0.clone_into(&mut query);
+    }
+    assert_eq!(names, ["job 5/5", "job 4/5", "job 3/5", "job 2/5", "job 1/5"]);
+    for (query, status) in [
+        ("pagination=keyset&sort=asc", 405),
+        ("pagination=keyset&order_by=created_at", 405),
+        ("pagination=keyset&cursor=odd", 400),
+        ("pagination=keyset&cursor=e30=", 400),
+        ("pagination=odd", 400),
+        ("scope[]=pending&scope[]=odd", 400),
+        ("pagination=keyset", 200),
+    ] {
+        assert_eq!(list(query.to_owned()).await.status, status, "{query}");
+    }
+    let of_pipeline = format!("projects/{project}/pipelines/{pipeline}/jobs?pagination=keyset");
+    assert_eq!(bench.user(Method::GET, &of_pipeline, None).await.status, 405);
+}
+
+#[tokio::test]
+async fn hooks_are_for_maintainers() {
+    let bench = Bench::start().await;
+    let project = bench.project("acme/widget", ONE).await;
+    let path = format!("projects/{project}/hooks");
+    let listed = bench.user(Method::GET, &path, None).await;
+    assert_eq!((listed.status, listed.header("x-next-page"), listed.json()), (200, Some(""), json!([])));
+    bench.settings(json!({"token_of_maintainer": false})).await;
+    assert_eq!(bench.user(Method::GET, &path, None).await.status, 403);
+}
+
+#[tokio::test]
 async fn secrets_of_hooks_go_in_and_do_not_come_out() {
     let bench = Bench::start().await;
     let project = bench.project("acme/widget", ONE).await;
