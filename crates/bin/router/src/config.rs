@@ -1,18 +1,13 @@
 //! What the router reads from its environment, and the ports that it makes of it.
 
-use std::time::Duration;
-
-use runnerless_aws::{Credentials, DynamoLedger, DynamoMapping, LambdaInvoker, ParameterCache, ParameterStore, Place};
-use runnerless_core::chain::chain;
+use runnerless_aws::{DynamoLedger, DynamoMapping, LambdaInvoker, ParameterCache, ParameterStore};
 use runnerless_core::lane::{Engine, Lane, TagSet};
 use runnerless_core::live::Caps;
 use runnerless_core::route::{Abilities, DefaultRoute};
-use runnerless_core::time::Millis;
-use runnerless_gitlab::protocol::{Client, ClientConfig, Info, Secret};
-use runnerless_gitlab::rest::RestClient;
-use runnerless_lambda_kit::{Env, EnvError, SystemClock, SystemDice, within};
+use runnerless_lambda_kit::{Env, EnvError, SystemClock, SystemDice};
 
 use crate::Ports;
+use crate::api::{GitLabApi, TokenHolder};
 
 /// The rules of this stack.
 #[derive(Clone, Debug)]
@@ -39,7 +34,7 @@ pub struct Config {
     ledger: DynamoLedger,
     mapping: DynamoMapping,
     invoker: LambdaInvoker,
-    api: GitLabApi,
+    api: GitLabApi<ParameterStore, SystemClock>,
 }
 
 impl Config {
@@ -49,18 +44,24 @@ impl Config {
     /// The variable that is missing or cannot be read.
     pub fn read(env: &Env) -> Result<Self, EnvError> {
         let (place, credentials) = (env.place()?, env.credentials()?);
+        let path = env.text("RUNNERLESS_PARAMETER_PATH")?;
         Ok(Self {
             rules: Rules::read(env)?,
             ledger: DynamoLedger::new(&place, &credentials, env.text("RUNNERLESS_LEDGER_TABLE")?),
             mapping: DynamoMapping::new(&place, &credentials, env.text("RUNNERLESS_MAPPING_TABLE")?),
             invoker: LambdaInvoker::new(&place, &credentials),
-            api: GitLabApi::read(env, &place, &credentials)?,
+            api: GitLabApi {
+                store: ParameterStore::new(&place, &credentials),
+                clock: SystemClock,
+                control: ParameterCache::new(format!("{}/control", path.trim_end_matches('/'))),
+                url: env.text("RUNNERLESS_GITLAB_URL")?,
+            },
         })
     }
 
     /// The ports, with the jobs API if there is a token for it now.
     pub async fn ports(&self) -> impl Ports<Ledger = DynamoLedger> + '_ {
-        AwsPorts { config: self, jobs: self.api.client().await }
+        AwsPorts { config: self, jobs: self.api.holder().await }
     }
 
     /// The ledger.
@@ -108,71 +109,16 @@ fn default_route(env: &Env, executor: &str) -> Result<DefaultRoute, EnvError> {
     }
 }
 
-/// What the API tells is worth this much of a function's twenty seconds, and so is its token: without it the job is routed
-/// by its name.
-const API_LIMIT: Millis = Millis::secs(3);
-
-/// GitLab's jobs API, if somebody stored a token for it.
-#[derive(Debug)]
-pub struct GitLabApi {
-    store: ParameterStore,
-    control: ParameterCache,
-    url: String,
-}
-
-impl GitLabApi {
-    /// Reads the environment.
-    ///
-    /// # Errors
-    /// The variable that is missing.
-    pub fn read(env: &Env, place: &Place, credentials: &Credentials) -> Result<Self, EnvError> {
-        let path = env.text("RUNNERLESS_PARAMETER_PATH")?;
-        Ok(Self {
-            store: ParameterStore::new(place, credentials),
-            control: ParameterCache::new(format!("{}/control", path.trim_end_matches('/'))),
-            url: env.text("RUNNERLESS_GITLAB_URL")?,
-        })
-    }
-
-    /// A client; `None` without a token. A token that cannot be read or used costs the job its tags, not its launch.
-    pub async fn client(&self) -> Option<RestClient> {
-        let branch = match within(&SystemClock, API_LIMIT, self.control.get(&self.store, &SystemClock)).await {
-            Some(Ok(branch)) => branch,
-            Some(Err(error)) => return unread(&format!("{}: {}", error.name(), chain(&error))),
-            None => return unread(&format!("no answer within {} ms", API_LIMIT.0)),
-        };
-        let token = Secret::new(branch.get("ApiToken")?);
-        let info = Info::new("runnerless", env!("CARGO_PKG_VERSION"), "");
-        let limit = Duration::from_millis(API_LIMIT.0.unsigned_abs());
-        let limits =
-            ClientConfig { connect_timeout: limit, request_timeout: limit, ..ClientConfig::new(&self.url, info) };
-        let client = Client::new(limits).map_err(|error| error.to_string());
-        let client = client.and_then(|client| RestClient::new(client, &token).map_err(|error| error.to_string()));
-        match client {
-            Ok(client) => Some(client),
-            Err(error) => {
-                tracing::warn!(target: "runnerless", error, "the jobs API cannot be used");
-                None
-            }
-        }
-    }
-}
-
-fn unread(error: &str) -> Option<RestClient> {
-    tracing::warn!(target: "runnerless", error, "the API token cannot be read");
-    None
-}
-
 struct AwsPorts<'a> {
     config: &'a Config,
-    jobs: Option<RestClient>,
+    jobs: Option<TokenHolder<'a, ParameterStore, SystemClock>>,
 }
 
-impl Ports for AwsPorts<'_> {
+impl<'a> Ports for AwsPorts<'a> {
     type Ledger = DynamoLedger;
     type Mapping = DynamoMapping;
     type Invoker = LambdaInvoker;
-    type Jobs = RestClient;
+    type Jobs = TokenHolder<'a, ParameterStore, SystemClock>;
     type Clock = SystemClock;
     type Dice = SystemDice;
 
@@ -185,7 +131,7 @@ impl Ports for AwsPorts<'_> {
     fn invoker(&self) -> &LambdaInvoker {
         &self.config.invoker
     }
-    fn jobs(&self) -> Option<&RestClient> {
+    fn jobs(&self) -> Option<&Self::Jobs> {
         self.jobs.as_ref()
     }
     fn clock(&self) -> &SystemClock {

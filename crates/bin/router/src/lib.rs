@@ -5,6 +5,7 @@
 //! answered as an event that came. Nothing here runs twice for one job: of any number of routers, one charge wins.
 
 mod answer;
+mod api;
 mod config;
 mod launch;
 mod ports;
@@ -18,7 +19,8 @@ use runnerless_lambda_kit::Named;
 use serde::Deserialize;
 
 pub use answer::{Answer, Routed};
-pub use config::{Config, GitLabApi, Rules};
+pub use api::{GitLabApi, TokenHolder};
+pub use config::{Config, Rules};
 pub use launch::{Launched, start_target};
 pub use ports::Ports;
 pub use router::Router;
