@@ -6,6 +6,8 @@ use runnerless_gitlab::proof::TokenAlone;
 use runnerless_gitlab::webhook::Instance;
 use runnerless_lambda_kit::{Env, EnvError};
 
+use crate::Noted;
+
 /// How long proving and storing may take together. GitLab waits ten seconds for an answer and repeats nothing, the authorizer
 /// may have taken two of them and the bus takes two more ([`ANNOUNCE_LIMIT`]). An attempt of a call is given up after three
 /// seconds, so that one that hangs leaves time for a second.
@@ -38,6 +40,8 @@ pub struct Config {
     pub store: ParameterStore,
     /// The branch `ingress`.
     pub secrets: ParameterCache,
+    /// The projects that were noted already.
+    pub noted: Noted,
     /// The rules.
     pub rules: Rules,
 }
@@ -56,6 +60,7 @@ impl Config {
             bus: EventBus::new(&place, &credentials, env.text("RUNNERLESS_EVENT_BUS")?),
             store: ParameterStore::new(&place, &credentials),
             secrets: ParameterCache::new(format!("{}/ingress", path.trim_end_matches('/'))),
+            noted: Noted::default(),
             rules: Rules {
                 instance: instance(env)?,
                 token_alone: if allowed { TokenAlone::Allowed } else { TokenAlone::Refused },

@@ -9,6 +9,7 @@
 mod config;
 mod event;
 mod outcome;
+mod projects;
 mod record;
 
 use std::future::Future;
@@ -26,6 +27,7 @@ use crate::outcome::report_unusable;
 pub use config::{Config, Rules};
 pub use event::{Request, Response};
 pub use outcome::{Announced, Ignored, JobOutcome, Outcome, Rejected, report};
+pub use projects::Noted;
 
 pub(crate) const SERVICE: &str = "ingest";
 
@@ -40,6 +42,8 @@ pub struct Ports<'a, L, B, P, C> {
     pub store: &'a P,
     /// The secrets that were read already.
     pub secrets: &'a ParameterCache,
+    /// The projects that were noted already.
+    pub noted: &'a Noted,
     /// Time.
     pub clock: &'a C,
 }
@@ -136,16 +140,17 @@ async fn tell<L: Ledger, B: Bus, P, C: Clock>(
     ports: &Ports<'_, L, B, P, C>,
     rules: &Rules,
 ) -> Outcome {
+    let changed = stored.changed();
+    if !changed && !stored.known {
+        return Outcome::Ignored(Ignored::Job { job: event.key, why: stored.recorded.plan.reason });
+    }
     let limit = rules.announce_limit;
-    let ((), announced) = tokio::join!(
+    let ((), (), announced) = tokio::join!(
         record::learn(ports.ledger, ports.clock, event.key, &stored.recorded, limit),
+        projects::note(ports.ledger, ports.noted, ports.clock, event, proof, limit),
         record::announce(ports.bus, ports.clock, event.key, stored.recorded.announce, limit),
     );
-    let changed = stored.changed();
     let why = stored.recorded.plan.reason;
-    if !changed && !stored.known {
-        return Outcome::Ignored(Ignored::Job { job: event.key, why });
-    }
     Outcome::Job(JobOutcome {
         job: event.key,
         status: event.status.clone(),

@@ -12,6 +12,7 @@ fn main() -> ExitCode {
             bus: &config.bus,
             store: &config.store,
             secrets: &config.secrets,
+            noted: &config.noted,
             clock: &SystemClock,
         };
         let outcome = handle(&call.event, &ports, &config.rules, now()).await?;

@@ -9,6 +9,7 @@ use fastrand::Rng;
 use runnerless_aws::ParameterCache;
 use runnerless_aws::fake::{FakeLedger, FakeMapping};
 use runnerless_core::time::{Millis, Timestamp};
+use runnerless_ingest::Noted;
 use serde_json::json;
 
 use crate::check::{Calls, Check, Left, Verdict, Whom};
@@ -43,7 +44,8 @@ pub(crate) struct World {
     pub(crate) setup: Setup,
     pub(crate) ledger: FakeLedger,
     pub(crate) mapping: FakeMapping,
-    pub(crate) front_doors: Vec<ParameterCache>,
+    /// What each of ingest's environments remembers: secrets, and the projects that it noted.
+    pub(crate) front_doors: Vec<(ParameterCache, Noted)>,
     state: Mutex<State>,
 }
 
@@ -127,7 +129,7 @@ impl World {
             setup,
             ledger: FakeLedger::default(),
             mapping: FakeMapping::default(),
-            front_doors: (0..FRONT_DOORS).map(|_| secrets()).collect(),
+            front_doors: (0..FRONT_DOORS).map(|_| (secrets(), Noted::default())).collect(),
             state: Mutex::new(state),
         }
     }

@@ -11,7 +11,7 @@ use runnerless_core::moves::{Announce, Start, charge};
 use runnerless_core::own::OwnRunner;
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::Millis;
-use runnerless_ingest::{Announced, Ignored, JobOutcome, Outcome, Ports, handle};
+use runnerless_ingest::{Announced, Ignored, JobOutcome, Outcome, handle};
 use runnerless_lambda_kit::SystemClock;
 use serde_json::json;
 
@@ -184,8 +184,7 @@ async fn a_bus_that_refuses_or_hangs_leaves_the_row_and_a_2xx() {
     let mut door = Door::with_token();
     door.rules.announce_limit = Millis(1);
     let request = serde_json::from_value(event("job-pending")).unwrap();
-    let ports =
-        Ports { ledger: &door.ledger, bus: &Hanging, store: &door.store, secrets: &door.secrets, clock: &SystemClock };
+    let ports = door.ports(&door.ledger, &Hanging, &door.store, &SystemClock);
     let outcome = handle(&request, &ports, &door.rules, NOW).await.unwrap();
     assert!(matches!(job_outcome(outcome).announced, Announced::Failed(_)));
     assert!(door.job().is_some());
@@ -196,11 +195,9 @@ async fn gitlab_is_answered_although_nobody_answers_us() {
     let mut door = Door::with_token();
     door.rules.store_limit = Millis(1);
     let request = serde_json::from_value(event("job-pending")).unwrap();
-    let ports =
-        Ports { ledger: &door.ledger, bus: &door.bus, store: &Silent, secrets: &door.secrets, clock: &SystemClock };
+    let ports = door.ports(&door.ledger, &door.bus, &Silent, &SystemClock);
     assert_eq!(handle(&request, &ports, &door.rules, NOW).await.unwrap_err().name(), "Parameters.Unavailable");
-    let ports =
-        Ports { ledger: &Silent, bus: &door.bus, store: &door.store, secrets: &door.secrets, clock: &SystemClock };
+    let ports = door.ports(&Silent, &door.bus, &door.store, &SystemClock);
     assert_eq!(handle(&request, &ports, &door.rules, NOW).await.unwrap_err().name(), "Ledger.Unavailable");
     assert!(door.is_untouched());
 }

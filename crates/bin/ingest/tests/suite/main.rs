@@ -3,5 +3,6 @@
 
 mod anything;
 mod deliveries;
+mod projects;
 mod refusals;
 mod support;

@@ -15,7 +15,7 @@ use runnerless_core::route::Learned;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::proof::{SigningKey, TokenAlone};
 use runnerless_gitlab::webhook::Instance;
-use runnerless_ingest::{Outcome, Ports, Request, Response, Rules, handle, report};
+use runnerless_ingest::{Noted, Outcome, Ports, Request, Response, Rules, handle, report};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -142,6 +142,7 @@ pub(crate) struct Door {
     pub(crate) bus: FakeBus,
     pub(crate) store: FakeParameters,
     pub(crate) secrets: ParameterCache,
+    pub(crate) noted: Noted,
     pub(crate) rules: Rules,
 }
 
@@ -166,6 +167,7 @@ impl Door {
             bus: FakeBus::default(),
             store: FakeParameters::default(),
             secrets: ParameterCache::new("/stack/ingress"),
+            noted: Noted::default(),
             rules: Rules {
                 instance: Instance::parse("https://gitlab.acme.example").unwrap(),
                 token_alone: TokenAlone::Refused,
@@ -183,11 +185,21 @@ impl Door {
         let request: Request = serde_json::from_value(event.clone()).unwrap();
         let ledger = Busy(&self.ledger);
         let clock = FakeClock::at(now);
-        let ports =
-            Ports { ledger: &ledger, bus: &self.bus, store: &self.store, secrets: &self.secrets, clock: &clock };
+        let ports = self.ports(&ledger, &self.bus, &self.store, &clock);
         let outcome = handle(&request, &ports, &self.rules, now).await?;
         report(&outcome, &request);
         Ok(outcome)
+    }
+
+    /// The door's own memory over these ports.
+    pub(crate) fn ports<'a, L, B, P, C>(
+        &'a self,
+        ledger: &'a L,
+        bus: &'a B,
+        store: &'a P,
+        clock: &'a C,
+    ) -> Ports<'a, L, B, P, C> {
+        Ports { ledger, bus, store, secrets: &self.secrets, noted: &self.noted, clock }
     }
 
     /// The answer's status and body.

@@ -167,8 +167,8 @@ impl Check {
 const ALARMS: [&str; 5] = ["Troubles", "UnservedJobs", "LaunchesLost", "BusRefusals", "SweepFailures"];
 
 /// Most calls of ingest, router and terminator for one job: four hooks with a read and a write each, the announcements, a
-/// route of nine calls and a settlement.
-const CALLS: u64 = 28;
+/// route of nine calls and a settlement; and each hook may be the one that notes its project, by a read and a write.
+const CALLS: u64 = 36;
 /// Most calls that one trouble adds: a workflow's retries.
 const CALLS_OF_TROUBLE: u64 = 30;
 

@@ -121,6 +121,10 @@ impl Rows {
     }
 
     fn note_due(&mut self, pk: &str, item: &Item, now: Timestamp) {
+        // A project is listed for ever: that leaves nothing to do.
+        if pk.starts_with("project#") {
+            return;
+        }
         if let Some(old) = self.due_at.remove(pk) {
             self.due.remove(&(old, pk.to_owned()));
         }

@@ -63,8 +63,8 @@ pub(crate) async fn arrives(world: &World, hook: Hook) {
 /// Whether it is answered by 2xx.
 async fn take(hands: &Hands<'_>, hook: &Hook) -> bool {
     let door = hands.draw(|rng| rng.usize(..hands.world.front_doors.len()));
-    let ports =
-        Ports { ledger: hands, bus: hands, store: hands, secrets: &hands.world.front_doors[door], clock: hands };
+    let (secrets, noted) = &hands.world.front_doors[door];
+    let ports = Ports { ledger: hands, bus: hands, store: hands, secrets, noted, clock: hands };
     let Some(request) = request(hands, hook) else { return false };
     match handle(&request, &ports, &hands.world.setup.front, hands.now()).await {
         Ok(outcome) => {
