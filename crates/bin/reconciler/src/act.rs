@@ -24,7 +24,7 @@ pub(crate) async fn act<P: Ports, S: Parameters, R: Reporter>(
     action: &Action,
     now: Timestamp,
 ) -> Result {
-    let Sweep { ports, lost, rules } = sweep;
+    let Sweep { ports, lost, rules, .. } = sweep;
     let ports = *ports;
     let acted = match action {
         Action::Route(key) => route(ports, rules, *key, now).await,

@@ -5,20 +5,26 @@
 //! do no harm. What could not be done stays due. A run is bounded in rows and in time, and the next one goes on.
 
 mod act;
+mod backfill;
 mod load;
 mod plan;
 mod report;
 
 use runnerless_aws::ports::Parameters;
 use runnerless_aws::{AwsError, DynamoLedger, ParameterStore};
+use runnerless_core::chain::chain;
+use runnerless_core::id::JobKey;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_lambda_kit::{Clock as _, Env, EnvError, Named};
 use runnerless_lost::{LostJobs, OnDemand, Reporter};
 use runnerless_router::{Config as RouterConfig, Ports, Rules};
 use serde::Deserialize;
 
+pub use backfill::{Listed, Listing};
 pub use plan::{Action, Planned, plan};
 pub use report::{Item, Report, Result};
+
+use crate::backfill::{Backfill, backfill};
 
 pub(crate) const SERVICE: &str = "reconciler";
 
@@ -41,6 +47,7 @@ pub struct Config {
     parameters: ParameterStore,
     parameter_path: String,
     reporter: OnDemand,
+    listing: Listing,
 }
 
 impl Config {
@@ -54,7 +61,14 @@ impl Config {
             parameters: ParameterStore::new(&env.place()?, &env.credentials()?),
             parameter_path: env.text("RUNNERLESS_PARAMETER_PATH")?,
             reporter: OnDemand::new(env.text("RUNNERLESS_GITLAB_URL")?),
+            listing: Listing::read(env)?,
         })
+    }
+
+    /// How the listing is done.
+    #[must_use]
+    pub const fn listing(&self) -> &Listing {
+        &self.listing
     }
 
     /// The rules of this stack.
@@ -89,6 +103,8 @@ pub struct Sweep<'a, P: Ports, S, R> {
     pub lost: LostJobs<'a, P::Ledger, S, R>,
     /// The rules of this stack.
     pub rules: &'a Rules,
+    /// How jobs are found whose hook never came.
+    pub listing: &'a Listing,
 }
 
 impl<P: Ports, S: Parameters, R: Reporter> Sweep<'_, P, S, R> {
@@ -99,10 +115,13 @@ impl<P: Ports, S: Parameters, R: Reporter> Sweep<'_, P, S, R> {
     /// due.
     pub async fn run(&self, dry_run: bool, ends_at: Timestamp) -> std::result::Result<Report, Error> {
         let (ledger, clock) = (self.ports.ledger(), self.ports.clock());
+        let listed = self.list(dry_run, ends_at).await;
         let now = clock.now();
         let loaded = load::load(ledger, now).await?;
-        let planned = plan(&loaded, now);
+        let mut planned = plan(&loaded, now);
+        planned.extend(found(&listed, &planned));
         let mut report = Report::new(&loaded, dry_run);
+        report.take(listed);
         if !dry_run {
             load::recount(ledger, &loaded).await?;
         }
@@ -119,6 +138,27 @@ impl<P: Ports, S: Parameters, R: Reporter> Sweep<'_, P, S, R> {
         report.publish();
         if report.is_failure() { Err(Error::NothingDone(report.items.len())) } else { Ok(report) }
     }
+}
+
+impl<P: Ports, S, R> Sweep<'_, P, S, R> {
+    /// The listing comes first, so that what it finds is launched for in the same run. Whatever becomes of it, the rows that
+    /// are due are swept.
+    async fn list(&self, dry_run: bool, ends_at: Timestamp) -> Backfill {
+        match backfill(self.ports, self.listing, dry_run, ends_at).await {
+            Ok(listed) => listed,
+            Err(error) => {
+                tracing::error!(target: "runnerless", error = chain(&error), "the projects were not listed to the end");
+                Backfill::failed(&error)
+            }
+        }
+    }
+}
+
+/// The jobs that the listing found: the index may not show their new rows yet.
+fn found(listed: &Backfill, planned: &[Planned]) -> Vec<Planned> {
+    let is_planned = |key: &JobKey| planned.iter().any(|item| item.action.pk() == key.pk());
+    let new = listed.found.iter().filter(|key| !is_planned(key));
+    new.map(|key| Planned { action: Action::Route(*key), reason: "the listing found it".to_owned() }).collect()
 }
 
 /// A sweep that did not do its work.

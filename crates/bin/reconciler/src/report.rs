@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::SERVICE;
+use crate::backfill::{Backfill, Listed};
 use crate::load::Loaded;
 use crate::plan::Planned;
 
@@ -58,6 +59,8 @@ pub struct Report {
     pub unreadable: Vec<String>,
     /// Whether more was due than one run looks at.
     pub more: bool,
+    /// The listing of projects; `None` without an API token.
+    pub listing: Option<Listed>,
     /// Items by action and result, such as `route.done`.
     pub counts: BTreeMap<String, u64>,
     /// The items, the first hundred.
@@ -78,7 +81,18 @@ impl Report {
 
     pub(crate) fn add(&mut self, planned: Planned, result: Result) {
         let Planned { action, reason } = planned;
-        let outcome = match &result {
+        self.add_item(Item { row: action.pk(), action: action.name(), reason, result });
+    }
+
+    /// Takes what the listing did.
+    pub(crate) fn take(&mut self, listed: Backfill) {
+        self.listing = listed.listed;
+        self.unreadable.extend(listed.unreadable);
+        listed.items.into_iter().for_each(|item| self.add_item(item));
+    }
+
+    fn add_item(&mut self, item: Item) {
+        let outcome = match &item.result {
             Result::Planned => "planned",
             Result::Done => "done",
             Result::NotNeeded(_) => "not_needed",
@@ -86,19 +100,18 @@ impl Report {
             Result::Failed(_) => "failed",
             Result::Left => "left",
         };
-        *self.counts.entry(format!("{}.{outcome}", action.name())).or_insert(0) += 1;
+        *self.counts.entry(format!("{}.{outcome}", item.action)).or_insert(0) += 1;
         if self.items.len() < LISTED {
-            self.items.push(Item { row: action.pk(), action: action.name(), reason, result });
+            self.items.push(item);
         }
     }
 
-    /// Whether all that was tried failed: the sweep did no work.
+    /// Whether all that was tried failed: the sweep did no work. A GitLab that lists nothing is no failure of the sweep; it
+    /// has an alarm of its own.
     pub(crate) fn is_failure(&self) -> bool {
-        self.ended_as(".failed") > 0 && self.ended_as(".failed") == self.counts.values().sum::<u64>()
-    }
-
-    fn ended_as(&self, outcome: &str) -> u64 {
-        self.counts.iter().filter(|(name, _)| name.ends_with(outcome)).map(|(_, count)| count).sum()
+        let swept = || self.counts.iter().filter(|(name, _)| !name.starts_with("list."));
+        let failed: u64 = swept().filter(|(name, _)| name.ends_with(".failed")).map(|(_, count)| count).sum();
+        failed > 0 && failed == swept().map(|(_, count)| count).sum::<u64>()
     }
 
     /// Logs and counts. Nothing is said of a sweep that had nothing to do, which is nearly every one.

@@ -6,7 +6,7 @@ use runnerless_aws::fake::FakeParameters;
 use runnerless_core::time::Timestamp;
 use runnerless_lost::LostJobs;
 use runnerless_lost::fake::FakeReporter;
-use runnerless_reconciler::{Error, Report, Sweep};
+use runnerless_reconciler::{Error, Listing, Report, Sweep};
 use runnerless_router::Rules;
 
 use crate::support::World;
@@ -14,11 +14,22 @@ use crate::support::World;
 /// Where the lanes' tokens are.
 pub const PATH: &str = "/r";
 
-/// What a sweep needs to report lost jobs.
-#[derive(Debug, Default)]
+/// Where GitLab sends the hooks.
+pub const HOOK: &str = "https://abc.example.com/webhook";
+
+/// What a sweep needs beside its world.
+#[derive(Debug)]
 pub struct Lost {
     pub parameters: FakeParameters,
     pub gitlab: FakeReporter,
+    pub listing: Listing,
+}
+
+impl Default for Lost {
+    fn default() -> Self {
+        let listing = Listing { calls: 60, webhook_url: HOOK.to_owned() };
+        Self { parameters: FakeParameters::default(), gitlab: FakeReporter::default(), listing }
+    }
 }
 
 impl Lost {
@@ -26,7 +37,7 @@ impl Lost {
         let (parameters, reporter) = (&self.parameters, &self.gitlab);
         let lost = LostJobs { ledger: &world.ledger, parameters, parameter_path: PATH, reporter };
         world.clock.set(now);
-        Sweep { ports: world, lost, rules }.run(dry_run, Timestamp(i64::MAX)).await
+        Sweep { ports: world, lost, rules, listing: &self.listing }.run(dry_run, Timestamp(i64::MAX)).await
     }
 }
 

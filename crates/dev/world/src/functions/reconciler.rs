@@ -64,7 +64,8 @@ async fn sweep(world: &World) {
 
 async fn swept(hands: &Hands<'_>) {
     let lost = LostJobs { ledger: hands, parameters: hands, parameter_path: PARAMETERS, reporter: hands };
-    let sweep = Sweep { ports: hands, lost, rules: &hands.world.setup.rules };
+    let setup = &hands.world.setup;
+    let sweep = Sweep { ports: hands, lost, rules: &setup.rules, listing: &setup.listing };
     match sweep.run(false, hands.process.ends_at + hands.process.clock_off).await {
         Ok(report) => hands.world.note(format_args!("{hands} did {:?}", report.counts)),
         Err(error) => hands.world.note(format_args!("{hands} fails: {}", error.name())),
