@@ -58,6 +58,9 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Projects that the sweep lists when there is an API token.
+    #[command(subcommand)]
+    Project(Project),
 }
 
 /// `map`.
@@ -208,6 +211,23 @@ pub enum Launch {
     },
 }
 
+/// `project`.
+#[derive(Debug, Subcommand)]
+pub enum Project {
+    /// Makes projects known before their first webhook.
+    Add {
+        /// Full paths or ids; paths need the API token.
+        #[arg(required = true, value_name = "PATH OR ID")]
+        projects: Vec<String>,
+    },
+    /// Prints the known projects.
+    List {
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 fn engine(text: &str) -> Result<Engine, String> {
     Engine::parse(text).ok_or_else(|| "write LAMBDA or EC2".to_owned())
 }
@@ -233,6 +253,7 @@ mod tests {
             "lane id --engine lambda --tags a",
             "job show 7",
             "sweep all",
+            "project add",
             "explain",
             "secrets put nothing",
             "secrets put runner-token --engine EC2",

@@ -4,21 +4,26 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 
+use runnerless_aws::DynamoLedger;
+use runnerless_aws_admin::ports::{Functions as _, SecretStore as _};
 use runnerless_aws_admin::{FunctionInvoker, FunctionSettings, LedgerTable, MappingTable, SecretParameters};
 use runnerless_core::id::LaunchId;
 use runnerless_core::job::JobFacts;
 use runnerless_core::lane::{BadTag, TagSet, lane_id};
 use runnerless_core::route::DefaultRoute;
 use runnerless_core::time::Timestamp;
+use runnerless_gitlab::protocol::{Client, ClientConfig, Info, Secret};
+use runnerless_gitlab::rest::RestClient;
 use zeroize::Zeroizing;
 
-use crate::arguments::{self, Arguments, Command, Job, Lane, Launch, Map, Secrets};
+use crate::arguments::{self, Arguments, Command, Job, Lane, Launch, Map, Project, Secrets};
 use crate::error::{CliError, counted};
 use crate::explain::{self, Mapping, Question};
 use crate::ledger::{show_job, show_launch};
 use crate::map::{self, Rules, delete, list, load};
+use crate::project;
 use crate::screen::Screen;
-use crate::secrets::{self, OfLane, runner_token};
+use crate::secrets::{self, Name, OfLane, runner_token};
 use crate::settings::{
     Environment, LAUNCH_TEMPLATE, LEDGER_TABLE, MAPPING_TABLE, PARAMETER_PATH, RECONCILER, ROUTER, Settings,
 };
@@ -77,6 +82,7 @@ pub async fn run(arguments: Arguments, input: Input<'_>, screen: &mut Screen<'_>
             let functions = FunctionInvoker::new(&settings.place()?, &settings.credentials()?);
             sweep(&functions, settings.output(RECONCILER)?, dry_run, json, screen).await
         }
+        Command::Project(command) => run_project(command, &settings, now, screen).await,
     }
 }
 
@@ -109,6 +115,38 @@ async fn run_map(command: Map, settings: &Settings, screen: &mut Screen<'_>) -> 
             delete::delete(&mapping(settings)?, &keys, named(owner)?.as_deref(), screen).await
         }
     }
+}
+
+async fn run_project(
+    command: Project,
+    settings: &Settings,
+    now: Timestamp,
+    screen: &mut Screen<'_>,
+) -> Result<(), CliError> {
+    let table = settings.output(LEDGER_TABLE)?;
+    let ledger = DynamoLedger::new(&settings.place()?, &settings.credentials()?, table);
+    match command {
+        Project::Add { projects } => {
+            project::add(&ledger, gitlab(settings).await?.as_ref(), &projects, now, screen).await
+        }
+        Project::List { json } => project::list(&ledger, json, now, screen).await,
+    }
+}
+
+/// GitLab, with the stack's API token; `None` without one. Which GitLab, the router's settings say.
+async fn gitlab(settings: &Settings) -> Result<Option<RestClient>, CliError> {
+    const URL: &str = "RUNNERLESS_GITLAB_URL";
+    let (place, credentials) = (settings.place()?, settings.credentials()?);
+    let name = secrets::parameter(settings.output(PARAMETER_PATH)?, Name::ApiToken, None)?;
+    let Some(token) = SecretParameters::new(&place, &credentials).get(&name).await? else { return Ok(None) };
+    let router = settings.output(ROUTER)?;
+    let facts = FunctionSettings::new(&place, &credentials).facts(router).await?;
+    let url = facts.as_ref().and_then(|facts| facts.environment.get(URL));
+    let unknown = |what: String| CliError::NotConfigured { what, cure: "deploy the stack with GitLabUrl".into() };
+    let url = url.ok_or_else(|| unknown(format!("function {router} does not say where GitLab is ({URL})")))?;
+    let client = Client::new(ClientConfig::new(url, Info::new("runnerless", env!("CARGO_PKG_VERSION"), "")));
+    let client = client.map_err(|error| unknown(error.to_string()))?;
+    Ok(Some(RestClient::new(client, &Secret::new(token.trim()))?))
 }
 
 async fn run_explain(

@@ -3,8 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
+use runnerless_aws::AwsError;
 use runnerless_aws_admin::ports::RemoteError;
 use runnerless_core::change::BadRow;
+use runnerless_gitlab::rest::RestError;
 
 use crate::map::{FileError, Problem};
 
@@ -34,9 +36,20 @@ pub enum CliError {
     /// AWS.
     #[error(transparent)]
     Remote(#[from] RemoteError),
-    /// Somebody else kept writing the mapping.
-    #[error("others changed the mapping each of {0} times that it was to be written; run the command again")]
-    Contended(u32),
+    /// AWS, through the functions' own ports.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// GitLab.
+    #[error(transparent)]
+    GitLab(#[from] RestError),
+    /// Somebody else kept writing it.
+    #[error("others changed {what} each of {times} times that it was to be written; run the command again")]
+    Contended {
+        /// What.
+        what: &'static str,
+        /// How often it was tried.
+        times: u32,
+    },
     /// The file holds no mapping.
     #[error(transparent)]
     Mapping(#[from] FileError),
@@ -76,7 +89,7 @@ impl CliError {
         match self {
             Self::Usage(_) | Self::File { .. } => 2,
             Self::NotConfigured { .. } => 3,
-            Self::Remote(_) | Self::Contended(_) => 4,
+            Self::Remote(_) | Self::Aws(_) | Self::GitLab(_) | Self::Contended { .. } => 4,
             Self::Mapping(_)
             | Self::Refused { .. }
             | Self::Finding(_)

@@ -9,6 +9,7 @@ mod error;
 pub mod explain;
 pub mod ledger;
 pub mod map;
+pub mod project;
 mod screen;
 pub mod secrets;
 mod settings;

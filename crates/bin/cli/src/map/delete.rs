@@ -136,5 +136,5 @@ pub async fn delete(
             return Ok(());
         }
     }
-    Err(CliError::Contended(TRIES))
+    Err(CliError::Contended { what: "the mapping", times: TRIES })
 }

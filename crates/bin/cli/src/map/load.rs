@@ -61,7 +61,7 @@ pub async fn load(
             return report(&stored, decided, &fates, options, surroundings, screen);
         }
     }
-    Err(CliError::Contended(TRIES))
+    Err(CliError::Contended { what: "the mapping", times: TRIES })
 }
 
 async fn facts(wanted: &[Wanted], functions: &impl Functions) -> Result<BTreeMap<String, FunctionFacts>, CliError> {
