@@ -77,6 +77,8 @@ pub(crate) struct Setup {
     pub(crate) signed: bool,
     pub(crate) lanes: Vec<LaneSetup>,
     pub(crate) projects: Vec<String>,
+    /// Whether the operator named the projects before their first hook.
+    pub(crate) names_projects: bool,
     /// Whether somebody else's runners take jobs of the lanes.
     pub(crate) foreign: bool,
     pub(crate) outages: Vec<Outage>,
@@ -132,6 +134,7 @@ impl Setup {
             two_phase: rng.u32(0..4) > 0,
             signed: rng.bool(),
             projects: (1..=rng.usize(1..=4)).map(|n| format!("acme/widgets-{n}")).collect(),
+            names_projects: knowledge == Knowledge::Token && rng.bool(),
             foreign: rng.u32(0..3) == 0,
             outages: draw_outages(rng, minutes, wish),
             rotations,

@@ -8,6 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use fastrand::Rng;
 use runnerless_aws::ParameterCache;
 use runnerless_aws::fake::{FakeLedger, FakeMapping};
+use runnerless_core::change::Write;
+use runnerless_core::project::add;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_ingest::Noted;
 use serde_json::json;
@@ -141,6 +143,9 @@ impl World {
         let name = format!("{PARAMETERS}/ingress/{}", secret.0);
         state.parameters.insert(name, Parameter { value: secret.1.to_owned(), old: None });
         let projects: Vec<u64> = self.setup.projects.iter().map(|path| state.gitlab.add_project(path)).collect();
+        if self.setup.names_projects {
+            self.names(&projects, &mut state);
+        }
         let mut lanes = Vec::new();
         for lane in &self.setup.lanes {
             let spec = |kind| RunnerSpec {
@@ -176,6 +181,18 @@ impl World {
         }
         self.timeline.happens_in(Millis::secs(17), Event::Sweep);
         self.timeline.happens_at(BEGIN + self.setup.span + TROUBLE_AFTER, Event::Calm);
+    }
+
+    /// The operator names the projects.
+    fn names(&self, projects: &[u64], state: &mut State) {
+        for (id, path) in projects.iter().zip(&self.setup.projects) {
+            for change in add(None, *id, path, BEGIN).changes {
+                if let Write::Put(item) = change.write {
+                    self.ledger.put(item);
+                }
+            }
+            state.check.named(*id, BEGIN);
+        }
     }
 
     /// The mapping: a row for each name, and the lane's entry.

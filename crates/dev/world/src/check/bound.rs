@@ -13,6 +13,8 @@ use crate::setup::LONGEST_OUTAGE;
 
 /// Hook, ingest, bus, router, a cold start, the runner's first asks.
 const UNTROUBLED: Millis = Millis::secs(30);
+/// A job that nobody told us of: a quiet project's listing within its stated bound, and a launch.
+const UNSEEN: Millis = Millis(limits::VISIT_QUIET.0 + limits::LISTING_SLACK.0 + limits::HOOK_GRACE.0 + 60_000);
 /// Another job took the launch: a sweep, and a launch.
 pub(super) const STOLEN: Millis = Millis::secs(75);
 
@@ -41,7 +43,7 @@ pub(super) fn allowance(met: &[Met], since: Timestamp, until: Timestamp, hits: i
             }
             Delay::Outage => Millis(LONGEST_OUTAGE.0 + 400_000),
             Delay::Hook => Millis::minutes(11),
-            Delay::Unseen => Millis::minutes(45),
+            Delay::Unseen => UNSEEN,
         };
         length = Millis(length.0 + cost.0);
         if worst.is_none_or(|(most, _)| cost > most) && cost.0 > 0 {

@@ -73,7 +73,7 @@ impl Check {
         let judged = gitlab.judge(now);
         let found = |findings: Vec<Finding>| findings.into_iter().map(|finding| (finding.job, finding));
         for (job, finding) in found(judged.lost) {
-            if self.is_promised(setup, job) && !self.is_beyond_us(gitlab, job) {
+            if self.promised_since(setup, job).is_some() && !self.is_beyond_us(gitlab, job) {
                 self.breaks(Promise::Lost, format!("job {job}: {}", finding.what));
             }
         }
@@ -87,12 +87,16 @@ impl Check {
         }
     }
 
-    /// Without an API token only what ingest answered by 2xx is promised, and of a lane that cannot ask nothing is.
-    pub(super) fn is_promised(&self, setup: &Setup, job: JobKey) -> bool {
-        let seen = setup.knowledge.finds_unseen() || self.told.contains_key(&job);
+    /// Since when a runner is promised to the job. Without an API token that is what ingest answered by 2xx, with one also the
+    /// jobs of projects that are known. Of a lane that cannot ask nothing is promised.
+    pub(super) fn promised_since(&self, setup: &Setup, job: JobKey) -> Option<Timestamp> {
         let lane = self.rows.lane_of_job(job);
         let cannot_ask = |of: &&LaneSetup| of.cannot_ask && lane.as_ref().is_none_or(|lane| *lane == of.lane.id());
-        seen && !setup.lanes.iter().any(|lane| cannot_ask(&lane))
+        if setup.lanes.iter().any(|lane| cannot_ask(&lane)) {
+            return None;
+        }
+        let found = || self.known.get(&job.project).filter(|_| setup.knowledge == Knowledge::Token);
+        self.told.get(&job).into_iter().chain(found()).min().copied()
     }
 
     /// A job whose process left nothing to report it with, or died before anybody but GitLab knew that it accepted.
@@ -171,10 +175,3 @@ const ALARMS: [&str; 5] = ["Troubles", "UnservedJobs", "LaunchesLost", "BusRefus
 const CALLS: u64 = 36;
 /// Most calls that one trouble adds: a workflow's retries.
 const CALLS_OF_TROUBLE: u64 = 30;
-
-impl Knowledge {
-    /// Whether a job is found of which no hook arrived.
-    pub(crate) const fn finds_unseen(self) -> bool {
-        false
-    }
-}

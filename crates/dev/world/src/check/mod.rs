@@ -106,6 +106,8 @@ pub(crate) struct Check {
     met: Vec<Met>,
     /// When a job's `pending` was first answered by 2xx.
     told: BTreeMap<JobKey, Timestamp>,
+    /// Since when a project is known, so that its pending jobs are listed.
+    known: BTreeMap<u64, Timestamp>,
     violations: Vec<Violation>,
     foreign_lanes: BTreeSet<LaneId>,
 }
@@ -129,6 +131,7 @@ impl Check {
             runners: BTreeMap::new(),
             met: of_outages(setup),
             told: BTreeMap::new(),
+            known: BTreeMap::new(),
             violations: Vec::new(),
             foreign_lanes: foreign.map(|lane| lane.lane.id()).collect(),
         }
@@ -141,6 +144,11 @@ impl Check {
 
     fn breaks(&mut self, promise: Promise, what: String) {
         self.violations.push(Violation { promise, what });
+    }
+
+    /// The operator named a project.
+    pub(crate) fn named(&mut self, project: u64, now: Timestamp) {
+        self.known.insert(project, now);
     }
 
     /// A process serves this job.

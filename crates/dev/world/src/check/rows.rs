@@ -33,6 +33,9 @@ pub(super) struct Job {
     pub(super) lane: Option<LaneId>,
 }
 
+/// Rows that are never done with.
+const ENDLESS: [&str; 2] = ["project#", "lane#"];
+
 /// All rows.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
@@ -109,9 +112,11 @@ impl Rows {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Rows with something left to do, but for those that only a word of GitLab's could settle.
+    /// Rows with something left to do, but for those that only a word of GitLab's could settle. Projects are listed and
+    /// lanes looked after for ever.
     pub(super) fn open(&self, knowledge: Knowledge) -> impl Iterator<Item = &str> {
-        self.due_at.keys().map(String::as_str).filter(move |pk| !self.waits_for_a_word(pk, knowledge))
+        let open = self.due_at.keys().map(String::as_str).filter(|pk| !ENDLESS.iter().any(|kind| pk.starts_with(kind)));
+        open.filter(move |pk| !self.waits_for_a_word(pk, knowledge))
     }
 
     /// A job that ran and whose end nobody told us: without an API token its row is kept until it is two weeks old.
@@ -121,10 +126,6 @@ impl Rows {
     }
 
     fn note_due(&mut self, pk: &str, item: &Item, now: Timestamp) {
-        // A project is listed for ever: that leaves nothing to do.
-        if pk.starts_with("project#") {
-            return;
-        }
         if let Some(old) = self.due_at.remove(pk) {
             self.due.remove(&(old, pk.to_owned()));
         }
@@ -149,6 +150,8 @@ impl Check {
         self.rows.note_due(pk, item, now);
         if let Some(id) = pk.strip_prefix("launch#") {
             self.launch_written(&LaunchId::new(id), Launch::read(item), process, now);
+        } else if let Some(project) = pk.strip_prefix("project#").and_then(|id| id.parse().ok()) {
+            self.known.entry(project).or_insert(now);
         } else if let Some(key) = job_key(pk) {
             self.job_written(key, Job::read(item), plan, now);
         }

@@ -16,14 +16,13 @@ const LEARNED: Millis = Millis(limits::LEARNED_DELAY.0 + 90_000);
 
 impl Check {
     pub(super) fn judge_waits(&mut self, setup: &Setup, gitlab: &GitLab, now: Timestamp, verdict: &mut Verdict) {
-        let promised = |wait: &Wait| wait.ours && self.is_promised(setup, wait.job);
-        let waits: Vec<Wait> = gitlab.waits().filter(promised).collect();
+        let waits: Vec<Wait> = gitlab.waits().filter(|wait| wait.ours).collect();
         for wait in waits {
-            let since = match self.told.get(&wait.job) {
-                Some(told) if !setup.knowledge.finds_unseen() => wait.since.max(*told),
-                _ => wait.since,
-            };
-            self.judge_wait(&wait, since, wait.until.unwrap_or(now), setup, verdict);
+            let Some(promised) = self.promised_since(setup, wait.job) else { continue };
+            let (since, until) = (wait.since.max(promised), wait.until.unwrap_or(now));
+            if since <= until {
+                self.judge_wait(&wait, since, until, setup, verdict);
+            }
         }
     }
 
