@@ -5,10 +5,12 @@
 
 use std::time::Duration;
 
+use runnerless_aws::book::Book;
 use runnerless_aws::ports::Ledger;
 use runnerless_core::chain::chain;
+use runnerless_core::lane_row::LaneRow;
 use runnerless_core::launch::LaunchRow;
-use runnerless_core::own::OwnRunner;
+use runnerless_core::moves::Introduction;
 use runnerless_core::time::Timestamp;
 use runnerless_gitlab::protocol::{Client, Secret};
 use tokio::time::timeout;
@@ -22,17 +24,18 @@ pub(crate) async fn introduce<L: Ledger>(
     client: &Client,
     launch: &LaunchRow,
     token: &Secret,
-    known: Option<&OwnRunner>,
+    known: Option<&LaneRow>,
     now: Timestamp,
 ) {
-    if known.is_some_and(|own| own.is_of(token.expose())) {
+    if known.is_some_and(|lane| lane.knows(token.expose())) {
         return;
     }
     let asked = timeout(LIMIT, client.verify(token, Some(&launch.system_id))).await;
     let learned = match asked {
         Ok(Ok(Some(id))) => {
-            let own = OwnRunner::new(id, launch.lane.clone(), token.expose(), now);
-            ledger.know(&own).await.map_err(|error| chain(&error))
+            let (lane, engine) = (&launch.lane, launch.engine);
+            let said = Introduction { lane, engine, token: token.expose(), runner_id: Some(id) };
+            Book(ledger).introduce(said, now).await.map_err(|error| chain(&error))
         }
         Ok(Ok(None)) => Err("GitLab's answer has no id".to_owned()),
         Ok(Err(error)) => Err(chain(&error)),

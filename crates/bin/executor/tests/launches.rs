@@ -44,6 +44,23 @@ fn a_launch_for_one_job_that_gets_another_binds_and_runs_that() {
 }
 
 #[test]
+fn a_sentinel_asks_once_and_runs_a_job_that_nobody_told_us_of() {
+    let world = World::new(None);
+    world.sentinel("l-none");
+    let outcome = world.invoke(world.event("l-none")).unwrap();
+    assert_eq!((outcome.outcome, world.asks()), (Ended::NoJob, 1), "{outcome:?}");
+    assert_eq!(world.launch_row("l-none").state, LaunchState::Closed);
+    world.coordinator.add_job(job(7, &["echo found"]));
+    world.sentinel("l-found");
+    let outcome = world.invoke(world.event("l-found")).unwrap();
+    assert_eq!((outcome.outcome, outcome.job.as_deref(), world.asks()), (Ended::Ran, Some("380/7"), 2), "{outcome:?}");
+    let row = world.job_row(7).expect("the bind made its row");
+    assert_eq!(row.launch.unwrap().as_str(), "l-found");
+    let launch = world.launch_row("l-found");
+    assert_eq!((launch.state, launch.charged_to, launch.bound_job), (LaunchState::Closed, None, Some(key(7))));
+}
+
+#[test]
 fn a_process_that_serves_a_second_launch_finds_nothing_of_the_first() {
     let world = World::new(Some(job(1, &["echo left > file", "mkdir -p $HOME/cache", "ls -A $CI_PROJECT_DIR/.."])));
     world.charged(1, "l-1");

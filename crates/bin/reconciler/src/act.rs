@@ -8,19 +8,21 @@ use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::job::{JobEvent, JobFacts, Taker};
 use runnerless_core::moves::{DueJob, End, Evidence, Settlement, assign, due_job, record};
 use runnerless_core::time::Timestamp;
+use runnerless_gitlab::protocol::Runners;
 use runnerless_gitlab::rest::{ApiJob, JobsApi};
 use runnerless_lambda_kit::{Clock as _, metrics};
 use runnerless_lost::{LostJobs, Reporter, Told, Written};
 use runnerless_router::{Launched, Ports, Routed, Router, Rules, start_target};
 use serde_json::json;
 
+use crate::lanes;
 use crate::plan::Action;
 use crate::report::Result;
 use crate::{SERVICE, Sweep};
 
 /// Does one thing, and says what came of it.
-pub(crate) async fn act<P: Ports, S: Parameters, R: Reporter>(
-    sweep: &Sweep<'_, P, S, R>,
+pub(crate) async fn act<P: Ports, S: Parameters, R: Reporter, G: Runners>(
+    sweep: &Sweep<'_, P, S, R, G>,
     action: &Action,
     now: Timestamp,
 ) -> Result {
@@ -36,6 +38,10 @@ pub(crate) async fn act<P: Ports, S: Parameters, R: Reporter>(
         Action::Stop(id, end) => stop(ports, id, end, now).await,
         Action::Lost(id) => lose(lost, id, now).await,
         Action::Report(id) => lost.pay(id, now).await.map(told),
+        Action::Verify(lane, engine) => lanes::verify(sweep, lane, *engine, now).await,
+        Action::Sentinel(entry) => lanes::sentinel(sweep, entry, now).await,
+        Action::Forget(lane, engine) => lanes::forget(sweep, lane, *engine, now).await,
+        Action::PutLane(_, plan) => write(ports, plan).await,
         Action::Unaccounted(key, at) => unaccounted(ports, *key, *at).await,
     };
     acted.unwrap_or_else(|error| {
@@ -78,11 +84,11 @@ async fn give<P: Ports>(
     }
 }
 
-fn gone() -> Result {
+pub(crate) fn gone() -> Result {
     Result::NotNeeded("its row changed meanwhile".to_owned())
 }
 
-async fn write<P: Ports>(ports: &P, plan: &Plan) -> std::result::Result<Result, AwsError> {
+pub(crate) async fn write<P: Ports>(ports: &P, plan: &Plan) -> std::result::Result<Result, AwsError> {
     Ok(match ports.ledger().apply(plan).await? {
         Applied::All => Result::Done,
         Applied::Conflict => gone(),

@@ -6,21 +6,26 @@
 
 mod act;
 mod backfill;
+mod lanes;
 mod load;
 mod plan;
 mod report;
+mod window;
 
+use futures_util::{StreamExt as _, stream};
 use runnerless_aws::ports::Parameters;
 use runnerless_aws::{AwsError, DynamoLedger, ParameterStore};
 use runnerless_core::chain::chain;
 use runnerless_core::id::JobKey;
 use runnerless_core::time::{Millis, Timestamp};
-use runnerless_lambda_kit::{Clock as _, Env, EnvError, Named};
+use runnerless_gitlab::protocol::Runners;
+use runnerless_lambda_kit::{Clock as _, Env, EnvError, Named, within};
 use runnerless_lost::{LostJobs, OnDemand, Reporter};
 use runnerless_router::{Config as RouterConfig, Ports, Rules};
 use serde::Deserialize;
 
 pub use backfill::{Listed, Listing};
+pub use lanes::Lanes;
 pub use plan::{Action, Planned, plan};
 pub use report::{Item, Report, Result};
 
@@ -30,6 +35,10 @@ pub(crate) const SERVICE: &str = "reconciler";
 
 /// Time that is kept at the end of an invocation for the report.
 const REPORT: Millis = Millis::secs(3);
+
+/// Items that are acted on at once: a run waits for answers nearly all of its time, and so many callers are no burden to
+/// anybody. As many launches may pass a cap.
+const ITEMS_AT_ONCE: usize = 8;
 
 /// What the function is asked: EventBridge's schedule event, or a dry run by hand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -46,7 +55,8 @@ pub struct Config {
     router: RouterConfig,
     parameters: ParameterStore,
     parameter_path: String,
-    reporter: OnDemand,
+    gitlab: OnDemand,
+    sentinel_every: Millis,
     listing: Listing,
 }
 
@@ -60,7 +70,10 @@ impl Config {
             router: RouterConfig::read(env)?,
             parameters: ParameterStore::new(&env.place()?, &env.credentials()?),
             parameter_path: env.text("RUNNERLESS_PARAMETER_PATH")?,
-            reporter: OnDemand::new(env.text("RUNNERLESS_GITLAB_URL")?),
+            gitlab: OnDemand::new(env.text("RUNNERLESS_GITLAB_URL")?),
+            sentinel_every: Millis::minutes(
+                i64::try_from(env.number("RUNNERLESS_SENTINEL_MINUTES")?).unwrap_or(i64::MAX),
+            ),
             listing: Listing::read(env)?,
         })
     }
@@ -89,25 +102,33 @@ impl Config {
             ledger: self.router.ledger(),
             parameters: &self.parameters,
             parameter_path: &self.parameter_path,
-            reporter: &self.reporter,
+            reporter: &self.gitlab,
         }
+    }
+
+    /// What looks after lanes.
+    #[must_use]
+    pub const fn lanes(&self) -> Lanes<'_, OnDemand> {
+        Lanes { runners: &self.gitlab, sentinel_every: self.sentinel_every }
     }
 }
 
 /// What it takes to sweep.
 #[derive(Debug)]
-pub struct Sweep<'a, P: Ports, S, R> {
+pub struct Sweep<'a, P: Ports, S, R, G> {
     /// What the router speaks to, for the same launches by the same rules.
     pub ports: &'a P,
     /// What reports the jobs of lost launches.
     pub lost: LostJobs<'a, P::Ledger, S, R>,
+    /// What looks after lanes.
+    pub lanes: Lanes<'a, G>,
     /// The rules of this stack.
     pub rules: &'a Rules,
     /// How jobs are found whose hook never came.
     pub listing: &'a Listing,
 }
 
-impl<P: Ports, S: Parameters, R: Reporter> Sweep<'_, P, S, R> {
+impl<P: Ports, S: Parameters, R: Reporter, G: Runners> Sweep<'_, P, S, R, G> {
     /// Sweeps once; `ends_at` is when the invocation ends.
     ///
     /// # Errors
@@ -122,25 +143,54 @@ impl<P: Ports, S: Parameters, R: Reporter> Sweep<'_, P, S, R> {
         planned.extend(found(&listed, &planned));
         let mut report = Report::new(&loaded, dry_run);
         report.take(listed);
+        // After what jobs wait for: nobody waits for these.
+        planned.extend(self.plan_lanes(&loaded, &mut report, now).await);
         if !dry_run {
             load::recount(ledger, &loaded).await?;
         }
-        for item in planned {
-            let result = if dry_run {
-                Result::Planned
-            } else if clock.now() + REPORT >= ends_at {
-                Result::Left
-            } else {
-                act::act(self, &item.action, clock.now()).await
-            };
-            report.add(item, result);
-        }
+        let results = match dry_run {
+            true => planned.iter().map(|_| Result::Planned).collect(),
+            false => self.act_on(&planned, ends_at - REPORT).await,
+        };
+        planned.into_iter().zip(results).for_each(|(item, result)| report.add(item, result));
         report.publish();
         if report.is_failure() { Err(Error::NothingDone(report.items.len())) } else { Ok(report) }
     }
+
+    /// What lanes ask for. When it cannot be loaded, that is a failure of its own, and jobs are swept all the same.
+    async fn plan_lanes(&self, loaded: &load::Loaded, report: &mut Report, now: Timestamp) -> Vec<Planned> {
+        match lanes::load(self.ports, self.rules, now).await {
+            Ok(seen) => {
+                report.unreadable.extend(seen.unreadable.iter().cloned());
+                lanes::plan(&seen, loaded, self.lanes.sentinels(self.ports), now)
+            }
+            Err(error) => {
+                report.failed("lanes", &error);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Does what is planned, several things at once, and says what came of each, in the plan's order.
+    async fn act_on(&self, planned: &[Planned], until: Timestamp) -> Vec<Result> {
+        let acted = stream::iter(0..planned.len());
+        let acted = acted.map(|at| async move { (at, self.act(&planned[at], until).await) });
+        let mut results: Vec<(usize, Result)> = acted.buffer_unordered(ITEMS_AT_ONCE).collect().await;
+        results.sort_by_key(|(at, _)| *at);
+        results.into_iter().map(|(_, result)| result).collect()
+    }
+
+    /// Does one thing, unless the time is up. What is under way when it is, is left as by a sweep that died.
+    async fn act(&self, item: &Planned, until: Timestamp) -> Result {
+        let now = self.ports.clock().now();
+        if now >= until {
+            return Result::Left;
+        }
+        within(self.ports.clock(), until - now, act::act(self, &item.action, now)).await.unwrap_or(Result::Left)
+    }
 }
 
-impl<P: Ports, S, R> Sweep<'_, P, S, R> {
+impl<P: Ports, S, R, G> Sweep<'_, P, S, R, G> {
     /// The listing comes first, so that what it finds is launched for in the same run. Whatever becomes of it, the rows that
     /// are due are swept.
     async fn list(&self, dry_run: bool, ends_at: Timestamp) -> Backfill {

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 
 use runnerless_core::change::Plan;
-use runnerless_core::id::{JobKey, LaunchId};
+use runnerless_core::id::{JobKey, LaneId, LaunchId};
 use runnerless_core::job::{JobRow, JobState};
+use runnerless_core::lane::Engine;
+use runnerless_core::lane_row::lane_pk;
 use runnerless_core::launch::LaunchRow;
 use runnerless_core::moves::{DueJob, DueLaunch, End, due_job, due_launch, is_free, may_charge};
 use runnerless_core::need::{Answer, WaitingJob, need};
+use runnerless_core::route::LaneEntry;
 use runnerless_core::time::Timestamp;
 
 use crate::load::Loaded;
@@ -33,6 +36,14 @@ pub enum Action {
     Lost(LaunchId),
     /// Report the job of a launch that was written off.
     Report(LaunchId),
+    /// Have a lane's token verified.
+    Verify(LaneId, Engine),
+    /// Send a lane's sentinel.
+    Sentinel(Box<LaneEntry>),
+    /// Remove the runner manager of a lane that is gone.
+    Forget(LaneId, Engine),
+    /// Put a lane's row right.
+    PutLane(LaneId, Plan),
     /// Sound the alarm about a job that our runner has and no launch got, if that is still so at this time.
     Unaccounted(JobKey, Timestamp),
 }
@@ -51,6 +62,10 @@ impl Action {
             Self::Stop(..) => "stop",
             Self::Lost(_) => "lost",
             Self::Report(_) => "report",
+            Self::Verify(..) => "verify",
+            Self::Sentinel(_) => "sentinel",
+            Self::Forget(..) => "forget",
+            Self::PutLane(..) => "put_lane",
             Self::Unaccounted(..) => "unaccounted",
         }
     }
@@ -66,6 +81,8 @@ impl Action {
             | Self::Write(key, _)
             | Self::Unaccounted(key, _) => key.pk(),
             Self::Start(id) | Self::Stop(id, _) | Self::Lost(id) | Self::Report(id) => id.pk(),
+            Self::Verify(lane, _) | Self::Forget(lane, _) | Self::PutLane(lane, _) => lane_pk(lane),
+            Self::Sentinel(entry) => lane_pk(&entry.lane.id()),
         }
     }
 }

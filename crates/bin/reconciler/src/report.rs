@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use runnerless_aws::AwsError;
 use runnerless_lambda_kit::metrics;
 use serde::Serialize;
 use serde_json::json;
@@ -73,7 +74,7 @@ impl Report {
             dry_run,
             live_launches: loaded.live().count(),
             due_jobs: loaded.due.len(),
-            unreadable: loaded.unreadable.clone(),
+            unreadable: loaded.unreadable.iter().cloned().collect(),
             more: loaded.more,
             ..Self::default()
         }
@@ -106,6 +107,14 @@ impl Report {
         }
     }
 
+    /// A part of the sweep's work could not even be loaded.
+    pub(crate) fn failed(&mut self, part: &'static str, error: &AwsError) {
+        tracing::warn!(target: "runnerless", %error, part, "a part of the sweep is left to its next run");
+        *self.counts.entry(format!("{part}.failed")).or_insert(0) += 1;
+        let result = Result::Failed(error.name().to_owned());
+        self.items.push(Item { row: part.to_owned(), action: "load", reason: error.to_string(), result });
+    }
+
     /// Whether all that was tried failed: the sweep did no work. A GitLab that lists nothing is no failure of the sweep; it
     /// has an alarm of its own.
     pub(crate) fn is_failure(&self) -> bool {
@@ -123,7 +132,10 @@ impl Report {
         let failed: u64 =
             self.counts.iter().filter(|(name, _)| name.ends_with(".failed")).map(|(_, count)| count).sum();
         if failed > 0 {
-            metrics::count(SERVICE, "SweepFailures", failed, &json!({}));
+            metrics::trouble(SERVICE, "SweepFailures", failed, &json!({}));
+        }
+        if self.more {
+            metrics::trouble(SERVICE, "SweepsCutShort", 1, &json!({"due.jobs": self.due_jobs}));
         }
         if !self.counts.is_empty() {
             tracing::info!(target: "runnerless", counts = ?self.counts, more = self.more, "swept");

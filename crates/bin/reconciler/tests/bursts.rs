@@ -259,7 +259,7 @@ impl Burst {
 
     fn is_quiet(&self) -> bool {
         let due = |item: &Item| item.contains_key("next_check_at") || item.contains_key("open");
-        !self.items("").iter().any(due)
+        !self.items("job#").iter().chain(&self.items("launch#")).any(due)
     }
 }
 

@@ -72,6 +72,12 @@ impl Config {
 }
 
 impl Rules {
+    /// Whether the target isolates tenants: ours by the stack's own setting, others by what the loader read of them.
+    pub(crate) fn isolates(&self, target: &str, read: Option<bool>) -> bool {
+        let (executor, tenancy) = &self.executor;
+        if target == executor { *tenancy } else { read.unwrap_or(false) }
+    }
+
     /// Reads the environment.
     ///
     /// # Errors

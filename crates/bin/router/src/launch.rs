@@ -6,10 +6,11 @@ use runnerless_aws::ports::{Invoked, Invoker};
 use runnerless_core::event::{JobHint, LaunchEvent, Nonce, VERSION};
 use runnerless_core::id::LaunchId;
 use runnerless_core::job::JobRow;
-use runnerless_core::lane::Lane;
+use runnerless_core::lane::{Lane, system_id};
 use runnerless_core::launch::{LaunchRow, LaunchState};
 use runnerless_core::limits;
 use runnerless_core::moves::{End, Start};
+use runnerless_core::route::LaneEntry;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_lambda_kit::{Clock as _, Dice};
 
@@ -35,7 +36,26 @@ pub enum Launched {
 
 /// Draws and freezes a launch for the job.
 pub(crate) fn freeze(job: &JobRow, choice: &Choice, rules: &Rules, dice: &impl Dice, now: Timestamp) -> Start {
-    let lane = &choice.lane;
+    let hint = JobHint {
+        project_id: job.project_id,
+        job_id: job.job_id,
+        name: job.facts.name.clone(),
+        git_ref: job.facts.git_ref.clone(),
+        stage: job.facts.stage.clone(),
+    };
+    let start = frozen(&choice.lane, Some(hint), rules, dice, now);
+    Start { isolated: choice.isolated, by_default: choice.by_default, ..start }
+}
+
+/// Draws and freezes a lane's sentinel, which asks once and for no job.
+#[must_use]
+pub fn freeze_sentinel(entry: &LaneEntry, rules: &Rules, dice: &impl Dice, now: Timestamp) -> Start {
+    let isolated = rules.isolates(&entry.lane.target, entry.tenancy);
+    Start { isolated, ..frozen(&entry.lane, None, rules, dice, now) }
+}
+
+/// A launch for the job that is hinted at asks for a while, one for none asks once.
+fn frozen(lane: &Lane, job_hint: Option<JobHint>, rules: &Rules, dice: &impl Dice, now: Timestamp) -> Start {
     let launch = LaunchId::new(format!("l-{}", dice.token(ID_BYTES)));
     let secret = Nonce::new(dice.nonce());
     let nonce_sha256 = secret.sha256();
@@ -47,30 +67,11 @@ pub(crate) fn freeze(job: &JobRow, choice: &Choice, rules: &Rules, dice: &impl D
         gitlab_url: rules.gitlab_url.clone(),
         claim_function: rules.claim_function.clone(),
         deadline_ms: now + limits::LAMBDA_DEADLINE,
-        wait_s: limits::WAIT.0.unsigned_abs() / 1000,
-        job_hint: Some(JobHint {
-            project_id: job.project_id,
-            job_id: job.job_id,
-            name: job.facts.name.clone(),
-            git_ref: job.facts.git_ref.clone(),
-            stage: job.facts.stage.clone(),
-        }),
+        wait_s: if job_hint.is_some() { limits::WAIT.0.unsigned_abs() / 1000 } else { 0 },
+        job_hint,
     };
     let request = serde_json::to_string(&event).unwrap_or_else(|_| unreachable!("the event has text keys only"));
-    Start {
-        launch,
-        nonce_sha256,
-        system_id: system_id(lane),
-        request,
-        isolated: choice.isolated,
-        by_default: choice.by_default,
-    }
-}
-
-/// The runner manager's id: one per Lambda lane, so that GitLab lists one manager for it whatever it launches
-/// (`r_` and twelve characters, GitLab's own format).
-fn system_id(lane: &Lane) -> String {
-    format!("r_{}", &lane.id().as_str()[..12])
+    Start { launch, nonce_sha256, system_id: system_id(&lane.id()), request, isolated: false, by_default: false }
 }
 
 /// Sends a charged launch's frozen request: the first time, or again when it is unknown whether it went out. A target

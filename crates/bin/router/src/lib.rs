@@ -21,7 +21,7 @@ use serde::Deserialize;
 pub use answer::{Answer, Routed};
 pub use api::{GitLabApi, TokenHolder};
 pub use config::{Config, Rules};
-pub use launch::{Launched, start_target};
+pub use launch::{Launched, freeze_sentinel, start_target};
 pub use ports::Ports;
 pub use router::Router;
 

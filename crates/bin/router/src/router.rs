@@ -4,7 +4,7 @@ use runnerless_aws::AwsError;
 use runnerless_aws::book::Book;
 use runnerless_aws::ports::{Applied, Ledger, Mapping};
 use runnerless_core::change::RowKey;
-use runnerless_core::id::{JobKey, LaunchId};
+use runnerless_core::id::{JobKey, LaneId, LaunchId};
 use runnerless_core::job::JobRow;
 use runnerless_core::lane::Lane;
 use runnerless_core::launch::{LaunchRow, LaunchState};
@@ -35,6 +35,19 @@ pub struct Router<'a, P> {
     pub rules: &'a Rules,
     /// Whose metrics these are.
     pub service: &'static str,
+}
+
+/// An answer that needs no launch.
+struct NoLaunch {
+    routed: Routed,
+    /// The lane that would have served the job.
+    lane: Option<LaneId>,
+}
+
+impl From<Routed> for NoLaunch {
+    fn from(routed: Routed) -> Self {
+        Self { routed, lane: None }
+    }
 }
 
 /// A lane that was decided for, and whether its target isolates tenants.
@@ -71,8 +84,8 @@ impl<P: Ports> Router<'_, P> {
             };
             let choice = match self.choose(&job, &unusable, now).await? {
                 Ok(choice) => choice,
-                Err(routed) => match self.write(&job, &routed, now).await? {
-                    Applied::All => return Ok(routed),
+                Err(none) => match self.write(&job, &none, now).await? {
+                    Applied::All => return Ok(none.routed),
                     Applied::Conflict => continue,
                 },
             };
@@ -104,26 +117,28 @@ impl<P: Ports> Router<'_, P> {
         }
     }
 
-    /// Decides; the inner error is an answer that needs no launch.
+    /// Decides.
     async fn choose(
         &self,
         job: &JobRow,
         unusable: &[MapRow],
         now: Timestamp,
-    ) -> Result<Result<Choice, Routed>, AwsError> {
+    ) -> Result<Result<Choice, NoLaunch>, AwsError> {
         let decision = self.decide(job, unusable, now).await?;
         self.report_rows(&decision);
         let (lane, row) = match decision.outcome {
-            Outcome::NotOurs => return Ok(Err(Routed::NotOurs(decision.reason))),
-            Outcome::Later(until) => return Ok(Err(Routed::Held { until, reason: decision.reason })),
+            Outcome::NotOurs => return Ok(Err(Routed::NotOurs(decision.reason).into())),
+            Outcome::Later(until) => return Ok(Err(Routed::Held { until, reason: decision.reason }.into())),
             Outcome::Lane { lane, row } => (lane, row.map(|row| *row)),
         };
         let live = self.ports.ledger().live(&lane.id()).await?;
         if let Some(reason) = self.rules.caps.exceeded(live, &lane.id()) {
             metrics::count(self.service, "LaunchesHeld", 1, &json!({"job.key": job.key(), "lane": lane.id()}));
-            return Ok(Err(Routed::Held { until: now + limits::CAP_RETRY, reason }));
+            let routed = Routed::Held { until: now + limits::CAP_RETRY, reason };
+            return Ok(Err(NoLaunch { routed, lane: Some(lane.id()) }));
         }
-        let isolated = self.isolates(&lane.target, row.as_ref());
+        let tenancy = row.as_ref().and_then(|row| row.target.tenancy);
+        let isolated = self.rules.isolates(&lane.target, tenancy);
         Ok(Ok(Choice { lane, isolated, by_default: decision.by_default, reason: decision.reason, row }))
     }
 
@@ -131,7 +146,8 @@ impl<P: Ports> Router<'_, P> {
         let rows: Vec<Result<MapRow, BadMapRow>> = self.ports.mapping().rows(&job.facts.name).await?;
         let usable = |row: &Result<MapRow, BadMapRow>| row.as_ref().map_or(true, |row| !unusable.contains(row));
         let rows: Vec<_> = rows.into_iter().filter(usable).collect();
-        let lanes = if job.tags.is_some() { self.ports.mapping().lanes().await? } else { Vec::new() };
+        let entries = if job.tags.is_some() { self.ports.mapping().lanes().await? } else { Vec::new() };
+        let lanes: Vec<Lane> = entries.into_iter().flatten().map(|entry| entry.lane).collect();
         let learned = match (&self.rules.default, &job.tags) {
             (DefaultRoute::Lane(_), None) => {
                 let pk = learned_pk(job.project_id, &job.facts.name);
@@ -144,15 +160,9 @@ impl<P: Ports> Router<'_, P> {
         Ok(route(seen, &rows, &lanes, &self.rules.default, learned.as_ref(), self.rules.abilities, now))
     }
 
-    /// Whether the target isolates tenants: ours by the stack's own setting, others by what the loader read of them.
-    fn isolates(&self, target: &str, row: Option<&MapRow>) -> bool {
-        let (executor, tenancy) = &self.rules.executor;
-        if target == executor { *tenancy } else { row.and_then(|row| row.target.tenancy).unwrap_or(false) }
-    }
-
-    async fn write(&self, job: &JobRow, routed: &Routed, now: Timestamp) -> Result<Applied, AwsError> {
-        let plan = match routed {
-            Routed::Held { until, reason } => hold(job, *until, reason, job.by_default, now),
+    async fn write(&self, job: &JobRow, none: &NoLaunch, now: Timestamp) -> Result<Applied, AwsError> {
+        let plan = match &none.routed {
+            Routed::Held { until, reason } => hold(job, none.lane.clone(), *until, reason, now),
             Routed::NotOurs(reason) => {
                 metrics::count(self.service, "JobsNotOurs", 1, &json!({"job.key": job.key()}));
                 not_ours(job, reason, now)

@@ -10,6 +10,7 @@ use runnerless_aws::ParameterCache;
 use runnerless_aws::fake::{FakeLedger, FakeMapping};
 use runnerless_core::change::Write;
 use runnerless_core::project::add;
+use runnerless_core::route::LaneEntry;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_ingest::Noted;
 use serde_json::json;
@@ -204,6 +205,8 @@ impl World {
                     "arn": lane.lane.target, "run_untagged": lane.lane.run_untagged,
                 }));
             }
+            // As the loader keeps one for each tag set with rows.
+            self.mapping.put(LaneEntry { lane: lane.lane.clone(), tenancy: None }.to_item().into());
         }
     }
 

@@ -6,10 +6,11 @@
 use runnerless_core::change::{BadRow, Plan, RowKey, Write, decode};
 use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::job::{JobRow, JobState};
+use runnerless_core::lane_row::{LaneRow, RunnerRow, lane_pk};
 use runnerless_core::launch::LaunchRow;
 use runnerless_core::moves::{
-    self, BeginRefused, BindRefused, BindRows, CloseRefused, Debt, End, Evidence, GiveBackRows, Got, Loss,
-    RenewRefused, Settlement,
+    self, BeginRefused, BindRefused, BindRows, CloseRefused, Debt, End, Evidence, GiveBackRows, Got, Introduction,
+    Loss, RenewRefused, Settlement,
 };
 use runnerless_core::time::Timestamp;
 
@@ -261,6 +262,35 @@ impl<L: Ledger> Book<'_, L> {
             }
         }
         Err(AwsError::Contended(job.pk()))
+    }
+
+    /// See [`moves::introduced`].
+    ///
+    /// # Errors
+    /// A row cannot be read, or the ledger is out of reach.
+    pub async fn introduce(&self, said: Introduction<'_>, now: Timestamp) -> Result<(), AwsError> {
+        for _ in 0..TRIES {
+            let (row, runner) = self.introduction_rows(said).await?;
+            let plan = moves::introduced(row.as_ref(), runner.as_ref(), said, now);
+            if self.0.apply(&plan).await? == Applied::All {
+                return Ok(());
+            }
+        }
+        Err(AwsError::Contended(lane_pk(said.lane)))
+    }
+
+    /// The rows of a lane and of the runner that it asks as.
+    ///
+    /// # Errors
+    /// A row cannot be read, or the ledger is out of reach.
+    pub async fn introduction_rows(
+        &self,
+        said: Introduction<'_>,
+    ) -> Result<(Option<LaneRow>, Option<RunnerRow>), AwsError> {
+        let keys = [RowKey::Lane(said.lane.clone())].into_iter().chain(said.runner_id.map(RowKey::Runner));
+        let rows = self.0.load(&keys.collect::<Vec<_>>()).await?;
+        let runner = said.runner_id.map_or(Ok(None), |id| rows.runner(id))?;
+        Ok((rows.lane(said.lane)?, runner))
     }
 
     /// The launch's row.

@@ -6,13 +6,12 @@ use std::future::Future;
 use runnerless_core::change::{BadRow, Item, Plan, Row, RowKey, decode};
 use runnerless_core::id::{JobKey, LaneId, LaunchId};
 use runnerless_core::job::JobRow;
-use runnerless_core::lane::Lane;
+use runnerless_core::lane_row::{LaneRow, RunnerRow, lane_pk, runner_pk};
 use runnerless_core::launch::LaunchRow;
 use runnerless_core::live::Live;
 use runnerless_core::moves::Announce;
-use runnerless_core::own::{OwnRunner, lane_pk, runner_pk};
 use runnerless_core::project::{ProjectRow, ROUNDS_PK, Rounds, project_pk};
-use runnerless_core::route::{BadMapRow, Learned, MapRow};
+use runnerless_core::route::{BadMapRow, LaneEntry, Learned, MapRow};
 use runnerless_core::time::Timestamp;
 use zeroize::Zeroizing;
 
@@ -47,11 +46,20 @@ impl Rows {
         serde_json::from_value(item.into()).ok()
     }
 
-    /// As which runner the lane asks. A row that cannot be read is as good as none: GitLab is asked again.
-    #[must_use]
-    pub fn own_runner(&self, lane: &LaneId) -> Option<OwnRunner> {
-        let item = self.0.get(&lane_pk(lane))?.clone();
-        serde_json::from_value(item.into()).ok()
+    /// A lane's row; `None` when there is none.
+    ///
+    /// # Errors
+    /// A row that cannot be read.
+    pub fn lane(&self, lane: &LaneId) -> Result<Option<LaneRow>, BadRow> {
+        self.row(&lane_pk(lane))
+    }
+
+    /// The row of a runner of ours; `None` when there is none.
+    ///
+    /// # Errors
+    /// A row that cannot be read.
+    pub fn runner(&self, runner_id: u64) -> Result<Option<RunnerRow>, BadRow> {
+        self.row(&runner_pk(runner_id))
     }
 
     /// Whether the runner of this id is one of ours, as far as it is known.
@@ -108,11 +116,9 @@ pub trait Ledger: Sync {
     /// Remembers, over what was remembered before.
     fn learn(&self, learned: &Learned) -> impl Future<Output = Result<(), AwsError>> + Send;
 
-    /// Remembers as which runner a lane asks, over what was remembered before.
-    fn know(&self, own: &OwnRunner) -> impl Future<Output = Result<(), AwsError>> + Send;
-
-    /// The keys of one partition of the due index (see [`runnerless_core::change::shard_name`]) whose time is at or before `until`, the most urgent first, at most
-    /// `limit`.
+    /// The keys of one partition of the due index (see [`runnerless_core::change::shard_name`] and
+    /// [`runnerless_core::lane_row::LANES`]) whose time is at or before `until`, the most urgent first, page after page
+    /// until there are no more or `limit` of them.
     fn due(
         &self,
         partition: &str,
@@ -135,8 +141,8 @@ pub trait Mapping: Sync {
     /// The rows for a job's full name and base name, and all patterns.
     fn rows(&self, job_name: &str) -> impl Future<Output = Result<Vec<Result<MapRow, BadMapRow>>, AwsError>> + Send;
 
-    /// The lane entries that can be read.
-    fn lanes(&self) -> impl Future<Output = Result<Vec<Lane>, AwsError>> + Send;
+    /// The lane entries. One that cannot be read is a lane that is not known, and no lane that is gone.
+    fn lanes(&self) -> impl Future<Output = Result<Vec<Result<LaneEntry, BadMapRow>>, AwsError>> + Send;
 }
 
 /// Secrets by name, below a path.

@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use crate::id::{JobKey, LaneId, LaunchId};
 use crate::job::JobRow;
+use crate::lane_row::{lane_pk, runner_pk};
 use crate::launch::LaunchRow;
-use crate::own::{lane_pk, runner_pk};
 use crate::project::{ROUNDS_PK, project_pk};
 
 /// The attributes of one ledger row, flat, as DynamoDB stores them.
@@ -156,7 +156,7 @@ pub enum RowKey {
     Launch(LaunchId),
     /// What a project's foreign runners took, see [`crate::route::Learned`].
     Learned(String),
-    /// The runner that a lane asks as, see [`crate::own`].
+    /// A lane, see [`crate::lane_row`].
     Lane(LaneId),
     /// A runner of ours.
     Runner(u64),

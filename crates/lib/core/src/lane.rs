@@ -178,6 +178,13 @@ pub fn lane_id(engine: Engine, tags: &TagSet) -> LaneId {
     LaneId::new(&hex::encode(Sha256::digest(text.as_bytes()))[..16])
 }
 
+/// The runner manager's system id that a lane's launches show to GitLab: one per Lambda lane, so that GitLab lists one
+/// manager for it whatever it launches (`r_` and twelve characters, GitLab's own format).
+#[must_use]
+pub fn system_id(lane: &LaneId) -> String {
+    format!("r_{}", lane.as_str().chars().take(12).collect::<String>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

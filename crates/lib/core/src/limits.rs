@@ -50,6 +50,10 @@ pub const DEBT_LIMIT: Millis = Millis::minutes(90);
 /// this keeps the promise to report a lost executor within four minutes.
 pub const HEARTBEAT_LEASE: Millis = Millis::secs(180);
 
+/// No live launch is due later than this after now: every move that leaves one alive grants it [`HEARTBEAT_LEASE`] at most,
+/// by a clock that may be ten seconds ahead. The sweep reads the index so far, and has then seen every live launch.
+pub const LAUNCH_WINDOW: Millis = Millis(HEARTBEAT_LEASE.0 + 10_000);
+
 /// A Lambda launch's hard end after its charge: the queue, and Lambda's longest invocation of 900 s.
 pub const LAMBDA_DEADLINE: Millis = Millis(START_LEASE.0 + 900_000);
 
@@ -92,6 +96,15 @@ pub const UNBOUND_GRACE: Millis = BIND_LIMIT;
 
 /// How long a job held back by a cap waits for the next look.
 pub const CAP_RETRY: Millis = Millis::secs(30);
+
+/// How often a lane's token is verified. GitLab shows a runner that was silent for two hours as offline.
+pub const VERIFY_EVERY: Millis = Millis::minutes(60);
+
+/// How soon a token is verified again that was refused or missing, or about which GitLab did not answer.
+pub const VERIFY_RETRY: Millis = Millis::minutes(10);
+
+/// How soon after a sentinel was sent, or held back by a cap, the sweep looks at its lane again.
+pub const SENTINEL_LOOK: Millis = Millis::secs(60);
 
 /// How long rows with nothing left to do are kept. GitLab drops a pending job after a day, so a `pending` of a job
 /// that was created longer ago than this is an old message that was sent again.

@@ -18,10 +18,12 @@ mod world;
 
 use world::{Broken, Mode, Setup, explore};
 
-const WIDE: Setup = Setup { launches: 3, misfortunes: 2 };
-const DEEP: Setup = Setup { launches: 2, misfortunes: 3 };
+const WIDE: Setup = Setup { launches: 3, misfortunes: 2, sentinels: false };
+const DEEP: Setup = Setup { launches: 2, misfortunes: 3, sentinels: false };
 /// Enough for each rule's disaster.
-const SMALL: Setup = Setup { launches: 2, misfortunes: 2 };
+const SMALL: Setup = Setup { launches: 2, misfortunes: 2, sentinels: false };
+/// Launches that are charged to no job among the others.
+const SENTINELS: Setup = Setup { launches: 2, misfortunes: 2, sentinels: true };
 
 /// `states` is what the search found when this was written, a little rounded down: a world that became smaller by mistake
 /// shows less than it says.
@@ -46,6 +48,12 @@ fn without_two_phase_commit_every_interleaving_holds() {
 fn three_misfortunes_on_top_of_each_other_hold() {
     holds(Mode::TwoPhase, DEEP, 440_000);
     holds(Mode::OnePhase, DEEP, 290_000);
+}
+
+#[test]
+fn sentinels_among_the_launches_hold() {
+    holds(Mode::TwoPhase, SENTINELS, 100_000);
+    holds(Mode::OnePhase, SENTINELS, 100_000);
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use runnerless_core::chain::chain;
-use runnerless_gitlab::protocol::{Client, ClientConfig, Info, Secret, Update, UpdateError, Updated};
+use runnerless_gitlab::protocol::{
+    Client, ClientConfig, Forgotten, Info, Runners, Secret, Update, UpdateError, Updated, Verified,
+};
 
 /// What GitLab says to the report of a lost job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +72,22 @@ impl Reporter for OnDemand {
         match self.client() {
             Ok(client) => client.failed(job, token).await,
             Err(why) => Answer::Later(why.clone()),
+        }
+    }
+}
+
+impl Runners for OnDemand {
+    async fn verify(&self, token: &Secret, system_id: &str) -> Verified {
+        match self.client() {
+            Ok(client) => Runners::verify(client, token, system_id).await,
+            Err(why) => Verified::Unknown(why.clone()),
+        }
+    }
+
+    async fn forget(&self, token: &Secret, system_id: &str) -> Forgotten {
+        match self.client() {
+            Ok(client) => client.forget(token, system_id).await,
+            Err(why) => Forgotten::Unknown(why.clone()),
         }
     }
 }

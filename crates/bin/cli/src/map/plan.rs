@@ -66,7 +66,7 @@ pub fn plan(table: &Table, wanted: &[Wanted], stack: &Stack, replace: bool) -> R
     for tags in touched {
         let of_tags: Vec<&Planned> = planned.iter().filter(|one| one.row.tags == tags).collect();
         let stored = table.entries.get(&tags).map(|entry| &entry.item);
-        let entry = of_tags.first().map(|one| at_key_of(stored, LaneEntry { lane: one.row.lane() }.to_item()));
+        let entry = of_tags.first().map(|one| at_key_of(stored, LaneEntry::of(&one.row).to_item()));
         // The entry is written with the first of its rows: neither ever stands alone.
         let mut group = Vec::from_iter(change(stored, entry));
         for one in of_tags {

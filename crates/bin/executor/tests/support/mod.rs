@@ -15,6 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use coordinator::Coordinator;
+use runnerless_aws::book::Book;
 use runnerless_aws::fake::{FakeLedger, FakeParameters};
 use runnerless_aws::ports::Ledger as _;
 use runnerless_core::change::RowKey;
@@ -23,8 +24,7 @@ use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::job::{JobEvent, JobFacts, JobRow};
 use runnerless_core::lane::{Engine, Lane, TagSet};
 use runnerless_core::launch::LaunchRow;
-use runnerless_core::moves::{Start, charge, record};
-use runnerless_core::own::OwnRunner;
+use runnerless_core::moves::{Introduction, Start, charge, record, sentinel};
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_engine::{Environment, ImagePolicy};
@@ -104,7 +104,8 @@ impl World {
         parameters.put(&token_parameter(), RUNNER_TOKEN);
         // The lane has asked before: GitLab told as which runner.
         let ledger = FakeLedger::default();
-        block(ledger.know(&OwnRunner::new(7, lane().id(), RUNNER_TOKEN, now()))).unwrap();
+        let said = Introduction { lane: &lane().id(), engine: Engine::Lambda, token: RUNNER_TOKEN, runner_id: Some(7) };
+        block(Book(&ledger).introduce(said, now())).unwrap();
         Self {
             ledger,
             parameters,
@@ -134,16 +135,14 @@ impl World {
     /// A pending job with a launch.
     pub fn charged(&self, job: u64, launch: &str) {
         self.hook(job, "pending");
-        let start = Start {
-            launch: LaunchId::new(launch),
-            nonce_sha256: nonce_sha256(NONCE),
-            system_id: "r_lane00000000".into(),
-            request: "{}".into(),
-            isolated: false,
-            by_default: false,
-        };
         let row = self.job_row(job).unwrap();
-        block(self.ledger.apply(&charge(&row, &lane(), start, "test", now()).unwrap())).unwrap();
+        block(self.ledger.apply(&charge(&row, &lane(), start_of(launch), "test", now()).unwrap())).unwrap();
+    }
+
+    /// A launch that is charged to no job.
+    pub fn sentinel(&self, launch: &str) {
+        let row = block(self.ledger.load(&[RowKey::Lane(lane().id())])).unwrap().lane(&lane().id()).unwrap().unwrap();
+        block(self.ledger.apply(&sentinel(&row, &lane(), start_of(launch), Millis::minutes(10), now()))).unwrap();
     }
 
     pub fn job_row(&self, job: u64) -> Option<JobRow> {
@@ -220,6 +219,17 @@ impl World {
     /// A file that a job of the test can look at.
     pub fn signal_file(&self) -> PathBuf {
         self.work.path().join("go")
+    }
+}
+
+fn start_of(launch: &str) -> Start {
+    Start {
+        launch: LaunchId::new(launch),
+        nonce_sha256: nonce_sha256(NONCE),
+        system_id: "r_lane00000000".to_owned(),
+        request: "{}".to_owned(),
+        isolated: false,
+        by_default: false,
     }
 }
 

@@ -3,12 +3,12 @@
 use crate::support::{Busy, Door, KEY, NOW, Silent, event, signed, with_field};
 use futures_util::future::join_all;
 use runnerless_aws::AwsError;
+use runnerless_aws::book::Book;
 use runnerless_aws::ports::{Announcement, Bus, Ledger};
 use runnerless_core::id::{LaneId, LaunchId};
 use runnerless_core::job::{JobRow, JobState};
 use runnerless_core::lane::{Engine, Lane, TagSet};
-use runnerless_core::moves::{Announce, Start, charge};
-use runnerless_core::own::OwnRunner;
+use runnerless_core::moves::{Announce, Introduction, Start, charge};
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::Millis;
 use runnerless_ingest::{Announced, Ignored, JobOutcome, Outcome, handle};
@@ -251,7 +251,9 @@ fn permutations<'a>(items: &[&'a str]) -> Vec<Vec<&'a str>> {
 async fn a_running_job_of_our_runner_that_nobody_bound_stays_due_and_a_strangers_does_not() {
     for (known, due) in [(611, true), (612, false)] {
         let door = Door::with_token();
-        door.ledger.know(&OwnRunner::new(known, LaneId::new("lane"), "glrt-lane", NOW)).await.unwrap();
+        let lane = LaneId::new("lane");
+        let said = Introduction { lane: &lane, engine: Engine::Lambda, token: "glrt-lane", runner_id: Some(known) };
+        Book(&door.ledger).introduce(said, NOW).await.unwrap();
         door.take(&event("job-pending")).await.unwrap();
         door.take(&event("job-running")).await.unwrap();
         let row = door.job().unwrap();

@@ -7,7 +7,6 @@ use runnerless_core::change::{Plan, RowKey, decode};
 use runnerless_core::id::LaneId;
 use runnerless_core::limits;
 use runnerless_core::live::Live;
-use runnerless_core::own::OwnRunner;
 use runnerless_core::project::{PARTITION, ProjectRow, project_pk};
 use runnerless_core::route::Learned;
 use runnerless_core::time::{Millis, Timestamp};
@@ -90,9 +89,6 @@ impl Ledger for NoProjects<'_> {
     }
     async fn learn(&self, learned: &Learned) -> Result<(), AwsError> {
         self.0.learn(learned).await
-    }
-    async fn know(&self, own: &OwnRunner) -> Result<(), AwsError> {
-        self.0.know(own).await
     }
     async fn due(&self, partition: &str, until: Timestamp, limit: usize) -> Result<Vec<DueRow>, AwsError> {
         self.0.due(partition, until, limit).await

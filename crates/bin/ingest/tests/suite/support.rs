@@ -10,7 +10,6 @@ use runnerless_core::change::{Item, Plan, RowKey, decode};
 use runnerless_core::id::{JobKey, LaneId};
 use runnerless_core::job::JobRow;
 use runnerless_core::live::Live;
-use runnerless_core::own::OwnRunner;
 use runnerless_core::route::Learned;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::proof::{SigningKey, TokenAlone};
@@ -88,10 +87,6 @@ impl Ledger for Busy<'_> {
         self.0.learn(learned).await
     }
 
-    async fn know(&self, own: &OwnRunner) -> Result<(), AwsError> {
-        self.0.know(own).await
-    }
-
     async fn due(&self, partition: &str, until: Timestamp, limit: usize) -> Result<Vec<DueRow>, AwsError> {
         self.0.due(partition, until, limit).await
     }
@@ -118,10 +113,6 @@ impl Ledger for Silent {
     }
 
     async fn learn(&self, _: &Learned) -> Result<(), AwsError> {
-        pending().await
-    }
-
-    async fn know(&self, _: &OwnRunner) -> Result<(), AwsError> {
         pending().await
     }
 

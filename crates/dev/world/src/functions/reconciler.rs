@@ -6,7 +6,7 @@ use std::pin::Pin;
 use runnerless_core::time::Millis;
 use runnerless_lambda_kit::Named as _;
 use runnerless_lost::LostJobs;
-use runnerless_reconciler::Sweep;
+use runnerless_reconciler::{Lanes, Sweep};
 
 use super::{FROZEN, hands};
 use crate::check::Whom;
@@ -65,7 +65,8 @@ async fn sweep(world: &World) {
 async fn swept(hands: &Hands<'_>) {
     let lost = LostJobs { ledger: hands, parameters: hands, parameter_path: PARAMETERS, reporter: hands };
     let setup = &hands.world.setup;
-    let sweep = Sweep { ports: hands, lost, rules: &setup.rules, listing: &setup.listing };
+    let lanes = Lanes { runners: hands, sentinel_every: Millis(0) };
+    let sweep = Sweep { ports: hands, lost, lanes, rules: &setup.rules, listing: &setup.listing };
     match sweep.run(false, hands.process.ends_at + hands.process.clock_off).await {
         Ok(report) => hands.world.note(format_args!("{hands} did {:?}", report.counts)),
         Err(error) => hands.world.note(format_args!("{hands} fails: {}", error.name())),

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 
 use runnerless_aws::ports::{Announcement, Bus, Invoked, Invoker, Mapping, Parameters};
 use runnerless_aws::{AwsError, Service};
-use runnerless_core::lane::Lane;
 use runnerless_core::limits;
-use runnerless_core::route::{BadMapRow, MapRow};
+use runnerless_core::route::{BadMapRow, LaneEntry, MapRow};
 use runnerless_core::time::Millis;
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -22,7 +21,7 @@ impl Mapping for Hands<'_> {
         self.call(mapping(), || at_once(self.world.mapping.rows(job_name))).await
     }
 
-    async fn lanes(&self) -> Result<Vec<Lane>, AwsError> {
+    async fn lanes(&self) -> Result<Vec<Result<LaneEntry, BadMapRow>>, AwsError> {
         self.call(mapping(), || at_once(self.world.mapping.lanes())).await
     }
 }

@@ -3,7 +3,7 @@
 use runnerless_core::id::JobKey;
 use runnerless_core::limits;
 use runnerless_core::time::{Millis, Timestamp};
-use runnerless_gitlab::protocol::{Refusal, Secret};
+use runnerless_gitlab::protocol::{Forgotten, Refusal, Runners, Secret, Verified as Said};
 use runnerless_gitlab::rest::{ApiJob, Hooks, JobsApi, PendingPage, RestError};
 use runnerless_lambda_kit::Clock as _;
 use runnerless_lost::{Answer, Reporter};
@@ -130,5 +130,24 @@ impl Reporter for Hands<'_> {
         };
         self.world.note(format_args!("{self} reports {job} as lost: {answer:?}"));
         answer
+    }
+}
+
+impl Runners for Hands<'_> {
+    async fn verify(&self, token: &Secret, system_id: &str) -> Said {
+        match Hands::verify(self, token.expose(), system_id).await {
+            Ok(Verified::Runner(id)) => Said::Runner(Some(id)),
+            Ok(Verified::Refused) => Said::Refused("403".to_owned()),
+            Err(Trouble) => Said::Unknown("no answer".to_owned()),
+        }
+    }
+
+    async fn forget(&self, token: &Secret, system_id: &str) -> Forgotten {
+        let effect = |gitlab: &mut GitLab, _: Timestamp| gitlab.forget_manager(token.expose(), system_id);
+        match self.request("DELETE runners/managers", effect).await {
+            Ok(Some(_)) => Forgotten::Gone,
+            Ok(None) => Forgotten::Refused("403".to_owned()),
+            Err(Trouble) => Forgotten::Unknown("no answer".to_owned()),
+        }
     }
 }

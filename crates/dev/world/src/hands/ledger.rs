@@ -5,7 +5,6 @@ use runnerless_aws::{AwsError, Service};
 use runnerless_core::change::{Item, Plan, RowKey, Write};
 use runnerless_core::id::LaneId;
 use runnerless_core::live::Live;
-use runnerless_core::own::OwnRunner;
 use runnerless_core::route::Learned;
 use runnerless_core::time::{Millis, Timestamp};
 use serde_json::Value;
@@ -96,10 +95,6 @@ impl Ledger for Hands<'_> {
 
     async fn learn(&self, learned: &Learned) -> Result<(), AwsError> {
         self.call(writes("PutItem"), || at_once(self.world.ledger.learn(learned))).await
-    }
-
-    async fn know(&self, own: &OwnRunner) -> Result<(), AwsError> {
-        self.call(writes("PutItem"), || at_once(self.world.ledger.know(own))).await
     }
 
     async fn due(&self, partition: &str, until: Timestamp, limit: usize) -> Result<Vec<DueRow>, AwsError> {

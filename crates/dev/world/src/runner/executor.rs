@@ -6,10 +6,10 @@ use runnerless_aws::ports::Ledger as _;
 use runnerless_aws::{AwsError, TokenError, runner_token};
 use runnerless_core::change::RowKey;
 use runnerless_core::event::LaunchEvent;
+use runnerless_core::lane_row::LaneRow;
 use runnerless_core::launch::LaunchRow;
 use runnerless_core::limits;
-use runnerless_core::moves::{BeginRefused, End, Evidence, Got};
-use runnerless_core::own::OwnRunner;
+use runnerless_core::moves::{BeginRefused, End, Evidence, Got, Introduction};
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_lambda_kit::{Clock as _, Dice as _, within};
 use runnerless_lost::LostJobs;
@@ -89,7 +89,7 @@ impl Serving<'_, '_> {
                 return (Some(error.end()), Err(name));
             }
         };
-        let known = rows.ok().and_then(|rows| rows.own_runner(&self.launch.lane));
+        let known = rows.ok().and_then(|rows| rows.lane(&self.launch.lane).ok().flatten());
         self.introduce(&token, known.as_ref()).await;
         let elapsed = hands.now() - self.began;
         if elapsed >= limits::WAIT {
@@ -106,15 +106,17 @@ impl Serving<'_, '_> {
     }
 
     /// The lane's first launch asks GitLab for the runner's id.
-    async fn introduce(&self, token: &str, known: Option<&OwnRunner>) {
-        if known.is_some_and(|own| own.is_of(token)) {
+    async fn introduce(&self, token: &str, known: Option<&LaneRow>) {
+        if known.is_some_and(|lane| lane.knows(token)) {
             return;
         }
         let hands = self.hands;
         let asked = within(hands, INTRODUCE_LIMIT, hands.verify(token, &self.launch.system_id)).await;
         if let Some(Ok(Verified::Runner(id))) = asked {
             // Without it only an alarm is missing.
-            let _ = hands.know(&OwnRunner::new(id, self.launch.lane.clone(), token, self.began)).await;
+            let (lane, engine) = (&self.launch.lane, self.launch.engine);
+            let said = Introduction { lane, engine, token, runner_id: Some(id) };
+            let _ = Book(hands).introduce(said, self.began).await;
         }
     }
 

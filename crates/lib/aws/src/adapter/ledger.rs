@@ -13,11 +13,11 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, ConditionCheck, KeysAndAttributes, Put, TransactWriteItem,
 };
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use runnerless_core::chain::chain;
 use runnerless_core::change::{Change, Expect, Item, Plan, RowKey, SCHEMA, Write};
 use runnerless_core::id::LaneId;
 use runnerless_core::live::{LIVE_PK, Live, STACK, counts};
-use runnerless_core::own::OwnRunner;
 use runnerless_core::route::Learned;
 use runnerless_core::time::Timestamp;
 use tokio::time::sleep;
@@ -30,6 +30,8 @@ use crate::ports::{Applied, DueRow, Ledger, Rows};
 
 /// DynamoDB reads at most this many items in one batch.
 const BATCH: usize = 100;
+/// Batches that are read at once.
+const BATCHES_AT_ONCE: usize = 4;
 /// How often a batch that was answered in part, or a transaction that met another one, is tried again at once.
 const TRIES: u32 = 5;
 /// How long a row is left alone that another transaction is writing; those take a few milliseconds.
@@ -57,7 +59,8 @@ impl DynamoLedger {
         Ok(answer.item.as_ref().map(to_item))
     }
 
-    async fn batch(&self, pks: &[String], rows: &mut Rows) -> Result<(), AwsError> {
+    async fn batch(&self, pks: Vec<String>) -> Result<Rows, AwsError> {
+        let mut rows = Rows::default();
         let mut wanted: Vec<HashMap<String, AttributeValue>> = pks.iter().map(|pk| key(pk)).collect();
         for tries in 0..TRIES {
             sleep(BATCH_PAUSE * tries).await;
@@ -74,7 +77,7 @@ impl DynamoLedger {
             wanted =
                 answer.unprocessed_keys.unwrap_or_default().remove(&self.table).map_or_else(Vec::new, |left| left.keys);
             if wanted.is_empty() {
-                return Ok(());
+                return Ok(rows);
             }
         }
         Err(AwsError::Throttled {
@@ -215,9 +218,10 @@ impl Ledger for DynamoLedger {
             rows.0.extend(self.get(pk).await?.map(|item| (pk.clone(), item)));
             return Ok(rows);
         }
-        for chunk in pks.chunks(BATCH) {
-            self.batch(chunk, &mut rows).await?;
-        }
+        let batches = stream::iter(pks.chunks(BATCH).map(<[String]>::to_vec).collect::<Vec<_>>());
+        let batches = batches.map(|pks| self.batch(pks)).buffer_unordered(BATCHES_AT_ONCE);
+        let read: Vec<Rows> = batches.try_collect().await?;
+        rows.0.extend(read.into_iter().flat_map(|rows| rows.0));
         Ok(rows)
     }
 
@@ -251,13 +255,6 @@ impl Ledger for DynamoLedger {
         self.replace(&learned.to_item()).await
     }
 
-    async fn know(&self, own: &OwnRunner) -> Result<(), AwsError> {
-        for item in own.items() {
-            self.replace(&item).await?;
-        }
-        Ok(())
-    }
-
     async fn due(&self, partition: &str, until: Timestamp, limit: usize) -> Result<Vec<DueRow>, AwsError> {
         let mut rows = Vec::new();
         let mut from = None;
@@ -271,6 +268,8 @@ impl Ledger for DynamoLedger {
                 .expression_attribute_names("#open", "open")
                 .expression_attribute_values(":partition", text(partition))
                 .expression_attribute_values(":until", AttributeValue::N(until.0.to_string()))
+                // A page is DynamoDB's megabyte, or what is still wanted.
+                .limit(i32::try_from(limit - rows.len()).unwrap_or(i32::MAX))
                 .set_exclusive_start_key(from);
             let answer = call.send().await.map_err(|error| failure(Service::Ledger, "Query", error))?;
             let keys = answer.items.unwrap_or_default();
@@ -299,6 +298,8 @@ impl Condition {
     fn of(expect: Expect) -> Self {
         match expect {
             Expect::Absent => Self { expression: "attribute_not_exists(pk)", values: None },
+            // A row of a release that kept no revision of its kind.
+            Expect::Rev(0) => Self { expression: "attribute_exists(pk) AND attribute_not_exists(rev)", values: None },
             Expect::Rev(rev) => {
                 let values = HashMap::from([(":rev".to_owned(), AttributeValue::N(rev.to_string()))]);
                 Self { expression: "rev = :rev", values: Some(values) }

@@ -3,7 +3,6 @@
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use runnerless_core::change::Item;
-use runnerless_core::lane::Lane;
 use runnerless_core::route::{BadMapRow, LANES_PK, LaneEntry, MapRow, PATTERN_PK, base_name};
 
 use super::failure::failure;
@@ -65,8 +64,7 @@ impl Mapping for DynamoMapping {
         Ok(rows)
     }
 
-    async fn lanes(&self) -> Result<Vec<Lane>, AwsError> {
-        let entries = self.partition(LANES_PK).await?;
-        Ok(entries.iter().filter_map(|item| LaneEntry::from_item(item).ok()).map(|entry| entry.lane).collect())
+    async fn lanes(&self) -> Result<Vec<Result<LaneEntry, BadMapRow>>, AwsError> {
+        Ok(self.partition(LANES_PK).await?.iter().map(LaneEntry::from_item).collect())
     }
 }

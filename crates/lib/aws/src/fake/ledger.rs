@@ -6,7 +6,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use runnerless_core::change::{Change, Expect, Item, Plan, RowKey, SCHEMA, Write};
 use runnerless_core::id::LaneId;
 use runnerless_core::live::{LIVE_PK, Live, STACK, counts};
-use runnerless_core::own::OwnRunner;
 use runnerless_core::route::Learned;
 use runnerless_core::time::Timestamp;
 use serde_json::Value;
@@ -103,11 +102,12 @@ impl State {
         self.items.insert(pk, item);
     }
 
-    /// A row without a revision has none that a write could expect, not the revision 0.
+    /// Revision 0 is that of a row that was written without one.
     fn holds(&self, change: &Change) -> bool {
         let item = self.items.get(&change.pk);
         match change.expect {
             Expect::Absent => item.is_none(),
+            Expect::Rev(0) => item.is_some_and(|item| !item.contains_key("rev")),
             Expect::Rev(expected) => item.is_some_and(|item| item.get("rev").and_then(Value::as_u64) == Some(expected)),
         }
     }
@@ -185,12 +185,6 @@ impl Ledger for FakeLedger {
     async fn learn(&self, learned: &Learned) -> Result<(), AwsError> {
         let item = learned.to_item();
         self.reachable("PutItem")?.store(learned.pk.clone(), &item);
-        Ok(())
-    }
-
-    async fn know(&self, own: &OwnRunner) -> Result<(), AwsError> {
-        drop(self.reachable("PutItem")?);
-        own.items().into_iter().for_each(|item| self.put(item));
         Ok(())
     }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use runnerless_core::change::Item;
-use runnerless_core::lane::Lane;
 use runnerless_core::route::{BadMapRow, LANES_PK, LaneEntry, MapRow};
 use serde_json::Value;
 
@@ -58,8 +57,7 @@ impl Mapping for FakeMapping {
         Ok(rows)
     }
 
-    async fn lanes(&self) -> Result<Vec<Lane>, AwsError> {
-        let entries = self.partition(LANES_PK)?;
-        Ok(entries.iter().filter_map(|item| LaneEntry::from_item(item).ok()).map(|entry| entry.lane).collect())
+    async fn lanes(&self) -> Result<Vec<Result<LaneEntry, BadMapRow>>, AwsError> {
+        Ok(self.partition(LANES_PK)?.iter().map(LaneEntry::from_item).collect())
     }
 }

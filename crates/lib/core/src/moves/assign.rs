@@ -7,9 +7,12 @@ use crate::moves::charge::{NotCharged, may_charge};
 use crate::time::Timestamp;
 
 /// Whether a launch can still take a job and its own needs it no more. `owner` is the row of the job that it is charged
-/// to; `None` when there is none.
+/// to; `None` when there is none. A sentinel that began has asked the only time that it asks.
 #[must_use]
 pub fn is_free(launch: &LaunchRow, owner: Option<&JobRow>) -> bool {
+    if launch.charged_to.is_none() {
+        return launch.never_began();
+    }
     let needed = |job: &JobRow| {
         launch.charged_to == Some(job.key())
             && job.state == JobState::Charged

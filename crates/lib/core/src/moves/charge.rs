@@ -3,7 +3,7 @@
 use serde_json::Map;
 
 use crate::change::{Due, Plan, put};
-use crate::id::LaunchId;
+use crate::id::{JobKey, LaneId, LaunchId};
 use crate::job::{JobRow, JobState};
 use crate::lane::{Engine, Lane};
 use crate::launch::{LaunchRow, LaunchState, LaunchTimes};
@@ -77,11 +77,18 @@ pub fn charge(job: &JobRow, lane: &Lane, start: Start, reason: &str, now: Timest
     after.charge = Some(start.launch.clone());
     after.enter(JobState::Charged, now, reason);
     after.due_at(now + limits::START_LEASE);
-    let launch = new_launch(&after, lane, start, now);
+    let launch = new_launch(lane, start, Some(job.key()), after.attempt, now);
     Ok(Plan::because(reason).with_some(put(Some(job), after)).with_some(put(None, launch)))
 }
 
-fn new_launch(job: &JobRow, lane: &Lane, start: Start, now: Timestamp) -> LaunchRow {
+/// A launch that is about to be started: for a job as its attempt of this number, or for none.
+pub(super) fn new_launch(
+    lane: &Lane,
+    start: Start,
+    charged_to: Option<JobKey>,
+    attempt: u32,
+    now: Timestamp,
+) -> LaunchRow {
     let pk = start.launch.pk();
     let lease_until = now + limits::START_LEASE;
     LaunchRow {
@@ -94,8 +101,8 @@ fn new_launch(job: &JobRow, lane: &Lane, start: Start, now: Timestamp) -> Launch
         target: lane.target.clone(),
         request: Some(start.request),
         isolated: start.isolated,
-        charged_to: Some(job.key()),
-        attempt: job.attempt,
+        charged_to,
+        attempt,
         bound_job: None,
         instance_id: None,
         system_id: start.system_id,
@@ -134,11 +141,12 @@ pub fn started(launch: &LaunchRow, now: Timestamp) -> Option<Plan> {
     Some(Plan::because("its compute was asked for").with_some(put(Some(launch), after)))
 }
 
-/// Holds a waiting job back until `until`: a cap, a name that foreign runners take, a target that cannot be started.
+/// Holds a waiting job back until `until`: a cap, a name that foreign runners take, a target that cannot be started. The
+/// lane that it was routed to, if that is known, stays in its row: a launch of it that becomes free can serve the job.
 #[must_use]
-pub fn hold(job: &JobRow, until: Timestamp, reason: &str, by_default: bool, now: Timestamp) -> Plan {
+pub fn hold(job: &JobRow, lane: Option<LaneId>, until: Timestamp, reason: &str, now: Timestamp) -> Plan {
     let mut after = job.clone();
-    after.by_default = by_default;
+    after.lane = lane.or(after.lane);
     if job.state != JobState::Waiting {
         after.enter(JobState::Waiting, now, reason);
     }
@@ -194,6 +202,18 @@ mod tests {
         job.due_at(secs(10));
         assert_eq!(may_charge(&job, secs(9)), Err(NotCharged::NotDue(secs(10))));
         assert_eq!(may_charge(&job, secs(10)), Ok(()));
+    }
+
+    #[test]
+    fn a_job_that_is_held_back_keeps_its_lane_so_that_a_free_launch_can_be_found_for_it() {
+        let lane = lane().id();
+        let held = job_of(&hold(&pending_job(1), Some(lane.clone()), secs(30), "a cap", T0));
+        assert_eq!(
+            (held.state, held.due.next_check_at, held.lane.clone()),
+            (JobState::Waiting, Some(secs(30)), Some(lane))
+        );
+        let again = job_of(&hold(&held, None, secs(60), "nobody knows", secs(30)));
+        assert_eq!(again.lane, held.lane, "unknown is not none");
     }
 
     #[test]

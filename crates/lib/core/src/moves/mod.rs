@@ -4,7 +4,8 @@
 //! the books straight whatever comes back: [`record`] what GitLab said, [`found`] for what only its listing said, [`charge`] a launch to a waiting job,
 //! [`begin`] asking, [`bind`] what the runner really got, [`give_back`] what it may not keep, [`close`] and
 //! [`conclude`] what is not needed, [`settle`] what has ended, and [`lost`] for what went silent, of which GitLab is told ([`debt`]). [`due_job`] and
-//! [`due_launch`] are the sweep's view of a row whose time has come.
+//! [`due_launch`] are the sweep's view of a row whose time has come, [`lane_duty`] that of a lane, for which a [`sentinel`]
+//! asks where a lost hook would be found by nobody else.
 //!
 //! `tests/explore.rs` drives these very functions through every interleaving of two jobs and three launches.
 
@@ -16,9 +17,11 @@ mod close;
 mod debt;
 mod found;
 mod give_back;
+mod lane;
 mod lost;
 mod overdue;
 mod record;
+mod sentinel;
 mod settle;
 
 pub use assign::{assign, is_free};
@@ -29,10 +32,16 @@ pub use close::{CloseRefused, End, Evidence, close, conclude};
 pub use debt::{Debt, debt, paid, silence, unpaid};
 pub use found::found;
 pub use give_back::{GiveBackRows, give_back};
+pub use lane::{
+    Introduction, LaneDuty, LaneView, forgotten, introduced, lane_duty, look_again, troubled, unverified, verified,
+};
 pub use lost::{Loss, lost};
 pub use overdue::{DueJob, DueLaunch, due_job, due_launch};
 pub use record::{Announce, Recorded, record};
+pub use sentinel::{hold_sentinel, sentinel};
 pub use settle::{Settlement, settle};
 
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod window;

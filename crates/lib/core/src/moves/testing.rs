@@ -4,8 +4,9 @@ use crate::change::{Plan, Write, decode};
 use crate::id::{JobKey, LaunchId};
 use crate::job::{JobEvent, JobFacts, JobRow};
 use crate::lane::{Engine, Lane, TagSet};
+use crate::lane_row::LaneRow;
 use crate::launch::LaunchRow;
-use crate::moves::{BindRows, Start, begin, bind, charge, record};
+use crate::moves::{BindRows, Start, begin, bind, charge, record, sentinel};
 use crate::status::JobStatus;
 use crate::time::{Millis, Timestamp};
 
@@ -30,6 +31,20 @@ pub(crate) fn event_of(job: u64, status: &str) -> JobEvent {
 
 pub(crate) fn lane() -> Lane {
     Lane { tags: TagSet::default(), engine: Engine::Lambda, target: "arn:executor".into(), run_untagged: true }
+}
+
+pub(crate) fn mapped_lane() -> Lane {
+    Lane { tags: TagSet::new(["a"]).unwrap(), run_untagged: false, ..lane() }
+}
+
+pub(crate) fn lane_row_of(plan: &Plan) -> LaneRow {
+    rows(plan, "lane#").remove(0)
+}
+
+/// A launch that is charged to no job.
+pub(crate) fn sentinel_row(id: &str) -> LaunchRow {
+    let of = LaneRow::new(lane().id(), Engine::Lambda);
+    launch_of(&sentinel(&of, &lane(), start(id), Millis::minutes(10), T0))
 }
 
 pub(crate) fn start(id: &str) -> Start {

@@ -286,9 +286,17 @@ fn ec2_target(size: &Size) -> String {
 pub struct LaneEntry {
     /// The lane.
     pub lane: Lane,
+    /// Whether its function isolates tenants; `None` when the loader did not read that.
+    pub tenancy: Option<bool>,
 }
 
 impl LaneEntry {
+    /// The entry of a row's lane.
+    #[must_use]
+    pub fn of(row: &MapRow) -> Self {
+        Self { lane: row.lane(), tenancy: row.target.tenancy }
+    }
+
     /// The entry's attributes.
     #[must_use]
     pub fn to_item(&self) -> Item {
@@ -299,6 +307,7 @@ impl LaneEntry {
         item.insert("target".into(), self.lane.target.clone().into());
         item.insert("run_untagged".into(), self.lane.run_untagged.into());
         item.insert("lane".into(), self.lane.id().as_str().into());
+        item.extend(self.tenancy.map(|tenancy| ("tenancy".to_owned(), tenancy.into())));
         item
     }
 
@@ -312,7 +321,8 @@ impl LaneEntry {
         let tags = TagSet::from_sort_key(&sk).map_err(|bad| read.bad_tag(&bad))?;
         let target = read.text("target")?.ok_or_else(|| read.bad("target", "is missing", "load the mapping again"))?;
         let run_untagged = read.flag("run_untagged")?.unwrap_or(tags.is_empty());
-        Ok(Self { lane: Lane { engine: read.engine()?, tags, target, run_untagged } })
+        let lane = Lane { engine: read.engine()?, tags, target, run_untagged };
+        Ok(Self { lane, tenancy: read.flag("tenancy")? })
     }
 }
 
@@ -471,7 +481,7 @@ mod tests {
     fn lane_entries_survive() {
         let row =
             MapRow::from_item(&item(json!({"pk": "job#u", "sk": "tags#a", "type": "LAMBDA", "arn": ARN}))).unwrap();
-        let entry = LaneEntry { lane: row.lane() };
+        let entry = LaneEntry::of(&row);
         assert_eq!(LaneEntry::from_item(&entry.to_item()).unwrap(), entry);
     }
 }

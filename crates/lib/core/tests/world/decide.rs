@@ -27,6 +27,7 @@ pub(crate) enum Ask {
     Hook { k: u8, status: u8 },
     Charge { k: u8, i: u8 },
     Assign { k: u8, i: u8 },
+    Sentinel { i: u8 },
     DueJob { k: u8 },
     Settle { k: u8, i: u8 },
     Started { i: u8 },
@@ -117,6 +118,7 @@ fn seen(ledger: &Ledger, ask: Ask) -> Ledger {
     let (jobs, launches): (&[u8], [Option<u8>; 2]) = match ask {
         Ask::Hook { k, .. } | Ask::Charge { k, .. } => (&[k], [None; 2]),
         Ask::Settle { k, i } => (&[k], [Some(i), None]),
+        Ask::Sentinel { .. } => (&[], [None; 2]),
         Ask::Assign { i, .. } => (&[0, 1], [Some(i), None]),
         Ask::DueJob { k } => (&[k], [named(k), None]),
         Ask::Started { i } | Ask::Begin { i, .. } | Ask::Renew { i } => (&[], [Some(i), None]),
@@ -146,6 +148,7 @@ fn decide(broken: Option<Broken>, rows: &Ledger, ask: Ask) -> Answer {
             let plan = job(k).and_then(|job| charge(&job, &rows::lane(), rows::start(i), "due", LATE).ok());
             maybe(plan)
         }
+        Ask::Sentinel { i } => yes(rows::sentinel(i)),
         Ask::Assign { k, i } => {
             maybe(job(k).and_then(|job| assigns(off(Broken::AssignTheNeeded), rows, &job, &launch(i))))
         }

@@ -24,6 +24,8 @@ pub(crate) enum Mode {
 pub(crate) struct Setup {
     pub(crate) launches: usize,
     pub(crate) misfortunes: u8,
+    /// Whether launches may be sent that are charged to no job.
+    pub(crate) sentinels: bool,
 }
 
 /// A rule that is switched off, to see that the search finds what it is for.
@@ -188,7 +190,7 @@ pub(crate) enum Step {
 
 /// Explores everything that can happen.
 pub(crate) fn explore(mode: Mode, setup: Setup, broken: Option<Broken>) -> Found {
-    let rules = step::Rules::new(mode, setup.launches, broken);
+    let rules = step::Rules::new(mode, setup, broken);
     let start = World {
         gl: [Gl { status: GlStatus::Pending, by: By::Nobody, ran: false }; 2],
         ledger: Ledger::default(),

@@ -7,6 +7,7 @@ use runnerless_core::change::{Due, Plan, Write, decode};
 use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::job::{JobEvent, JobFacts, JobRow, JobState};
 use runnerless_core::lane::{Engine, Lane, TagSet};
+use runnerless_core::lane_row::LaneRow;
 use runnerless_core::launch::{LaunchRow, LaunchState};
 use runnerless_core::moves::{Start, charge};
 use runnerless_core::sealed::SealedToken;
@@ -80,6 +81,12 @@ pub(crate) fn start(i: u8) -> Start {
     }
 }
 
+/// What the sweep writes when it sends a sentinel.
+pub(crate) fn sentinel(i: u8) -> Plan {
+    let row = LaneRow::new(lane().id(), Engine::Ec2);
+    runnerless_core::moves::sentinel(&row, &lane(), start(i), Millis::minutes(10), NOW)
+}
+
 /// A job's real row.
 pub(crate) fn job(ledger: &Ledger, k: u8) -> Option<JobRow> {
     let bits = ledger.jobs[usize::from(k)]?;
@@ -130,7 +137,7 @@ pub(crate) fn written(plan: &Plan) -> Ledger {
         if change.pk.starts_with("job#") {
             let row: JobRow = decode(item).expect("our own row");
             rows.jobs[usize::from(job_number(row.key()))] = Some(job_bits(&row));
-        } else {
+        } else if change.pk.starts_with("launch#") {
             let row: LaunchRow = decode(item).expect("our own row");
             rows.launches[usize::from(launch_number(&row.launch))] = Some(launch_bits(&row));
         }

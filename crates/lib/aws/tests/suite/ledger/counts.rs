@@ -5,7 +5,6 @@ use runnerless_aws::ports::{Applied, Ledger};
 use runnerless_core::change::RowKey;
 use runnerless_core::id::LaunchId;
 use runnerless_core::moves::End;
-use runnerless_core::own::OwnRunner;
 use runnerless_core::route::Learned;
 use runnerless_core::time::Millis;
 
@@ -64,16 +63,4 @@ pub async fn what_is_learned_is_found(ledger: &impl Ledger) {
     ledger.learn(&later).await.unwrap();
     let rows = ledger.load(&[RowKey::Learned(learned.pk.clone())]).await.unwrap();
     assert_eq!(rows.learned(&learned.pk), Some(later), "over what was learned before");
-}
-
-pub async fn own_runners_are_found_by_lane_and_by_id(ledger: &impl Ledger) {
-    let id = lane().id();
-    let keys = [RowKey::Lane(id.clone()), RowKey::Runner(7), RowKey::Runner(8)];
-    assert!(ledger.load(&keys).await.unwrap().own_runner(&id).is_none());
-    ledger.know(&OwnRunner::new(8, id.clone(), "glrt-old", T0)).await.unwrap();
-    let own = OwnRunner::new(7, id.clone(), "glrt-new", T0);
-    ledger.know(&own).await.unwrap();
-    let rows = ledger.load(&keys).await.unwrap();
-    assert_eq!(rows.own_runner(&id), Some(own));
-    assert!(rows.is_ours(7) && rows.is_ours(8) && !rows.is_ours(9), "an earlier runner was ours too");
 }

@@ -6,6 +6,7 @@
 
 mod counts;
 mod due;
+mod lanes;
 mod reads;
 mod writes;
 
@@ -43,7 +44,9 @@ pub async fn all<L: Ledger, F: Future<Output = L>>(fresh: impl Fn() -> F) {
     counts::what_did_not_happen_is_not_counted(&fresh().await).await;
     counts::a_recount_replaces_all_counts(&fresh().await).await;
     counts::what_is_learned_is_found(&fresh().await).await;
-    counts::own_runners_are_found_by_lane_and_by_id(&fresh().await).await;
+    lanes::own_runners_are_found_by_lane_and_by_id(&fresh().await).await;
+    lanes::who_learns_of_a_lanes_runner_erases_nothing_of_its_row(&fresh().await).await;
+    lanes::a_row_of_a_release_that_kept_no_revision_is_written_once(&fresh().await).await;
 }
 
 /// Runs what is about answers that get lost; `lose` loses that of the next write.
@@ -69,16 +72,19 @@ async fn job(ledger: &impl Ledger, id: u64) -> JobRow {
     ledger.load(&[RowKey::Job(key(id))]).await.unwrap().job(key(id)).unwrap().expect("the row is there")
 }
 
-fn charged(row: &JobRow, launch: &str) -> Plan {
-    let start = Start {
+fn start_of(launch: &str) -> Start {
+    Start {
         launch: LaunchId::new(launch),
         nonce_sha256: "hash".into(),
         system_id: "r_0123456789ab".into(),
         request: r#"{"nonce":"n"}"#.into(),
         isolated: true,
         by_default: false,
-    };
-    charge(row, &lane(), start, "because", T0).unwrap()
+    }
+}
+
+fn charged(row: &JobRow, launch: &str) -> Plan {
+    charge(row, &lane(), start_of(launch), "because", T0).unwrap()
 }
 
 /// A row of no kind, with these attributes beside its key and its revision.

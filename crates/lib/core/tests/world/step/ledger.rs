@@ -26,10 +26,20 @@ pub(super) fn steps(rules: &Rules, world: &World, k: u8, out: &mut Vec<Step>) {
     ended(rules, world, k, out);
 }
 
+/// The sweep sends a sentinel: a launch that is charged to no job.
+pub(super) fn sends_a_sentinel(rules: &Rules, world: &World, out: &mut Vec<Step>) {
+    if rules.setup.sentinels
+        && let Some(i) = unused(rules, world)
+    {
+        let (_, next) = rules.ask(world, Ask::Sentinel { i });
+        out.push(Step::To(label("is sent as a sentinel").of(i), next));
+    }
+}
+
 fn unused(rules: &Rules, world: &World) -> Option<u8> {
     let launches = world.ledger.launches;
     let used = launches.iter().flatten().count();
-    let free = launches.iter().position(Option::is_none).filter(|_| used < rules.launches)?;
+    let free = launches.iter().position(Option::is_none).filter(|_| used < rules.setup.launches)?;
     u8::try_from(free).ok()
 }
 

@@ -6,18 +6,18 @@ mod process;
 mod sweep;
 
 use super::decide::{Ask, Decisions, Verdict};
-use super::{Broken, By, Gl, GlStatus, Label, Ledger, Mode, Process, SECOND, Step, World, rows};
+use super::{Broken, By, Gl, GlStatus, Label, Ledger, Mode, Process, SECOND, Setup, Step, World, rows};
 
 pub(crate) struct Rules {
     mode: Mode,
-    launches: usize,
+    setup: Setup,
     broken: Option<Broken>,
     decisions: Decisions,
 }
 
 impl Rules {
-    pub(crate) fn new(mode: Mode, launches: usize, broken: Option<Broken>) -> Self {
-        Self { mode, launches, broken, decisions: Decisions::new(broken) }
+    pub(crate) fn new(mode: Mode, setup: Setup, broken: Option<Broken>) -> Self {
+        Self { mode, setup, broken, decisions: Decisions::new(broken) }
     }
 
     fn off(&self, rule: Broken) -> bool {
@@ -43,6 +43,7 @@ pub(crate) fn steps(rules: &Rules, world: &World, out: &mut Vec<Step>) {
         gitlab::steps(rules, world, k, out);
         ledger::steps(rules, world, k, out);
     }
+    ledger::sends_a_sentinel(rules, world, out);
     for p in 0..=SECOND {
         if let Some(i) = launch_of(world, p) {
             process::steps(rules, world, p, i, out);
