@@ -1,6 +1,6 @@
 # The commands of this project. Each does its own set-up on a machine with Rust, Python 3, git and a C compiler.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage storm bench hostile isolation world mutants build
+.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage storm bench sweep-bench hostile isolation world mutants build
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -33,7 +33,7 @@ build: ## the functions, the commands, the simulator and the local stack's drive
 	@exec $(FOLLOWING) cargo build $(CARGO_FLAGS) --bins 1>&2
 
 # Values of users reach the shell through the environment only, so that no character of theirs means anything to it.
-export STATE KEEP REPO EXPECT NONCE CASES OFFICIAL OUT SEED ROUNDS CPU_MB ONLY SLOW JOBS OFF SHOW ABOUT EVERY
+export STATE KEEP REPO EXPECT NONCE CASES OFFICIAL OUT SEED ROUNDS CPU_MB ONLY SLOW JOBS OFF SHOW ABOUT EVERY ROWS DUE
 # Bash has a variable of this name.
 export WORLD_SECONDS := $(SECONDS)
 
@@ -64,6 +64,10 @@ attack: build ## bad requests against the front door, then mutated hooks (CASES=
 bench: build ## speed and size of functions and engine, beside floors of the same run (ROUNDS=20 CPU_MB=256 OUT=file)
 	@exec target/release/runnerless-bench --parent "$$PPID" $${ROUNDS:+--rounds "$$ROUNDS"} $${CPU_MB:+--cpu-mb "$$CPU_MB"} \
 	  $${OUT:+--out "$$OUT"}
+
+sweep-bench: build ## one sweep over a large ledger on the emulator (ROWS=100000 DUE=500 ROUNDS=5 OUT=file STATE=dir)
+	@exec target/release/runnerless-bench sweep --parent "$$PPID" --state "$$STATE/sweep-bench" \
+	  $${ROWS:+--rows "$$ROWS"} $${DUE:+--due "$$DUE"} $${ROUNDS:+--rounds "$$ROUNDS"} $${OUT:+--out "$$OUT"}
 
 hostile: build ## jobs that mean harm through the executor, each followed by a control job (CASES=dir OUT=file)
 	@exec $(LOCAL) hostile --parent "$$PPID" --state "$$STATE" $${CASES:+--cases "$$CASES"} $${OUT:+--out "$$OUT"}

@@ -10,16 +10,19 @@ use lexopt::prelude::{Long, Short, Value, ValueExt as _};
 pub const USAGE: &str = "\
 runnerless-bench: speed and size, beside floors of the same run; JSON lines on standard output
 
-  runnerless-bench [functions] [engine] [options]
+  runnerless-bench [functions] [engine] [sweep] [options]
 
-      --rounds N      processes of each case and side (20)
+      --rounds N      processes of each case and side (20); rounds of the sweep (5)
+      --rows N        open rows that the sweep meets (100000)
+      --due N         due jobs among them (500)
+      --state DIR     where the sweep's emulator works (.local/sweep-bench)
       --cpu-mb N      give them the share of a processor that Lambda gives for N MB of memory
       --out FILE      the JSON lines, too
       --work DIR      below which the engine's jobs work (default: /dev/shm, else the folder for temporary files)
       --programs DIR  where the built programs are (default: beside this one)
       --parent PID    end when this process, which must be the parent, ends
 
-Without a part, all are run. An option with an empty value counts as not given.";
+Without a part, functions and engine are run. An option with an empty value counts as not given.";
 
 /// A part of the bench.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,16 +31,19 @@ pub enum Part {
     Functions,
     /// `runnerless-runner once`.
     Engine,
+    /// The reconciler over a large ledger.
+    Sweep,
 }
 
 impl Part {
-    /// All of them, in the order in which they run.
+    /// Those that are run when none is named, in their order.
     pub const ALL: [Self; 2] = [Self::Functions, Self::Engine];
 
     fn named(word: &str) -> Option<Self> {
         match word {
             "functions" => Some(Self::Functions),
             "engine" => Some(Self::Engine),
+            "sweep" => Some(Self::Sweep),
             _ => None,
         }
     }
@@ -50,8 +56,14 @@ pub struct Arguments {
     pub help: bool,
     /// The parts to run.
     pub parts: Vec<Part>,
-    /// Processes of each case and side.
-    pub rounds: u32,
+    /// How often each case is measured, where that is said.
+    pub rounds: Option<u32>,
+    /// Open rows that the sweep meets.
+    pub rows: u32,
+    /// Due jobs among them.
+    pub due: u32,
+    /// Where the sweep's emulator works.
+    pub state: PathBuf,
     /// The memory, in MB, whose share of a processor is given; the whole processor without it.
     pub cpu_mb: Option<u32>,
     /// Where the lines go beside standard output.
@@ -73,7 +85,10 @@ impl Arguments {
         let mut read = Self {
             help: false,
             parts: Vec::new(),
-            rounds: 20,
+            rounds: None,
+            rows: 100_000,
+            due: 500,
+            state: PathBuf::from(".local/sweep-bench"),
             cpu_mb: None,
             out: None,
             work: None,
@@ -82,7 +97,10 @@ impl Arguments {
         };
         while let Some(argument) = parser.next()? {
             match argument {
-                Long("rounds") => read.rounds = given(&mut parser)?.unwrap_or(read.rounds),
+                Long("rounds") => read.rounds = given(&mut parser)?,
+                Long("rows") => read.rows = given(&mut parser)?.unwrap_or(read.rows),
+                Long("due") => read.due = given(&mut parser)?.unwrap_or(read.due),
+                Long("state") => read.state = value(&mut parser)?.map_or(read.state, PathBuf::from),
                 Long("cpu-mb") => read.cpu_mb = given(&mut parser)?,
                 Long("parent") => read.parent = given(&mut parser)?,
                 Long("out") => read.out = value(&mut parser)?.map(PathBuf::from),
@@ -96,7 +114,10 @@ impl Arguments {
                 other => return Err(other.unexpected()),
             }
         }
-        if read.rounds == 0 || read.cpu_mb == Some(0) {
+        if read.due > read.rows {
+            return Err("--due must be at most --rows".into());
+        }
+        if read.rounds == Some(0) || read.cpu_mb == Some(0) {
             return Err("--rounds and --cpu-mb must be at least 1".into());
         }
         if read.parts.is_empty() {
@@ -129,14 +150,21 @@ mod tests {
     #[test]
     fn what_make_hands_on_empty_is_not_given() {
         let read = read(&["--rounds", "", "--cpu-mb=", "--out", ""]).unwrap();
-        assert_eq!((read.rounds, read.cpu_mb, read.out), (20, None, None));
+        assert_eq!((read.rounds, read.cpu_mb, read.out), (None, None, None));
         assert_eq!(read.parts, Part::ALL);
     }
 
     #[test]
     fn nonsense_is_refused() {
         assert_eq!(read(&["functions", "--cpu-mb", "256"]).unwrap().cpu_mb, Some(256));
-        for bad in [&["--rounds", "0"][..], &["--cpu-mb", "0"], &["--rounds", "many"], &["other"], &["--fast"]] {
+        for bad in [
+            &["--rounds", "0"][..],
+            &["--cpu-mb", "0"],
+            &["--rounds", "many"],
+            &["other"],
+            &["--fast"],
+            &["--rows", "1"],
+        ] {
             assert!(read(bad).is_err(), "{bad:?}");
         }
     }

@@ -6,4 +6,5 @@ pub mod floor;
 pub mod functions;
 pub mod lines;
 pub mod statistics;
+pub mod sweep;
 pub mod wire;

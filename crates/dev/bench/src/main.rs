@@ -8,6 +8,7 @@ use runnerless_bench::arguments::{Arguments, Part, USAGE};
 use runnerless_bench::engine::{self, Folder};
 use runnerless_bench::functions::{self, BenchError};
 use runnerless_bench::lines::Lines;
+use runnerless_bench::sweep;
 use runnerless_local::demo::{said, tell};
 use runnerless_local::guard::Signals;
 use runnerless_local::processes::{self, Left, own_pid};
@@ -15,6 +16,10 @@ use runnerless_local::supervise::{self, SuperviseError};
 
 /// How long what was started may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
+/// How often the functions and the engine are measured, where nothing else is said.
+const ROUNDS: u32 = 20;
+/// The same for the sweep, whose rounds take longer.
+const SWEEP_ROUNDS: u32 = 5;
 
 /// Whatever a part can fail with.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +28,8 @@ enum Failure {
     Functions(#[from] BenchError),
     #[error(transparent)]
     Engine(#[from] engine::BenchError),
+    #[error(transparent)]
+    Sweep(#[from] sweep::BenchError),
     #[error(transparent)]
     Left(#[from] Left),
     #[error(transparent)]
@@ -90,18 +97,31 @@ async fn parts(arguments: &Arguments, lines: &mut Lines, folder: &Folder) -> Res
     for part in &arguments.parts {
         match part {
             Part::Functions => {
-                let wish =
-                    functions::Wish { programs: programs.clone(), rounds: arguments.rounds, cpu_mb: arguments.cpu_mb };
+                let wish = functions::Wish {
+                    programs: programs.clone(),
+                    rounds: arguments.rounds.unwrap_or(ROUNDS),
+                    cpu_mb: arguments.cpu_mb,
+                };
                 functions::bench(&wish, lines, &tell).await?;
             }
             Part::Engine => {
                 let wish = engine::Wish {
                     programs: programs.clone(),
                     folder: folder.path().to_owned(),
-                    rounds: arguments.rounds,
+                    rounds: arguments.rounds.unwrap_or(ROUNDS),
                     cpu_mb: arguments.cpu_mb,
                 };
                 engine::bench(wish, lines, tell).await?;
+            }
+            Part::Sweep => {
+                let wish = sweep::Wish {
+                    programs: programs.clone(),
+                    state: arguments.state.clone(),
+                    rows: arguments.rows,
+                    due: arguments.due,
+                    rounds: arguments.rounds.unwrap_or(SWEEP_ROUNDS),
+                };
+                sweep::bench(&wish, lines, &tell).await?;
             }
         }
     }

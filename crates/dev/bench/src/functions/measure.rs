@@ -136,7 +136,7 @@ fn ms(length: Duration) -> f64 {
 }
 
 /// The most memory that a process has had since it became its program: `VmHWM` of proc(5), in KiB.
-fn peak(process: Option<Process>) -> Result<u64, BenchError> {
+pub(crate) fn peak(process: Option<Process>) -> Result<u64, BenchError> {
     let pid = process.map_or(0, |process| process.pid);
     let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(BenchError::Machine)?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

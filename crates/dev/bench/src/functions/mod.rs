@@ -19,6 +19,7 @@ use crate::lines::Lines;
 use crate::statistics::Spread;
 use cases::{CASES, Case};
 use cpu::CpuShare;
+pub(crate) use measure::peak;
 use measure::{Host, PARAMETERS, Sample, Side, TABLES};
 use size::Size;
 use stand_in::StandIn;
