@@ -178,6 +178,6 @@ mod tests {
         done.unwrap();
         assert!(said.contains("warning: without control/ApiToken"), "{said}");
         ledger.conflict(9);
-        assert_eq!(added(&ledger, None, &["41"]).await.0.unwrap_err().exit_code(), 4);
+        assert_eq!(added(&ledger, None, &["42"]).await.0.unwrap_err().exit_code(), 4);
     }
 }
