@@ -38,9 +38,22 @@ pub(crate) const SIGNING: &str = "whsec_QEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXWFlaW1xd
 pub enum Knowledge {
     /// An API token is there.
     Token,
+    /// Hooks, and a sentinel of each lane now and then.
+    Sentinels,
     /// Nothing but hooks: a job of which none arrived is nobody's.
     Hooks,
 }
+
+impl Knowledge {
+    /// How a job is found of which no hook arrived.
+    #[must_use]
+    pub const fn finds_unseen(self) -> bool {
+        !matches!(self, Self::Hooks)
+    }
+}
+
+/// The time between two sentinels of a lane (see the template).
+const SENTINELS: Millis = Millis::minutes(10);
 
 /// What one world is to be like; the rest is drawn from its seed.
 #[derive(Clone, Debug)]
@@ -89,6 +102,8 @@ pub(crate) struct Setup {
     pub(crate) uncovered_one_in: u32,
     pub(crate) rules: Rules,
     pub(crate) listing: Listing,
+    /// The time between two sentinels of a lane; nothing sends none.
+    pub(crate) sentinel_every: Millis,
     pub(crate) front: runnerless_ingest::Rules,
     pub(crate) rates: Rates,
 }
@@ -125,7 +140,7 @@ impl Setup {
         }
         let default = lanes[0].lane.clone();
         let minutes = rng.i64(5..=60);
-        let knowledge = if rng.bool() { Knowledge::Token } else { Knowledge::Hooks };
+        let knowledge = [Knowledge::Token, Knowledge::Token, Knowledge::Sentinels, Knowledge::Hooks][rng.usize(..4)];
         let isolated = rng.bool();
         let rotations = draw_rotations(rng, minutes, lanes.len(), wish);
         Self {
@@ -148,6 +163,7 @@ impl Setup {
                 claim_function: CLAIM.to_owned(),
                 executor: (EXECUTOR.to_owned(), isolated),
             },
+            sentinel_every: if knowledge == Knowledge::Sentinels { SENTINELS } else { Millis(0) },
             listing: Listing { calls: LISTING_CALLS, webhook_url: WEBHOOK.to_owned() },
             front: front(),
             lanes,

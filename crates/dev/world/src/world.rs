@@ -9,6 +9,7 @@ use fastrand::Rng;
 use runnerless_aws::ParameterCache;
 use runnerless_aws::fake::{FakeLedger, FakeMapping};
 use runnerless_core::change::Write;
+use runnerless_core::live::{LIVE_PK, STACK};
 use runnerless_core::project::add;
 use runnerless_core::route::LaneEntry;
 use runnerless_core::time::{Millis, Timestamp};
@@ -23,7 +24,7 @@ use crate::gitlab::{GitLab, GitLabRules, Load, LoadLane, RunnerKind, RunnerSpec}
 use crate::hands::Hands;
 use crate::metrics::{self, Metrics};
 use crate::process::{Fate, Process};
-use crate::setup::{BEGIN, Knowledge, LaneSetup, PARAMETERS, SECRET, SIGNING, Setup, Wish};
+use crate::setup::{BEGIN, LaneSetup, PARAMETERS, SECRET, SIGNING, Setup, Wish};
 use crate::timeline::{Due, Tasks, Timeline};
 use crate::trace::Trace;
 
@@ -105,8 +106,8 @@ impl World {
         let setup = Setup::draw(&mut rng, wish);
         let rules = GitLabRules {
             two_phase: setup.two_phase,
-            // Without a listing nobody finds what a disabled hook did not tell.
-            auto_disable: setup.knowledge == Knowledge::Token,
+            // Nobody else finds what a disabled hook did not tell.
+            auto_disable: setup.knowledge.finds_unseen(),
             ..GitLabRules::default()
         };
         let gitlab = GitLab::new(rng.fork(), rules);
@@ -342,7 +343,9 @@ impl World {
     fn look(&self, under_way: usize) {
         let now = self.now();
         let mut state = self.state();
-        let quiet = under_way == 0 && state.gitlab.is_quiet() && state.check.is_quiet(self.setup.knowledge);
+        let counted = self.ledger.item(LIVE_PK).and_then(|counts| counts.get(STACK)?.as_i64()).unwrap_or_default();
+        let rests = under_way == 0 && counted == 0;
+        let quiet = rests && state.gitlab.is_quiet() && state.check.is_quiet(self.setup.knowledge);
         if quiet || now - BEGIN > LONGEST {
             state.is_over = true;
         } else {

@@ -9,12 +9,26 @@ use runnerless_core::time::{Millis, Timestamp};
 
 use super::{Met, Whom};
 use crate::fault::{Delay, Fault};
-use crate::setup::LONGEST_OUTAGE;
+use crate::setup::{Knowledge, LONGEST_OUTAGE};
 
 /// Hook, ingest, bus, router, a cold start, the runner's first asks.
 const UNTROUBLED: Millis = Millis::secs(30);
-/// A job that nobody told us of: a quiet project's listing within its stated bound, and a launch.
-const UNSEEN: Millis = Millis(limits::VISIT_QUIET.0 + limits::LISTING_SLACK.0 + limits::HOOK_GRACE.0 + 60_000);
+/// A job that nobody told us of is found by its project's listing, within its stated bound.
+const LISTED: Millis = Millis(limits::VISIT_QUIET.0 + limits::LISTING_SLACK.0 + limits::HOOK_GRACE.0 + 60_000);
+/// Or by a sentinel: ten minutes to the next, ten more where its lane's token is to be verified first, and the sweep.
+const SENTINEL: Millis = Millis(600_000 + limits::VERIFY_RETRY.0 + 120_000);
+/// One sentinel takes one job: the next is sent by a sweep.
+const SENTINEL_AGAIN: Millis = Millis::secs(130);
+
+/// What a lost hook may cost a job, while `lost` hooks were lost in all.
+pub(super) fn unseen(knowledge: Knowledge, lost: i64) -> Millis {
+    match knowledge {
+        Knowledge::Token => LISTED,
+        Knowledge::Sentinels => Millis(SENTINEL.0 + lost * SENTINEL_AGAIN.0),
+        Knowledge::Hooks => Millis(0),
+    }
+}
+
 /// Another job took the launch: a sweep, and a launch.
 pub(super) const STOLEN: Millis = Millis::secs(75);
 
@@ -25,8 +39,14 @@ pub(super) struct Allowance {
     pub(super) cause: Option<Fault>,
 }
 
-/// What a job may wait that began to wait at `since`, until `until`. `hits` tells whether a trouble hit it.
-pub(super) fn allowance(met: &[Met], since: Timestamp, until: Timestamp, hits: impl Fn(&Whom) -> bool) -> Allowance {
+/// What a job may wait that began to wait at `since`, until `until`. `unseen` is what a lost hook may cost it, and `hits`
+/// tells whether a trouble hit it.
+pub(super) fn allowance(
+    met: &[Met],
+    (since, until): (Timestamp, Timestamp),
+    unseen: Millis,
+    hits: impl Fn(&Whom) -> bool,
+) -> Allowance {
     // A process that was troubled shortly before the wait began may be the one that serves it.
     let from = since - limits::START_LEASE;
     let first = met.partition_point(|met| met.at < from);
@@ -43,7 +63,7 @@ pub(super) fn allowance(met: &[Met], since: Timestamp, until: Timestamp, hits: i
             }
             Delay::Outage => Millis(LONGEST_OUTAGE.0 + 400_000),
             Delay::Hook => Millis::minutes(11),
-            Delay::Unseen => UNSEEN,
+            Delay::Unseen => unseen,
         };
         length = Millis(length.0 + cost.0);
         if worst.is_none_or(|(most, _)| cost > most) && cost.0 > 0 {

@@ -14,7 +14,7 @@ use super::{Check, Promise, Violation};
 use crate::fault::Hits;
 use crate::gitlab::{Finding, GitLab, RunnerKind};
 use crate::metrics::Metrics;
-use crate::setup::{Knowledge, LaneSetup, Setup};
+use crate::setup::{BEGIN, Knowledge, LaneSetup, Setup};
 
 /// What a world leaves.
 pub(crate) struct Left<'a> {
@@ -87,16 +87,20 @@ impl Check {
         }
     }
 
-    /// Since when a runner is promised to the job. Without an API token that is what ingest answered by 2xx, with one also the
-    /// jobs of projects that are known. Of a lane that cannot ask nothing is promised.
+    /// Since when a runner is promised to the job: since ingest answered by 2xx; with an API token for jobs of known projects,
+    /// and with sentinels for all. Of a lane that cannot ask nothing is promised.
     pub(super) fn promised_since(&self, setup: &Setup, job: JobKey) -> Option<Timestamp> {
         let lane = self.rows.lane_of_job(job);
         let cannot_ask = |of: &&LaneSetup| of.cannot_ask && lane.as_ref().is_none_or(|lane| *lane == of.lane.id());
         if setup.lanes.iter().any(|lane| cannot_ask(&lane)) {
             return None;
         }
-        let found = || self.known.get(&job.project).filter(|_| setup.knowledge == Knowledge::Token);
-        self.told.get(&job).into_iter().chain(found()).min().copied()
+        let found = match setup.knowledge {
+            Knowledge::Token => self.known.get(&job.project).copied(),
+            Knowledge::Sentinels => Some(BEGIN),
+            Knowledge::Hooks => None,
+        };
+        self.told.get(&job).copied().into_iter().chain(found).min()
     }
 
     /// A job whose process left nothing to report it with, or died before anybody but GitLab knew that it accepted.

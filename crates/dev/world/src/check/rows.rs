@@ -122,7 +122,7 @@ impl Rows {
     /// A job that ran and whose end nobody told us: without an API token its row is kept until it is two weeks old.
     fn waits_for_a_word(&self, pk: &str, knowledge: Knowledge) -> bool {
         let job = job_key(pk).and_then(|key| self.jobs.get(&key));
-        knowledge == Knowledge::Hooks && job.is_some_and(|job| job.state == "bound")
+        knowledge != Knowledge::Token && job.is_some_and(|job| job.state == "bound")
     }
 
     fn note_due(&mut self, pk: &str, item: &Item, now: Timestamp) {

@@ -4,7 +4,7 @@ use runnerless_core::id::JobKey;
 use runnerless_core::limits;
 use runnerless_core::time::{Millis, Timestamp};
 
-use super::bound::{STOLEN, allowance};
+use super::bound::{STOLEN, allowance, unseen};
 use super::judge::Verdict;
 use super::{Check, Met, Promise, Whom};
 use crate::fault::Fault;
@@ -28,7 +28,8 @@ impl Check {
 
     fn judge_wait(&mut self, wait: &Wait, since: Timestamp, until: Timestamp, setup: &Setup, verdict: &mut Verdict) {
         let waited = until - since;
-        let allowed = allowance(&self.met, since, until, self.hits(wait.job));
+        let unseen = unseen(setup.knowledge, self.hooks_lost(since, until));
+        let allowed = allowance(&self.met, (since, until), unseen, self.hits(wait.job));
         let stolen = self.stolen(wait.job, since, until);
         let learned = if setup.foreign { LEARNED.0 } else { 0 };
         let limit = Millis(allowed.length.0 + stolen * STOLEN.0 + learned);
@@ -80,6 +81,13 @@ impl Check {
             Whom::Lane(of) => lane.as_ref().is_none_or(|lane| lane == of),
             Whom::Everybody | Whom::Process(_) => true,
         }
+    }
+
+    /// Hooks that were lost in this time or in the hour before: their jobs may wait for the same sentinels.
+    fn hooks_lost(&self, since: Timestamp, until: Timestamp) -> i64 {
+        let from = since - Millis::minutes(60);
+        let lost = self.met.iter().filter(|met| met.fault == Fault::HookLost && met.at >= from && met.at <= until);
+        i64::try_from(lost.count()).unwrap_or(i64::MAX)
     }
 
     fn stolen(&self, job: JobKey, since: Timestamp, until: Timestamp) -> i64 {

@@ -51,6 +51,7 @@ pub(crate) async fn arrives(world: &World, hook: Hook) {
     let leaves = world.at_gitlab(|gitlab, now| gitlab.hook_leaves(project, now));
     if !leaves {
         world.note(format_args!("the hook of {} is disabled", hook.job));
+        world.state().check.hook_answered(&hook, false, world.now());
         return;
     }
     let hands = function(world, "ingest", LIMIT);

@@ -13,7 +13,7 @@ use crate::check::Whom;
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::hands::Hands;
-use crate::setup::PARAMETERS;
+use crate::setup::{BEGIN, PARAMETERS};
 use crate::world::World;
 
 /// The function's time limit (see the template).
@@ -31,7 +31,8 @@ pub(crate) fn starts(world: &World) -> Option<Pin<Box<dyn Future<Output = ()> + 
     }
     // A sweep that finds nothing due does nothing but count: most of those are left out.
     let idle = !world.state().check.has_due_rows(world.now() + RATE);
-    if idle && world.now().epoch_secs() / 60 % 4 != 0 {
+    let first = world.now() - BEGIN < Millis::minutes(5);
+    if idle && !first && world.now().epoch_secs() / 60 % 4 != 0 {
         return None;
     }
     if world.strikes(Fault::SweepDoubled, &Whom::Everybody) {
@@ -65,7 +66,7 @@ async fn sweep(world: &World) {
 async fn swept(hands: &Hands<'_>) {
     let lost = LostJobs { ledger: hands, parameters: hands, parameter_path: PARAMETERS, reporter: hands };
     let setup = &hands.world.setup;
-    let lanes = Lanes { runners: hands, sentinel_every: Millis(0) };
+    let lanes = Lanes { runners: hands, sentinel_every: setup.sentinel_every };
     let sweep = Sweep { ports: hands, lost, lanes, rules: &setup.rules, listing: &setup.listing };
     match sweep.run(false, hands.process.ends_at + hands.process.clock_off).await {
         Ok(report) => hands.world.note(format_args!("{hands} did {:?}", report.counts)),

@@ -37,7 +37,8 @@ pub(crate) async fn serve(hands: &Hands<'_>, payload: &Value) -> Result<(), &'st
     if elapsed >= limits::WAIT {
         return caller.end("failed", "it became too late to ask").await;
     }
-    match engine::ask(hands, &token, &system_id, limits::WAIT - elapsed).await {
+    let wanted = Millis::secs(i64::try_from(event.wait_s).unwrap_or(i64::MAX / 1000));
+    match engine::ask(hands, &token, &system_id, wanted.min(limits::WAIT - elapsed)).await {
         Outcome::Job(offer, at) => {
             let bind =
                 async { matches!(caller.call(json!({"do": "bind", "job": ids(offer.key)})).await, Ok(Answer::Done)) };
