@@ -62,6 +62,7 @@ impl Check {
         self.judge_launches(gitlab, now);
         self.judge_rows(setup);
         self.judge_counts(ledger);
+        self.judge_words(setup, gitlab);
         self.judge_records(gitlab);
         self.judge_calls(gitlab, calls, hits);
         self.judge_alarms(setup, hits, metrics);

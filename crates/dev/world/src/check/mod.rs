@@ -3,6 +3,7 @@
 mod bound;
 mod judge;
 mod rows;
+mod strict;
 mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,6 +111,7 @@ pub(crate) struct Check {
     known: BTreeMap<u64, Timestamp>,
     violations: Vec<Violation>,
     foreign_lanes: BTreeSet<LaneId>,
+    strict: strict::Strict,
 }
 
 /// Each hits everybody for as long as it lasts.
@@ -134,6 +136,7 @@ impl Check {
             known: BTreeMap::new(),
             violations: Vec::new(),
             foreign_lanes: foreign.map(|lane| lane.lane.id()).collect(),
+            strict: strict::Strict::default(),
         }
     }
 
@@ -176,7 +179,9 @@ impl Check {
     }
 
     /// A process began its launch.
-    pub(crate) fn began(&mut self, _launch: &LaunchId, _process: u32) {}
+    pub(crate) fn began(&mut self, launch: &LaunchId, process: u32) {
+        self.begins(launch, process);
+    }
 
     /// A lane's token was replaced: what was sealed under it opens no more.
     pub(crate) fn rotated(&mut self, lane: &LaneId, _now: Timestamp) {
@@ -187,7 +192,8 @@ impl Check {
     }
 
     /// A process has a job that GitLab counts as its.
-    pub(crate) fn accepted(&mut self, _launch: &LaunchId, job: JobKey, process: u32, _now: Timestamp) {
+    pub(crate) fn accepted(&mut self, launch: &LaunchId, job: JobKey, process: u32, _now: Timestamp) {
+        self.accepts(launch, job, process);
         if let Some(runner) = self.runners.get_mut(&process) {
             runner.job = Some(job);
         }
@@ -223,6 +229,7 @@ impl Check {
             return;
         }
         if accepted {
+            self.is_stored(hook);
             self.told.entry(hook.job).or_insert(now);
         } else {
             self.met.push(Met { at: now, fault: Fault::HookLost, whom: Whom::Job(hook.job) });

@@ -30,6 +30,7 @@ pub(super) struct Job {
     pub(super) rev: u64,
     pub(super) state: String,
     pub(super) charge: Option<LaunchId>,
+    pub(super) launch: Option<LaunchId>,
     pub(super) lane: Option<LaneId>,
 }
 
@@ -53,7 +54,7 @@ pub(super) struct Rows {
 }
 
 impl Launch {
-    fn read(item: &Item) -> Self {
+    pub(super) fn read(item: &Item) -> Self {
         Self {
             rev: number(item, "rev"),
             state: text(item, "state").unwrap_or_default().to_owned(),
@@ -70,17 +71,18 @@ impl Launch {
         self.state == "closed"
     }
 
-    fn may_still_bind(&self) -> bool {
+    pub(super) fn may_still_bind(&self) -> bool {
         matches!(self.state.as_str(), "charged" | "starting" | "polling")
     }
 }
 
 impl Job {
-    fn read(item: &Item) -> Self {
+    pub(super) fn read(item: &Item) -> Self {
         Self {
             rev: number(item, "rev"),
             state: text(item, "state").unwrap_or_default().to_owned(),
             charge: text(item, "charge").map(LaunchId::new),
+            launch: text(item, "launch").map(LaunchId::new),
             lane: text(item, "lane").map(LaneId::new),
         }
     }
@@ -149,10 +151,19 @@ impl Check {
     pub(crate) fn written(&mut self, pk: &str, item: &Item, plan: &Plan, process: u32, now: Timestamp) {
         self.rows.note_due(pk, item, now);
         if let Some(id) = pk.strip_prefix("launch#") {
-            self.launch_written(&LaunchId::new(id), Launch::read(item), process, now);
+            let id = LaunchId::new(id);
+            let before = self.rows.launches.get(&id).cloned();
+            if before.as_ref().is_none_or(|before| *before != Launch::read(item)) {
+                self.launch_follows(&id, before.as_ref(), item, plan, process, now);
+            }
+            self.launch_written(&id, Launch::read(item), process, now);
         } else if let Some(project) = pk.strip_prefix("project#").and_then(|id| id.parse().ok()) {
             self.known.entry(project).or_insert(now);
         } else if let Some(key) = job_key(pk) {
+            let before = self.rows.jobs.get(&key).cloned();
+            if before.as_ref().is_none_or(|before| *before != Job::read(item)) {
+                self.job_follows(key, before.as_ref(), item, plan, now);
+            }
             self.job_written(key, Job::read(item), plan, now);
         }
     }

@@ -79,6 +79,7 @@ impl Bus for Hands<'_> {
             slow: None,
         };
         let effect = || {
+            self.world.state().check.announced(announcement.job);
             if !self.strikes(Fault::EventLost) {
                 self.deliver(announcement);
                 if self.strikes(Fault::EventDoubled) {
@@ -137,6 +138,7 @@ impl Invoker for Hands<'_> {
             let payload: Value = serde_json::from_str(payload).unwrap_or_default();
             let launch = payload.get("launch").and_then(Value::as_str).unwrap_or_default();
             self.world.note(format_args!("{self} invokes for {launch}"));
+            self.world.state().check.invoked(launch);
             self.queue(Invocation { function: function.to_owned(), payload, tenant: tenant.map(str::to_owned) });
             Ok(Invoked::Accepted)
         };
