@@ -32,6 +32,8 @@ pub(super) struct Job {
     pub(super) charge: Option<LaunchId>,
     pub(super) launch: Option<LaunchId>,
     pub(super) lane: Option<LaneId>,
+    /// Whether `pending` is the last that GitLab told of it.
+    pub(super) pending: bool,
 }
 
 /// Rows that are never done with.
@@ -84,6 +86,7 @@ impl Job {
             charge: text(item, "charge").map(LaunchId::new),
             launch: text(item, "launch").map(LaunchId::new),
             lane: text(item, "lane").map(LaneId::new),
+            pending: text(item, "gitlab_status") == Some("pending"),
         }
     }
 }

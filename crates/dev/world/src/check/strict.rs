@@ -22,6 +22,8 @@ const TOLERANCE: Millis = Millis::secs(60);
 pub(super) struct Strict {
     /// The process that began each launch.
     begun: BTreeMap<LaunchId, u32>,
+    /// Launches whose process accepted a job.
+    accepted: BTreeSet<LaunchId>,
     /// Launches whose invocation Lambda took.
     invoked: BTreeSet<LaunchId>,
     /// The number of each job's last attempt.
@@ -63,6 +65,7 @@ impl Check {
 
     /// A process accepted a job: its launch is bound to it, or was since it bound it.
     pub(super) fn accepts(&mut self, launch: &LaunchId, job: JobKey, process: u32) {
+        self.strict.accepted.insert(launch.clone());
         let unbound = self.rows.launches.get(launch).filter(|row| row.bound_job != Some(job));
         if let Some(row) = unbound.filter(|row| !row.is_over()) {
             let what = format!("process {process} accepted job {job}, and launch {launch} is {}", row.state);
@@ -85,6 +88,7 @@ impl Check {
             None => self.is_an_attempt(id, &after, item, now),
             Some(before) => {
                 self.was_taken(id, before, &after);
+                self.lets_go(id, before, &after, plan);
                 self.was_free(id, before, &after, item, plan);
                 self.asks_no_more(id, before, &after, item, process, now);
             }
@@ -106,6 +110,21 @@ impl Check {
     fn was_taken(&mut self, id: &LaunchId, before: &Launch, after: &Launch) {
         if before.state == "charged" && after.state == "starting" && !self.strict.invoked.contains(id) {
             self.breaks(Promise::Row, format!("launch {id} is starting, and Lambda never took its invocation"));
+        }
+    }
+
+    /// A launch that ends before its process accepted its job lets go of it: GitLab offers that job again.
+    fn lets_go(&mut self, id: &LaunchId, before: &Launch, after: &Launch, plan: &Plan) {
+        let (true, true, Some(job)) = (before.state == "bound", after.is_over(), after.bound_job) else { return };
+        if self.strict.accepted.contains(id) {
+            return;
+        }
+        let row = self.job_after(job, plan).filter(|row| row.state == "bound" && row.launch.as_ref() == Some(id));
+        if row.is_some_and(|row| row.pending) {
+            self.breaks(
+                Promise::Row,
+                format!("launch {id} is over, accepted nothing, and job {job} stays bound to it"),
+            );
         }
     }
 

@@ -22,6 +22,9 @@ const CLOCK_OFF: std::ops::Range<i64> = -4_000..4_000;
 /// Most steps that a function takes before it is ended: more than nearly all do.
 const STEPS: std::ops::Range<u32> = 1..24;
 
+/// Up to this step, a runner has accepted its job.
+const EARLY: u32 = 24;
+
 /// A process of one of our functions.
 pub(crate) fn function<'w>(world: &'w World, name: &'static str, limit: Millis) -> Hands<'w> {
     hands(world, name, limit, (Fault::FunctionKilled, Fault::FunctionFrozen), STEPS, FROZEN)
@@ -39,11 +42,16 @@ fn hands<'w>(
     let draw = |rates: &Rates, rng: &mut Rng| {
         let freezes_for = Millis(rng.i64(lengths));
         let mut fate = Fate { killed, frozen, dies_in: 0, freezes_in: 0, freezes_for, clock_off: Millis(0) };
+        // What matters most happens in a process's first steps.
+        let step = |rng: &mut Rng| {
+            let last = if rng.bool() { steps.end } else { steps.end.min(EARLY) };
+            rng.u32(steps.start..last)
+        };
         if rates.strikes(killed, rng) {
-            fate.dies_in = rng.u32(steps.clone());
+            fate.dies_in = step(rng);
         }
         if rates.strikes(frozen, rng) {
-            fate.freezes_in = rng.u32(steps);
+            fate.freezes_in = step(rng);
         }
         if rates.strikes(Fault::ClockOff, rng) {
             fate.clock_off = Millis(rng.i64(CLOCK_OFF));
