@@ -89,6 +89,7 @@ impl Check {
             Some(before) => {
                 self.was_taken(id, before, &after);
                 self.lets_go(id, before, &after, plan);
+                self.leaves_nobody(id, before, &after, plan);
                 self.was_free(id, before, &after, item, plan);
                 self.asks_no_more(id, before, &after, item, process, now);
             }
@@ -125,6 +126,16 @@ impl Check {
                 Promise::Row,
                 format!("launch {id} is over, accepted nothing, and job {job} stays bound to it"),
             );
+        }
+    }
+
+    /// A launch that got another job than its own takes that one's charge off, in the same transaction.
+    fn leaves_nobody(&mut self, id: &LaunchId, before: &Launch, after: &Launch, plan: &Plan) {
+        let (Some(own), true) = (after.charged_to, before.state == "polling" && after.state == "bound") else { return };
+        let row = self.job_after(own, plan).filter(|_| after.bound_job != Some(own));
+        if row.is_some_and(|row| row.state == "charged" && row.charge.as_ref() == Some(id)) {
+            let what = format!("launch {id} is bound to {:?}, and job {own} waits for it", after.bound_job);
+            self.breaks(Promise::Row, what);
         }
     }
 
