@@ -4,14 +4,21 @@
 
 mod suite;
 
+use std::collections::BTreeSet;
+
+use reqwest::Method;
 use runnerless_core::id::JobKey;
 use runnerless_core::lane::TagSet;
+use runnerless_core::project::{Alert, Hook};
 use runnerless_core::status::JobStatus;
-use runnerless_core::time::Timestamp;
+use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::protocol::Secret;
+use runnerless_gitlab::protocol::fake::FakeRunners;
 use runnerless_gitlab::rest::fake::FakeJobs;
 use runnerless_gitlab::rest::{ApiJob, JobsApi as _, RestClient};
-use suite::simulator::{GitLab, SYSTEM_ID};
+use serde_json::{Value, json};
+use suite::runners::Ground;
+use suite::simulator::{GitLab, Runner, SYSTEM_ID};
 
 const FILE: &str = r#"
 stages: [build, test]
@@ -63,10 +70,110 @@ async fn the_jobs_api() {
     let answers = async |status| gitlab.answers("projects/*/jobs/*", status).await;
     suite::jobs::refusals(&client, &known[0], answers).await;
     let stranger = RestClient::new(gitlab.client(), &Secret::new("glpat-of-nobody")).unwrap();
-    assert_eq!(stranger.job(known[0].key).await.unwrap_err().name(), "GitLab.Refused");
+    assert_eq!(stranger.job(known[0].key).await.unwrap_err().name(), "GitLab.TokenRefused");
 
     let fake = FakeJobs::default();
     known.iter().cloned().for_each(|job| fake.put(job));
     suite::jobs::jobs(&fake, &known).await;
     suite::jobs::refusals(&fake, &known[0], async |status| fake.fail(status)).await;
+}
+
+const MANY: &str = r#"unit: {parallel: 150, script: ["true"]}"#;
+
+#[tokio::test]
+async fn a_projects_lists() {
+    let gitlab = GitLab::start().await;
+    let project = gitlab.project("acme/many", MANY).await;
+    let without = gitlab.project("acme/widgets", FILE).await;
+    let wanted: BTreeSet<u64> = gitlab.pipeline(project).await.into_iter().map(|(_, id)| id).collect();
+    let hook = |url: &str, job_events| Hook {
+        url: url.to_owned(),
+        job_events,
+        alert: Alert::Executable,
+        disabled_until: None,
+    };
+    let hooks = [hook("http://127.0.0.1:1/webhook", true), hook("http://127.0.0.1:1/other", false)];
+    for hook in &hooks {
+        let body = json!({"url": hook.url, "job_events": hook.job_events, "token": "sesame"});
+        gitlab.call(Method::POST, &format!("api/v4/projects/{project}/hooks"), body).await;
+    }
+    let client = RestClient::new(gitlab.client(), &Secret::new(gitlab.admin.as_str())).unwrap();
+    let mut known = Vec::new();
+    for id in &wanted {
+        known.push(client.job(JobKey { project, job: *id }).await.unwrap().unwrap());
+    }
+    suite::projects::hooks(&client, project, &hooks, without).await;
+    suite::projects::project(&client, project, "acme/many").await;
+    suite::projects::refusals(&client, project, async |status| gitlab.answers("projects/**", status).await).await;
+    suite::projects::pending(&client, project, "acme/many", &wanted, async |key| gitlab.cancel(key.job).await).await;
+
+    let fake = FakeJobs::default();
+    fake.put_path(project, "acme/many");
+    fake.put_path(without, "acme/widgets");
+    fake.put_hooks(project, hooks.to_vec());
+    for job in &known {
+        fake.put_waited(job.key, Millis::secs(1));
+        fake.put(job.clone());
+    }
+    suite::projects::hooks(&fake, project, &hooks, without).await;
+    suite::projects::project(&fake, project, "acme/many").await;
+    suite::projects::refusals(&fake, project, async |status| fake.fail(status)).await;
+    suite::projects::pending(&fake, project, "acme/many", &wanted, async |key| {
+        let job = known.iter().find(|job| job.key == key).unwrap();
+        fake.put(ApiJob { status: JobStatus::Ended("canceled"), ..job.clone() });
+    })
+    .await;
+}
+
+/// A GitLab with one runner.
+struct Simulated {
+    gitlab: GitLab,
+    runner: Runner,
+}
+
+impl Ground for Simulated {
+    async fn managers(&self) -> Vec<String> {
+        let path = format!("api/v4/runners/{}/managers", self.runner.id);
+        let shown = self.gitlab.shown(&path).await.unwrap_or_default();
+        let ids =
+            shown.as_array().into_iter().flatten().map(|manager| manager["system_id"].as_str().unwrap().to_owned());
+        BTreeSet::from_iter(ids).into_iter().collect()
+    }
+
+    async fn fails(&self, failing: bool) {
+        self.gitlab.answers("runners/*", failing.then_some(503)).await;
+    }
+
+    async fn deleted(&self) {
+        self.gitlab.call(Method::DELETE, &format!("api/v4/runners/{}", self.runner.id), Value::Null).await;
+    }
+}
+
+/// The fake with its one runner.
+struct InMemory(FakeRunners);
+
+impl Ground for InMemory {
+    async fn managers(&self) -> Vec<String> {
+        self.0.managers().into_iter().map(|(_, system_id)| system_id).collect()
+    }
+
+    async fn fails(&self, failing: bool) {
+        self.0.fail(failing);
+    }
+
+    async fn deleted(&self) {
+        self.0.delete("glrt-of-one");
+    }
+}
+
+#[tokio::test]
+async fn runners() {
+    let gitlab = GitLab::start().await;
+    let runner = gitlab.runner(&[]).await;
+    let ground = Simulated { gitlab, runner };
+    suite::runners::all(&ground.gitlab.client(), ground.runner.id, &ground.runner.token, &ground).await;
+
+    let fake = InMemory(FakeRunners::default());
+    fake.0.put("glrt-of-one", 7);
+    suite::runners::all(&fake.0, 7, &Secret::new("glrt-of-one"), &fake).await;
 }

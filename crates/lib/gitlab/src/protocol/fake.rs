@@ -65,6 +65,8 @@ impl FakeRunners {
     }
 }
 
+/// The longest system id (characters).
+const SYSTEM_ID: usize = 64;
 const SILENT: &str = "the test said so";
 const STRANGER: &str = "GitLab answered 403";
 
@@ -73,6 +75,9 @@ impl Runners for FakeRunners {
         match self.called(token) {
             None => Verified::Unknown(SILENT.to_owned()),
             Some(None) => Verified::Refused(STRANGER.to_owned()),
+            Some(Some(_)) if !(1..=SYSTEM_ID).contains(&system_id.chars().count()) => {
+                Verified::Refused("GitLab answered 400".to_owned())
+            }
             Some(Some(id)) => {
                 self.state().managers.insert((id, system_id.to_owned()));
                 Verified::Runner(Some(id))

@@ -120,6 +120,13 @@ impl State {
         self.failing.map_or(Ok(()), |status| Err(refused(operation, status)))
     }
 
+    /// Whether there is such a project, as far as the token may see: one of which a test said something.
+    fn sees(&self, project: u64) -> bool {
+        let has_jobs = || self.jobs.keys().any(|key| key.project == project);
+        let is_there = self.paths.contains_key(&project) || self.hooks.contains_key(&project) || has_jobs();
+        is_there && !self.hidden.contains(&project)
+    }
+
     fn pending(&self, key: JobKey) -> PendingJob {
         PendingJob {
             job: self.jobs[&key].clone(),
@@ -151,7 +158,7 @@ impl JobsApi for FakeJobs {
                 status => refused(super::pending::OPERATION, *status),
             });
         }
-        if state.hidden.contains(&project) {
+        if !state.sees(project) {
             return Ok(None);
         }
         let below: u64 = match from.map(str::parse) {
@@ -175,7 +182,7 @@ impl JobsApi for FakeJobs {
         if let Some(status) = state.hooks_failing {
             return Err(refused(super::hooks::OPERATION, status));
         }
-        if state.hidden.contains(&project) {
+        if !state.sees(project) {
             return Ok(None);
         }
         Ok(Some(state.hooks.get(&project).cloned().unwrap_or(Hooks { hooks: Vec::new(), complete: true })))
@@ -188,7 +195,7 @@ impl ProjectsApi for FakeJobs {
         let mut state = self.state();
         state.called(format!("project {name}"), "GET projects/:id")?;
         let is_it = |(id, path): &(&u64, &String)| name == path.as_str() || name.parse() == Ok(**id);
-        let found = state.paths.iter().find(is_it);
+        let found = state.paths.iter().find(is_it).filter(|(id, _)| state.sees(**id));
         Ok(found.map(|(id, path)| ApiProject { id: *id, path: path.clone() }))
     }
 }

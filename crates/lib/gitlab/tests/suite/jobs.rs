@@ -20,7 +20,7 @@ pub async fn jobs(api: &impl JobsApi, known: &[ApiJob]) {
 /// What is not an answer is never taken for "there is no such job". `answers` makes GitLab answer with a status from now on.
 pub async fn refusals(api: &impl JobsApi, known: &ApiJob, answers: impl AsyncFn(Option<u16>)) {
     for (status, name) in [
-        (401, "GitLab.Refused"),
+        (401, "GitLab.TokenRefused"),
         (403, "GitLab.Refused"),
         (408, "GitLab.Unavailable"),
         (429, "GitLab.Unavailable"),

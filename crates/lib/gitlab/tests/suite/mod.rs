@@ -3,4 +3,6 @@
 #![allow(unreachable_pub, reason = "a module of a test")]
 
 pub mod jobs;
+pub mod projects;
+pub mod runners;
 pub mod simulator;

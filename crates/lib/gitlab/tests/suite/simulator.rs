@@ -63,6 +63,17 @@ impl GitLab {
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 
+    /// What GitLab shows the administrator there; `None` when there is nothing.
+    pub async fn shown(&self, path: &str) -> Option<Value> {
+        let request = self.http.get(format!("{}/{path}", self.url)).header("PRIVATE-TOKEN", &self.admin);
+        let answer = request.send().await.unwrap();
+        if answer.status().as_u16() == 404 {
+            return None;
+        }
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        serde_json::from_str(&answer.text().await.unwrap()).ok()
+    }
+
     /// A project with that `.gitlab-ci.yml`; its id.
     pub async fn project(&self, path: &str, file: &str) -> u64 {
         let source = self.dir.path().join(path.replace('/', "-"));
