@@ -361,6 +361,26 @@ async fn the_bound_is_printed_counted_and_an_alarm_when_it_is_too_long() {
 }
 
 #[tokio::test]
+async fn a_run_without_time_lists_nothing_and_the_bound_counts_with_what_was_reached() {
+    let world = world();
+    for id in 1..=20 {
+        named(&world, id, T0).await;
+    }
+    world.clock.set(after(1));
+    let report = Lost::default().sweep_until(&world, &rules(), after(16)).await.unwrap();
+    assert_eq!((count(&report, "list.left"), api(&world).calls()), (20, 0), "{report:?}");
+    assert_eq!((report.listing.unwrap().bound_s, counted("ListingBehind")), (Some(50 * 60), 1));
+    forget_counts();
+    let report = swept(&world, 60, after(61)).await;
+    assert_eq!((count(&report, "list.done"), counted("ListingBehind")), (20, 1), "it is believed again step by step");
+    swept(&world, 60, after(1900)).await;
+    swept(&world, 60, after(3800)).await;
+    forget_counts();
+    assert_eq!(swept(&world, 60, after(5700)).await.listing.unwrap().bound_s, Some(32 * 60));
+    assert_eq!(counted("ListingBehind"), 0);
+}
+
+#[tokio::test]
 async fn a_dry_run_says_which_projects_it_would_visit_and_asks_nobody() {
     let world = world();
     named(&world, PROJECT, T0).await;

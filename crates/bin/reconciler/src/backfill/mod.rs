@@ -92,12 +92,12 @@ pub(crate) async fn backfill<P: Ports>(
             visitor.leave(&row, now);
         }
     }
+    let out_of_time = visitor.is_out_of_time();
     let Visitor { budget, late, stop, mut done, .. } = visitor;
     let calls = listing.calls - budget.calls;
     rounds.learned(done.visits(), calls);
-    let bounded = bound(rounds.census, listing.calls, rounds.per_visit);
-    rounds.calls = listing.calls;
-    rounds.bound = bounded.unwrap_or_default();
+    rounds.reached(calls, listing.calls, out_of_time);
+    rounds.bound = bound(rounds.census, rounds.calls, rounds.per_visit).unwrap_or_default();
     let listed = Listed::new(&rounds, calls, late, stop);
     if !dry_run {
         remember(ledger, rounds, before.as_ref()).await?;

@@ -86,6 +86,11 @@ impl<P: Ports> Visitor<'_, P> {
         self.budget.calls == 0 || self.ports.clock().now() >= self.budget.until
     }
 
+    /// Whether the run's time was over before its calls were.
+    pub(super) fn is_out_of_time(&self) -> bool {
+        self.stop.is_none() && self.budget.calls > 0 && self.is_spent()
+    }
+
     /// A dry run's word.
     pub(super) fn plan(&mut self, row: &ProjectRow, now: Timestamp) {
         self.late = self.late.max(overdue(row, now));

@@ -23,7 +23,7 @@ pub struct Rounds {
     pub counted_at: Option<Timestamp>,
     /// What a visit costs, in hundredths of a call; a moving average over runs.
     pub per_visit: u32,
-    /// How many calls a run may make.
+    /// How many calls a run makes: what it may, or what its time allowed.
     pub calls: u32,
     /// The bound of each class, in milliseconds.
     pub bound: Bound,
@@ -81,6 +81,17 @@ impl Rounds {
         self.per_visit = u32::try_from(mixed.max(100)).unwrap_or(u32::MAX);
     }
 
+    /// A run that may make `budget` calls made `calls`, and its time was over before they were. Where GitLab is slow, time
+    /// is the tighter limit: the bound counts with what was reached, and with twice as much after each run that had time.
+    pub fn reached(&mut self, calls: u32, budget: u32, out_of_time: bool) {
+        let reached = match (out_of_time, self.calls) {
+            (true, _) => calls,
+            (false, 0) => budget,
+            (false, before) => before.saturating_mul(2),
+        };
+        self.calls = reached.max(limits::LISTING_CALLS_MIN).min(budget);
+    }
+
     /// The write; `None` when nothing changed.
     #[must_use]
     pub fn change(self, before: Option<&Self>) -> Option<Change> {
@@ -105,6 +116,17 @@ mod tests {
             rounds.learned(10, 1);
         }
         assert_eq!(rounds.per_visit, 100);
+    }
+
+    #[test]
+    fn a_slow_gitlab_lowers_what_a_run_reaches_until_it_is_quick_again() {
+        let mut rounds = Rounds::default();
+        let mut after = |calls, out_of_time| {
+            rounds.reached(calls, 60, out_of_time);
+            rounds.calls
+        };
+        assert_eq!([after(7, false), after(9, true), after(3, false), after(1, false)], [60, 9, 18, 36]);
+        assert_eq!([after(1, false), after(0, true)], [60, 4], "what is slower than that shows in the real waits");
     }
 
     #[test]
