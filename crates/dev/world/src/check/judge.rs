@@ -74,7 +74,11 @@ impl Check {
         let judged = gitlab.judge(now);
         let found = |findings: Vec<Finding>| findings.into_iter().map(|finding| (finding.job, finding));
         for (job, finding) in found(judged.lost) {
-            if self.promised_since(setup, job).is_some() && !self.is_beyond_us(gitlab, job) {
+            // A project may become known by the very hook that tells of the loss.
+            let end = gitlab.history(job.job).and_then(|history| history.end.as_ref());
+            let lost_at = end.map_or(finding.at, |end| end.at);
+            let was_promised = self.promised_since(setup, job).is_some_and(|since| since < lost_at);
+            if was_promised && !self.is_beyond_us(gitlab, job) {
                 self.breaks(Promise::Lost, format!("job {job}: {}", finding.what));
             }
         }
