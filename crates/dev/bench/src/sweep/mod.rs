@@ -82,13 +82,23 @@ pub async fn bench(wish: &Wish, lines: &mut Lines, tell: &impl Fn(&str)) -> Resu
 
 async fn measure(wish: &Wish, stack: &Stack, tell: &impl Fn(&str)) -> Result<Vec<Round>, BenchError> {
     let ledger = Ledger::make(stack).await?;
+    let host = Host::new(wish, stack, &ledger).await?;
     tell(&format!("sweep: writing {} open rows", wish.rows));
     ledger.fill(wish.rows.saturating_sub(wish.due)).await?;
-    let host = Host::new(wish, stack, &ledger).await?;
     let mut rounds = Vec::new();
     for round in 0..wish.rounds {
-        tell(&format!("sweep: round {} of {}", round + 1, wish.rounds));
-        rounds.push(host.round(round).await?);
+        let measured = host.round(round).await?;
+        let (plan, act) = (&measured.plan, &measured.act);
+        tell(&format!(
+            "sweep: round {} of {}: planned {} in {:.0} ms, launched for {} in {:.0} ms",
+            round + 1,
+            wish.rounds,
+            plan.done,
+            plan.ms,
+            act.done,
+            act.ms
+        ));
+        rounds.push(measured);
     }
     Ok(rounds)
 }

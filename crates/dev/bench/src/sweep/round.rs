@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runnerless_local::aws::{ACCOUNT, SECRET};
+use runnerless_local::aws::{ACCOUNT, REGION, SECRET};
 use runnerless_local::deploy::{Foreign, foreign};
 use runnerless_local::runtime_api::{Function, Invocation, Program};
 use runnerless_local::stack::Stack;
@@ -62,8 +62,9 @@ impl<'a> Host<'a> {
             name: "sweep-target",
             folder,
             handler: "nothing.handler",
-            statements: json!([]),
-            on_failure: "sweep-target",
+            // A role has at least one; this function needs none.
+            statements: json!([{"Effect": "Allow", "Action": "logs:PutLogEvents", "Resource": "*"}]),
+            on_failure: &format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:sweep-target"),
         };
         let target = foreign(stack, &function).await?;
         Ok(Self { wish, stack, ledger, target })
