@@ -126,6 +126,8 @@ impl<'a> Host<'a> {
             .env("RUNNERLESS_STACK_CAP", &cap)
             .env("RUNNERLESS_TENANT_ISOLATION", "false")
             .env("RUNNERLESS_SENTINEL_MINUTES", "0")
+            .env("RUNNERLESS_LISTING_CALLS", "60")
+            .env("RUNNERLESS_WEBHOOK_URL", "https://hooks.acme.example/webhook")
     }
 
     /// How much the witness has written.
