@@ -85,6 +85,7 @@ impl Check {
     ) {
         let after = Launch::read(item);
         match before {
+            None if after.charged_to.is_none() => self.is_the_only_sentinel(id, &after),
             None => self.is_an_attempt(id, &after, item, now),
             Some(before) => {
                 self.was_taken(id, before, &after);
@@ -93,6 +94,15 @@ impl Check {
                 self.was_free(id, before, &after, item, plan);
                 self.asks_no_more(id, before, &after, item, process, now);
             }
+        }
+    }
+
+    /// One launch that nobody asked for is under way for a lane at a time.
+    fn is_the_only_sentinel(&mut self, id: &LaunchId, after: &Launch) {
+        let same = |row: &Launch| row.lane == after.lane && row.charged_to.is_none() && row.may_still_bind();
+        let other = self.rows.launches.iter().find(|(_, row)| same(row)).map(|(other, _)| other.clone());
+        if let Some(other) = other {
+            self.breaks(Promise::Launches, format!("sentinel {id} was sent beside {other}, which is under way"));
         }
     }
 
