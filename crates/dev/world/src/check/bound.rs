@@ -39,12 +39,21 @@ pub(super) struct Allowance {
     pub(super) cause: Option<Fault>,
 }
 
-/// What a job may wait that began to wait at `since`, until `until`. `unseen` is what a lost hook may cost it, and `hits`
-/// tells whether a trouble hit it.
+/// What some troubles may cost one job.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Costs {
+    /// A lost hook.
+    pub(super) unseen: Millis,
+    /// Whether a launch that finds a service out of reach is one of its attempts: a function in another language can only
+    /// say that it failed.
+    pub(super) outages_count: bool,
+}
+
+/// What a job may wait that began to wait at `since`, until `until`. `hits` tells whether a trouble hit it.
 pub(super) fn allowance(
     met: &[Met],
     (since, until): (Timestamp, Timestamp),
-    unseen: Millis,
+    costs: Costs,
     hits: impl Fn(&Whom) -> bool,
 ) -> Allowance {
     // A process that was troubled shortly before the wait began may be the one that serves it.
@@ -61,9 +70,10 @@ pub(super) fn allowance(
                 in_vain += 1;
                 if in_vain < 2 { Millis::secs(400) } else { Millis(limits::UNSERVED_RETRY.0 + 400_000) }
             }
+            Delay::Outage if costs.outages_count => Millis(LONGEST_OUTAGE.0 + limits::UNSERVED_RETRY.0 + 400_000),
             Delay::Outage => Millis(LONGEST_OUTAGE.0 + 400_000),
             Delay::Hook => Millis::minutes(11),
-            Delay::Unseen => unseen,
+            Delay::Unseen => costs.unseen,
         };
         length = Millis(length.0 + cost.0);
         if worst.is_none_or(|(most, _)| cost > most) && cost.0 > 0 {

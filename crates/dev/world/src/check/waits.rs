@@ -4,7 +4,7 @@ use runnerless_core::id::JobKey;
 use runnerless_core::limits;
 use runnerless_core::time::{Millis, Timestamp};
 
-use super::bound::{STOLEN, allowance, unseen};
+use super::bound::{Costs, STOLEN, allowance, unseen};
 use super::judge::Verdict;
 use super::{Check, Met, Promise, Whom};
 use crate::fault::Fault;
@@ -29,7 +29,9 @@ impl Check {
     fn judge_wait(&mut self, wait: &Wait, since: Timestamp, until: Timestamp, setup: &Setup, verdict: &mut Verdict) {
         let waited = until - since;
         let unseen = unseen(setup.knowledge, self.hooks_lost(since, until));
-        let allowed = allowance(&self.met, (since, until), unseen, self.hits(wait.job));
+        let lane = self.rows.lane_of_job(wait.job);
+        let costs = Costs { unseen, outages_count: lane.is_some_and(|lane| self.foreign_lanes.contains(&lane)) };
+        let allowed = allowance(&self.met, (since, until), costs, self.hits(wait.job));
         let stolen = self.stolen(wait.job, since, until);
         let learned = if setup.foreign { LEARNED.0 } else { 0 };
         let limit = Millis(allowed.length.0 + stolen * STOLEN.0 + learned);
