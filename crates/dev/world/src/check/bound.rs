@@ -1,6 +1,6 @@
 //! How long a job may wait: what it takes without trouble, and what each trouble that hit it may add.
 //!
-//! `30 s + 75 s for each time that another job took its launch + what the troubles cost that hit it, its lane or everybody
+//! `30 s + 145 s for each time that another job took its launch + what the troubles cost that hit it, its lane or everybody
 //! while it waited`. A launch that comes to nothing costs up to 400 s: its lease, a sweep, the wait for the next attempt. The
 //! second such one within one wait may be the job's third fruitless one, and make it unserved for an hour.
 
@@ -29,8 +29,9 @@ pub(super) fn unseen(knowledge: Knowledge, lost: i64) -> Millis {
     }
 }
 
-/// Another job took the launch: a sweep, and a launch.
-pub(super) const STOLEN: Millis = Millis::secs(75);
+/// Another job took the launch: a sweep, and a launch. What it is given instead may be a launch that has asked for the last
+/// time, and then the sweep after the next attempt's pause is one more.
+pub(super) const STOLEN: Millis = Millis::secs(145);
 
 /// What the troubles may have cost, and the one that cost most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
