@@ -41,6 +41,8 @@ pub(crate) struct Invocation {
     pub(crate) payload: Value,
     /// The tenant, for functions that isolate tenants.
     pub(crate) tenant: Option<String>,
+    /// Whether it took place before.
+    pub(crate) again: bool,
 }
 
 /// What Lambda tells of an invocation that failed.

@@ -115,6 +115,8 @@ faults! {
     InvocationLate = "invocation_late", Launch, 1.0;
     /// An invocation that takes place twice.
     InvocationDoubled = "invocation_doubled", Launch, 1.0;
+    /// A second delivery that fails before it does anything, most often while the first is at work.
+    SecondFailed = "second_failed", Launch, 20.0;
     /// An invocation that grows too old in Lambda's queue.
     InvocationDropped = "invocation_dropped", Launch, 1.0;
     /// The record of a failed invocation that gets lost.

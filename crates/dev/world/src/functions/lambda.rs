@@ -28,7 +28,9 @@ pub(crate) async fn runs(world: &World, invocation: Invocation) {
     let launch = invocation.payload.get("launch").and_then(Value::as_str).unwrap_or_default();
     world.note(format_args!("{hands} is started for {launch}"));
     world.state().check.runs(number, launch);
-    let ended = if invocation.function == EXECUTOR {
+    let ended = if invocation.again && world.strikes(Fault::SecondFailed, &Whom::Process(number)) {
+        Err(Death::Killed)
+    } else if invocation.function == EXECUTOR {
         hands.live(runner::executor::serve(&hands, &invocation)).await
     } else {
         hands.live(runner::foreign::serve(&hands, &invocation.payload)).await

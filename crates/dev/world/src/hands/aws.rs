@@ -110,7 +110,7 @@ impl Hands<'_> {
         let length = self.draw(|rng| Millis(rng.i64(length)));
         if self.strikes(Fault::InvocationDoubled) {
             let second = self.draw(|rng| Millis(rng.i64(QUEUED)));
-            world.timeline.happens_in(second, Event::Invocation(invocation.clone()));
+            world.timeline.happens_in(second, Event::Invocation(Invocation { again: true, ..invocation.clone() }));
         }
         world.timeline.happens_in(length, Event::Invocation(invocation));
     }
@@ -139,7 +139,8 @@ impl Invoker for Hands<'_> {
             let launch = payload.get("launch").and_then(Value::as_str).unwrap_or_default();
             self.world.note(format_args!("{self} invokes for {launch}"));
             self.world.state().check.invoked(launch);
-            self.queue(Invocation { function: function.to_owned(), payload, tenant: tenant.map(str::to_owned) });
+            let (function, tenant) = (function.to_owned(), tenant.map(str::to_owned));
+            self.queue(Invocation { function, payload, tenant, again: false });
             Ok(Invoked::Accepted)
         };
         self.call(call, effect).await
