@@ -28,10 +28,12 @@ impl Check {
 
     fn judge_wait(&mut self, wait: &Wait, since: Timestamp, until: Timestamp, setup: &Setup, verdict: &mut Verdict) {
         let waited = until - since;
-        let unseen = unseen(setup.knowledge, self.hooks_lost(since, until));
+        // What troubled the job before a runner was promised to it, such as the loss of its hook before its project was known,
+        // troubles it still.
+        let unseen = unseen(setup.knowledge, self.hooks_lost(wait.since, until));
         let lane = self.rows.lane_of_job(wait.job);
         let costs = Costs { unseen, outages_count: lane.is_some_and(|lane| self.foreign_lanes.contains(&lane)) };
-        let allowed = allowance(&self.met, (since, until), costs, self.hits(wait.job));
+        let allowed = allowance(&self.met, (wait.since, until), costs, self.hits(wait.job));
         let stolen = self.stolen(wait.job, since, until);
         let learned = if setup.foreign { LEARNED.0 } else { 0 };
         let limit = Millis(allowed.length.0 + stolen * STOLEN.0 + learned);
