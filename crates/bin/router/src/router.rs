@@ -155,7 +155,8 @@ impl<P: Ports> Router<'_, P> {
             }
             _ => None,
         };
-        let waiting_since = job.times.waiting_at.unwrap_or(now);
+        // Not since it waits again: a job whose launch another one took has let runners of others have their turn.
+        let waiting_since = job.times.ingested_at.unwrap_or(now);
         let seen = Job { facts: &job.facts, tags: job.tags.as_ref(), waiting_since };
         Ok(route(seen, &rows, &lanes, &self.rules.default, learned.as_ref(), self.rules.abilities, now))
     }

@@ -225,6 +225,12 @@ async fn the_default_route_learns_what_foreign_runners_take() {
     assert!(matches!(held, Routed::Held { until, .. } if until == after(180)), "{held:?}");
     assert_eq!(world.invoker.started().len(), 1);
     assert!(matches!(world.router(&rules).route(key(2), after(180)).await.unwrap(), Routed::Launched { .. }));
+    let launch = world.launch(2).await;
+    let book = runnerless_aws::book::Book(&world.ledger);
+    book.begin(&launch.launch, &launch.nonce_sha256, "c", after(181)).await.unwrap();
+    book.bind(&launch.launch, key(3), after(182)).await.unwrap();
+    let again = world.router(&rules).route(key(2), after(183)).await.unwrap();
+    assert!(matches!(again, Routed::Launched { .. }), "its launch was taken, and it waited its time before: {again:?}");
 }
 
 #[tokio::test]
