@@ -258,7 +258,8 @@ impl Ledger for DynamoLedger {
     async fn due(&self, partition: &str, until: Timestamp, limit: usize) -> Result<Vec<DueRow>, AwsError> {
         let mut rows = Vec::new();
         let mut from = None;
-        loop {
+        // DynamoDB refuses a limit of 0.
+        while rows.len() < limit {
             let call = self
                 .client
                 .query()
@@ -272,14 +273,14 @@ impl Ledger for DynamoLedger {
                 .limit(i32::try_from(limit - rows.len()).unwrap_or(i32::MAX))
                 .set_exclusive_start_key(from);
             let answer = call.send().await.map_err(|error| failure(Service::Ledger, "Query", error))?;
-            let keys = answer.items.unwrap_or_default();
-            rows.extend(keys.iter().filter_map(due_row));
+            rows.extend(answer.items.unwrap_or_default().iter().filter_map(due_row));
             from = answer.last_evaluated_key;
-            if from.is_none() || rows.len() >= limit {
-                rows.truncate(limit);
-                return Ok(rows);
+            if from.is_none() {
+                break;
             }
         }
+        rows.truncate(limit);
+        Ok(rows)
     }
 }
 
