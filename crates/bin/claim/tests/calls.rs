@@ -65,8 +65,11 @@ impl World {
     }
 
     fn token(&self, token: &str) {
-        let lane = lane(Engine::Lambda).id();
-        self.parameters.put(&format!("/r/runner/LAMBDA/{lane}/RegistrationToken"), token);
+        self.parameters.put(&Self::token_name(), token);
+    }
+
+    fn token_name() -> String {
+        format!("/r/runner/LAMBDA/{}/RegistrationToken", lane(Engine::Lambda).id())
     }
 
     async fn ask(&self, request: Value) -> Result<Answer, Error> {
@@ -228,9 +231,12 @@ async fn an_end_must_fit_what_happened() {
 
 #[tokio::test]
 async fn a_lane_without_a_token_ends_the_launch_by_the_parameters_name() {
-    for token in ["", "GR1348941abcdefghij"] {
+    for token in [None, Some("GR1348941abcdefghij")] {
         let world = World::new().await;
-        world.token(token);
+        match token {
+            Some(token) => world.token(token),
+            None => world.parameters.delete(&World::token_name()),
+        }
         let error = world.ask(json!({"do": "begin", "launch": "l-1", "nonce": NONCE})).await.unwrap_err();
         assert_eq!(error.name(), "Claim.NoToken");
         let row = world.job(1).await;

@@ -93,7 +93,8 @@ async fn a_load_writes_rows_with_their_functions_facts_and_lane_entries_and_a_se
     assert_eq!(
         world.row("lanes", "tags#a#b"),
         Some(
-            json!({"pk": "lanes", "sk": "tags#a#b", "type": "LAMBDA", "target": ARN, "run_untagged": false, "lane": id})
+            json!({"pk": "lanes", "sk": "tags#a#b", "type": "LAMBDA", "target": ARN, "run_untagged": false, "tenancy": true,
+                "lane": id})
         )
     );
     let before = world.table.rows();
