@@ -245,14 +245,17 @@ impl End {
         why
     }
 
-    /// What an accepted hook changes is the row of one job, and what ingest called for it.
+    /// What an accepted hook changes is the row of one job, the note of its project, and what ingest called for both.
     fn strange(&self) -> Option<String> {
-        let is_row = |name: &&String| name.starts_with("ledger job#");
-        let others: Vec<&String> =
-            self.changed.iter().filter(|name| !is_row(name) && !name.starts_with("calls ")).collect();
-        match self.changed.iter().filter(is_row).count() {
+        let jobs: Vec<&str> = self.changed.iter().filter_map(|name| name.strip_prefix("ledger job#")).collect();
+        let project = jobs.first().and_then(|job| job.split_once('#')).map(|(project, _)| project);
+        let note = project.map(|project| format!("ledger project#{project}"));
+        let is_known = |name: &&String| {
+            name.starts_with("ledger job#") || name.starts_with("calls ") || note.as_ref() == Some(*name)
+        };
+        match jobs.len() {
             0 => Some("the state was to change, and no job's row did".to_owned()),
-            1 if others.is_empty() => None,
+            1 if self.changed.iter().all(|name| is_known(&name)) => None,
             _ => Some(format!("more than one job's row changed: {}", self.changed.join(", "))),
         }
     }
