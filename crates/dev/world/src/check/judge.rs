@@ -10,6 +10,7 @@ use runnerless_core::time::{Millis, Timestamp};
 
 use serde_json::Value;
 
+use super::bound::unseen;
 use super::{Check, Promise, Violation};
 use crate::fault::Hits;
 use crate::gitlab::{Finding, GitLab, RunnerKind};
@@ -77,7 +78,9 @@ impl Check {
             // A project may become known by the very hook that tells of the loss.
             let end = gitlab.history(job.job).and_then(|history| history.end.as_ref());
             let lost_at = end.map_or(finding.at, |end| end.at);
-            let was_promised = self.promised_since(setup, job).is_some_and(|since| since < lost_at);
+            // Nor is a job lost that GitLab dropped before anybody could have found it.
+            let found_in = unseen(setup.knowledge, 0);
+            let was_promised = self.promised_since(setup, job).is_some_and(|since| since + found_in < lost_at);
             if was_promised && !self.is_beyond_us(gitlab, job) {
                 self.breaks(Promise::Lost, format!("job {job}: {}", finding.what));
             }
