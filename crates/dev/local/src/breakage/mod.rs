@@ -136,6 +136,8 @@ fn chosen(wish: &Breakage) -> Result<Vec<Case>, BreakageError> {
 pub async fn run(stack: &Stack, cases: &[Case], mut tell_of: impl FnMut(&Verdict)) -> Result<(), BreakageError> {
     tell(&format!("{} cases: deploying, making a lane and a job for each", cases.len()));
     let ground = Ground::prepare(stack, cases).await?;
+    // It verifies the lanes' tokens, so that no executor has to: its writes would meet what is meant for its moves.
+    ground.sweep().await?;
     let mut later = Vec::new();
     for case in cases {
         let seen = ground.play(case).await?;

@@ -154,6 +154,11 @@ pub async fn run(stack: &Stack, wish: &Storm) -> Result<Seen, StormError> {
     let work = async {
         let (made, over) = ground.pipelines(&plan, wish.limit).await?;
         let open = if over { ground.ledger()?.open_launches().await? } else { Vec::new() };
+        // The jobs of a small storm may all be over before the last sweep is killed.
+        let until = tokio::time::Instant::now() + wish.limit;
+        while over && !sweeps.all_killed() && tokio::time::Instant::now() < until {
+            tokio::time::sleep(sweeps::PAUSE).await;
+        }
         Ok::<_, StormError>((made, over, open))
     };
     let (made, over, open) = tokio::select! {

@@ -16,7 +16,7 @@ use crate::witness::Witness;
 
 /// Pause between two looks whether a sweep has come to the call in which it is killed. Much shorter than the three seconds
 /// after which a call that hangs is given up.
-const PAUSE: Duration = Duration::from_millis(50);
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 /// Longer than any sweep.
 const OVER: Duration = Duration::from_secs(60);
 
@@ -38,6 +38,11 @@ pub(super) struct Sweeps<'a> {
 }
 
 impl Sweeps<'_> {
+    /// Whether all that are to be killed were.
+    pub(super) fn all_killed(&self) -> bool {
+        self.killed.get() >= self.kills.len()
+    }
+
     /// Sweeps as the schedule does, until the storm is over. This never returns but with an error.
     pub(super) async fn run(&self) -> Result<std::convert::Infallible, StormError> {
         let mut next = Instant::now() + self.every;
