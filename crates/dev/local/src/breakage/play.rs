@@ -141,13 +141,14 @@ impl Ground<'_> {
         Ok(struck.then_some(row))
     }
 
-    /// Kills the one process of the victim, or lets it stand still.
+    /// Kills the victim, or lets it stand still. An idle process of an earlier case may be there beside it, and is hit as well.
     fn kill(&self, case: &Case, signal: Signal, seen: &mut Seen) {
         let part = case.victim.to_ascii_lowercase();
-        match of_part(self.stack.layout(), &part).as_slice() {
-            [one] => one.signal(signal),
-            others => seen.why.push(format!("{} processes of {part} run, and one was to be hit", others.len())),
+        let victims = of_part(self.stack.layout(), &part);
+        if victims.is_empty() {
+            seen.why.push(format!("no process of {part} runs, and one was to be hit"));
         }
+        victims.iter().for_each(|victim| victim.signal(signal));
     }
 
     /// Waits for what is to be seen before the fault is over.
