@@ -12,11 +12,12 @@ mod plan;
 mod report;
 mod window;
 
+use std::collections::BTreeSet;
+
 use futures_util::{StreamExt as _, stream};
 use runnerless_aws::ports::Parameters;
 use runnerless_aws::{AwsError, DynamoLedger, ParameterStore};
 use runnerless_core::chain::chain;
-use runnerless_core::id::JobKey;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::protocol::Runners;
 use runnerless_lambda_kit::{Clock as _, Env, EnvError, Named, within};
@@ -206,8 +207,11 @@ impl<P: Ports, S, R, G> Sweep<'_, P, S, R, G> {
 
 /// The jobs that the listing found: the index may not show their new rows yet.
 fn found(listed: &Backfill, planned: &[Planned]) -> Vec<Planned> {
-    let is_planned = |key: &JobKey| planned.iter().any(|item| item.action.pk() == key.pk());
-    let new = listed.found.iter().filter(|key| !is_planned(key));
+    if listed.found.is_empty() {
+        return Vec::new();
+    }
+    let rows: BTreeSet<String> = planned.iter().map(|item| item.action.pk()).collect();
+    let new = listed.found.iter().filter(|key| !rows.contains(&key.pk()));
     new.map(|key| Planned { action: Action::Route(*key), reason: "the listing found it".to_owned() }).collect()
 }
 

@@ -121,7 +121,7 @@ async fn index(ledger: &impl Ledger, now: Timestamp) -> Result<Index, AwsError> 
 }
 
 /// Reads rows; none are no call.
-async fn read(ledger: &impl Ledger, keys: &[RowKey]) -> Result<Rows, AwsError> {
+pub(crate) async fn read(ledger: &impl Ledger, keys: &[RowKey]) -> Result<Rows, AwsError> {
     if keys.is_empty() { Ok(Rows::default()) } else { ledger.load(keys).await }
 }
 

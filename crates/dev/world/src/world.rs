@@ -322,8 +322,8 @@ impl World {
         let runner = self.state().runners.get(number).copied().unwrap_or_default();
         self.at_gitlab(|gitlab, _| gitlab.reset_token(runner));
         self.hit(Fault::TokenRotated, &Whom::Lane(lane.lane.id()), None);
-        let (now, until) = (self.now(), self.draw(|rng| Millis(rng.i64(1_000..40_000))));
-        self.state().check.rotated(&lane.lane.id(), now);
+        let until = self.draw(|rng| Millis(rng.i64(1_000..40_000)));
+        self.state().check.rotated(&lane.lane.id());
         self.timeline.happens_in(until, Event::Written(number));
     }
 

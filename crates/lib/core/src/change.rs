@@ -240,7 +240,13 @@ impl Due {
     /// Due at `at`.
     #[must_use]
     pub fn at(pk: &str, at: crate::time::Timestamp) -> Self {
-        Self { open: Some(shard(pk)), next_check_at: Some(at) }
+        Self::in_partition(shard(pk), at)
+    }
+
+    /// Due at `at`, in a partition that is not one of the shards.
+    #[must_use]
+    pub fn in_partition(partition: impl Into<String>, at: crate::time::Timestamp) -> Self {
+        Self { open: Some(partition.into()), next_check_at: Some(at) }
     }
 
     /// Nothing is due any more.

@@ -123,7 +123,7 @@ impl LaneRow {
 
     /// The sweep looks at the row at `at`.
     pub(crate) fn due_at(&mut self, at: Timestamp) {
-        self.due = Due { open: Some(LANES.to_owned()), next_check_at: Some(at) };
+        self.due = Due::in_partition(LANES, at);
         self.expires_at = None;
     }
 

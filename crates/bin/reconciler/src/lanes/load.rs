@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use runnerless_aws::AwsError;
-use runnerless_aws::ports::{Ledger, Mapping, Rows};
+use runnerless_aws::ports::{Ledger, Mapping};
 use runnerless_core::change::RowKey;
 use runnerless_core::id::{LaneId, LaunchId};
 use runnerless_core::lane::Engine;
@@ -16,6 +16,7 @@ use runnerless_router::{Ports, Rules};
 use serde_json::json;
 
 use crate::SERVICE;
+use crate::load::read;
 use crate::window::choose;
 
 /// Most lanes that a stack may have: beyond that the index is not read, and nothing is done for lanes at its end.
@@ -108,9 +109,4 @@ impl LoadedLanes {
         }
         Ok(())
     }
-}
-
-/// Reads rows; none are no call.
-async fn read(ledger: &impl Ledger, keys: &[RowKey]) -> Result<Rows, AwsError> {
-    if keys.is_empty() { Ok(Rows::default()) } else { ledger.load(keys).await }
 }

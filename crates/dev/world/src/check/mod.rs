@@ -184,7 +184,7 @@ impl Check {
     }
 
     /// A lane's token was replaced: what was sealed under it opens no more.
-    pub(crate) fn rotated(&mut self, lane: &LaneId, _now: Timestamp) {
+    pub(crate) fn rotated(&mut self, lane: &LaneId) {
         let rows = &self.rows;
         let of =
             |runner: &&mut Runner| runner.launch.as_ref().is_some_and(|id| rows.lane_of(id).as_ref() == Some(lane));
@@ -192,7 +192,7 @@ impl Check {
     }
 
     /// A process has a job that GitLab counts as its.
-    pub(crate) fn accepted(&mut self, launch: &LaunchId, job: JobKey, process: u32, _now: Timestamp) {
+    pub(crate) fn accepted(&mut self, launch: &LaunchId, job: JobKey, process: u32) {
         self.accepts(launch, job, process);
         if let Some(runner) = self.runners.get_mut(&process) {
             runner.job = Some(job);
@@ -200,7 +200,7 @@ impl Check {
     }
 
     /// A process is done with its job.
-    pub(crate) fn done(&mut self, _launch: &LaunchId, process: u32) {
+    pub(crate) fn done(&mut self, process: u32) {
         if let Some(runner) = self.runners.get_mut(&process) {
             runner.job = None;
         }

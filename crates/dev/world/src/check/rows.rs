@@ -159,7 +159,7 @@ impl Check {
             if before.as_ref().is_none_or(|before| *before != Launch::read(item)) {
                 self.launch_follows(&id, before.as_ref(), item, plan, process, now);
             }
-            self.launch_written(&id, Launch::read(item), process, now);
+            self.launch_written(&id, Launch::read(item), process);
         } else if let Some(project) = pk.strip_prefix("project#").and_then(|id| id.parse().ok()) {
             self.known.entry(project).or_insert(now);
         } else if let Some(key) = job_key(pk) {
@@ -171,7 +171,7 @@ impl Check {
         }
     }
 
-    fn launch_written(&mut self, id: &LaunchId, after: Launch, process: u32, _now: Timestamp) {
+    fn launch_written(&mut self, id: &LaunchId, after: Launch, process: u32) {
         let before = self.rows.launches.get(id).cloned();
         match &before {
             None => self.created(id, &after),

@@ -134,11 +134,11 @@ impl Serving<'_, '_> {
         if !engine::take(hands, offer, at, bind, unbind).await {
             return (None, Ok(()));
         }
-        hands.world.state().check.accepted(id, offer.key, hands.process.number, hands.world.now());
+        hands.world.state().check.accepted(id, offer.key, hands.process.number);
         let invocation_ends_at = hands.process.ends_at + hands.process.clock_off;
         let ends_at = invocation_ends_at.min(self.launch.deadline).min(self.event.deadline_ms) - RESERVE;
         let told = engine::beside(engine::run(hands, offer, ends_at), self.beat()).await;
-        hands.world.state().check.done(id, hands.process.number);
+        hands.world.state().check.done(hands.process.number);
         let done = format!("job {} is done", offer.key);
         if told { (Some(End::JobDone(done)), Ok(())) } else { (Some(End::Untold(done)), Err("Executor.NotReported")) }
     }

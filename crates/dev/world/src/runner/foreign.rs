@@ -48,7 +48,7 @@ pub(crate) async fn serve(hands: &Hands<'_>, payload: &Value) -> Result<(), &'st
             if !engine::take(hands, &offer, at, bind, unbind).await {
                 return Ok(());
             }
-            hands.world.state().check.accepted(&event.launch, offer.key, hands.process.number, hands.world.now());
+            hands.world.state().check.accepted(&event.launch, offer.key, hands.process.number);
             caller.runs(&event, &offer).await
         }
         Outcome::Nothing => caller.end("no_job", "").await,
@@ -79,7 +79,7 @@ impl Caller<'_, '_> {
             }
         };
         let told = engine::beside(engine::run(hands, offer, ends_at), renews).await;
-        hands.world.state().check.done(&event.launch, hands.process.number);
+        hands.world.state().check.done(hands.process.number);
         if told { self.end("done", "").await } else { Err("RuntimeError") }
     }
 

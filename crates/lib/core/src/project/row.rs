@@ -93,7 +93,7 @@ impl ProjectRow {
     }
 
     pub(super) fn due_at(&mut self, at: Timestamp) {
-        self.due = Due { open: Some(PARTITION.to_owned()), next_check_at: Some(at) };
+        self.due = Due::in_partition(PARTITION, at);
         self.expires_at = None;
     }
 }
