@@ -111,6 +111,14 @@ impl Case {
         self.kind.signal().is_some() && self.victim == "Executor"
     }
 
+    /// Whether calls of this function to AWS break, or one of its processes.
+    #[must_use]
+    pub fn breaks(&self, part: Part) -> bool {
+        let of_part =
+            |fault: &Fault| matches!(fault, Fault::Aws { part: p, .. } | Fault::Unanswered(p, _) if *p == part);
+        self.faults.iter().any(of_part) || (self.kind.signal().is_some() && self.victim == part)
+    }
+
     /// An undisturbed case, to be changed by what follows.
     #[must_use]
     pub fn new(what: &str, kind: Kind, place: &str) -> Self {

@@ -16,8 +16,24 @@ const DEBT_S: u64 = 20;
 /// Where nobody was told, the sweep finds the silence within four minutes.
 const SILENT_S: u64 = 240;
 
+fn killed(place: &str) -> Case {
+    Case::new("executor", Kind::Killed, place).fresh(&["Executor"])
+}
+
+/// The executor and then its terminator.
+pub(super) fn while_the_terminator_fails() -> Case {
+    killed("while-the-terminator-fails")
+        .holding()
+        .lasting("Terminator", "dynamodb:*")
+        .struck(Struck::Job("running", 0), "bound")
+        .then(Struck::Hits(Kind::Killed.attempts()))
+        .healed(Healer::Sweep, SILENT_S)
+        .failed("runner_system_failure", 1)
+        .retired()
+        .pace(Pace::Slow)
+}
+
 pub(super) fn cases() -> Vec<Case> {
-    let killed = |place: &str| Case::new("executor", Kind::Killed, place).fresh(&["Executor"]);
     let mid_script = || killed("in-the-script").holding().struck(Struck::Job("running", 0), "bound");
     let before_the_bind = || {
         killed("before-the-bind")
@@ -57,14 +73,5 @@ pub(super) fn cases() -> Vec<Case> {
             .healed(Healer::Sweep, DEBT_S + SWEEP_S)
             .failed("runner_system_failure", 1)
             .pace(Pace::Whole),
-        killed("while-the-terminator-fails")
-            .holding()
-            .lasting("Terminator", "dynamodb:*")
-            .struck(Struck::Job("running", 0), "bound")
-            .then(Struck::Hits(Kind::Killed.attempts()))
-            .healed(Healer::Sweep, SILENT_S)
-            .failed("runner_system_failure", 1)
-            .retired()
-            .pace(Pace::Slow),
     ]
 }

@@ -38,18 +38,20 @@ const DIED: &[&str] = &["Runtime.ExitError"];
 const STOOD_STILL: &[&str] = &["Sandbox.Timedout", "States.Timeout"];
 
 /// All cases, in the order in which they are run: whatever still goes on from one, the faults of the next do not touch it.
+/// The terminator looks for twenty seconds after an executor that failed, so what breaks the terminator comes before.
 #[must_use]
 pub fn all() -> Vec<Case> {
     [
         front::cases(),
         sweep::cases(),
-        executor::cases(),
-        killed::cases(),
         router::cases(),
         start::cases(),
         terminator::cases(),
         stop::cases(),
         answers::cases(),
+        vec![killed::while_the_terminator_fails()],
+        executor::cases(),
+        killed::cases(),
     ]
     .concat()
 }
@@ -70,5 +72,13 @@ mod tests {
                 .iter()
                 .all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || b"-0123456789".contains(&byte)))
         );
+    }
+
+    #[test]
+    fn no_case_breaks_the_terminator_while_it_looks_after_an_executor_of_another() {
+        let cases = all();
+        let last = cases.iter().rposition(|case| case.breaks("Terminator"));
+        let first = cases.iter().position(|case| case.breaks("Executor"));
+        assert!(last.is_some() && first.is_some() && last <= first, "{last:?}, {first:?}");
     }
 }
