@@ -23,6 +23,7 @@ pub mod proxy;
 pub mod runtime_api;
 mod schedule;
 pub mod seed;
+mod sentinels;
 pub mod stack;
 pub mod stack_env;
 pub mod storm;

@@ -9,7 +9,6 @@ use tokio::time::{Instant, sleep_until};
 use super::Storm;
 use super::StormError;
 use super::plan::{Plan, TAG};
-use crate::aws::Aws;
 use crate::deploy::{Deployment, Function};
 use crate::gitlab::{NewHook, Simulator};
 use crate::pipelines::expect::Expect;
@@ -18,7 +17,7 @@ use crate::pipelines::repository;
 use crate::seed::{self, DEFAULT_LANE, Lane, output};
 use crate::stack::Stack;
 use crate::witness::Witness;
-use crate::{schedule, up};
+use crate::{schedule, sentinels, up};
 
 /// The lane of the jobs with a tag.
 const LANE: Lane<'_> = Lane { description: "Runnerless, the storm's lane", tags: &[TAG] };
@@ -26,9 +25,8 @@ const LANE: Lane<'_> = Lane { description: "Runnerless, the storm's lane", tags:
 const SHARES: [(&str, u64); 3] = [("lost", 20), ("doubled", 20), ("late", 10)];
 /// How late.
 const LATE_MS: u64 = 4_000;
-/// The sweep's variable that says how often a lane gets a sentinel, and the shortest pause there is.
-const SENTINELS: &str = "RUNNERLESS_SENTINEL_MINUTES";
-const SENTINEL_MINUTES: &str = "1";
+/// The shortest pause between two sentinels of a lane; where the stack has an API token there are none.
+const SENTINEL_MINUTES: u32 = 1;
 /// How long one look at a pipeline waits for its end.
 const LOOK_S: u64 = 2;
 
@@ -58,8 +56,8 @@ impl<'a> Ground<'a> {
     pub(super) async fn prepare(stack: &'a Stack, storm: &Storm, plan: &Plan) -> Result<Self, StormError> {
         let deployment = up::deploy(stack).await?;
         let hook = seed::seed(stack, &deployment, &[DEFAULT_LANE, LANE], storm.api_token).await?;
-        if !storm.api_token {
-            hasten_sentinels(&stack.aws(), &deployment).await?;
+        if !storm.api_token && !sentinels::every(&stack.aws(), &deployment, SENTINEL_MINUTES).await? {
+            return Err(StormError::Missing("variable for sentinels"));
         }
         if !schedule::switch_off(&stack.aws()).await? {
             return Err(StormError::Missing("scheduled rule"));
@@ -136,20 +134,6 @@ impl<'a> Ground<'a> {
         let all = self.simulator.call(Method::GET, "/_sim/v1/deliveries?wait_s=20", &Value::Null).await?;
         Ok(all.as_array().cloned().unwrap_or_default())
     }
-}
-
-/// Sentinels come as often as they can; where the stack has an API token there are none.
-async fn hasten_sentinels(aws: &Aws, deployment: &Deployment) -> Result<(), StormError> {
-    let name = &function(deployment, "ReconcilerFunction")?.name;
-    let path = format!("/2015-03-31/functions/{name}/configuration");
-    let mut shown = aws.get("lambda", &path, "").await?;
-    let mut variables = shown["Environment"]["Variables"].take();
-    if !variables[SENTINELS].is_string() {
-        return Err(StormError::Missing(SENTINELS));
-    }
-    variables[SENTINELS] = json!(SENTINEL_MINUTES);
-    aws.request("lambda", Method::PUT, &path, &json!({"Environment": {"Variables": variables}})).await?;
-    Ok(())
 }
 
 /// A function of the stack, by its logical id.
