@@ -24,7 +24,7 @@ pub enum Fault {
     },
     /// One call of a function to AWS is carried out, and never answered.
     Unanswered(Part, &'static str),
-    /// A call to GitLab, once: method, path below `/api/v4`, what the simulator does.
+    /// A call to GitLab, once: method, path below `/api/v4` (`*`: the case's job), what the simulator does.
     GitLab(&'static str, &'static str, &'static str),
     /// Such calls from the nth on, until the case lifts it.
     GitLabFrom(u64, &'static str, &'static str, &'static str),

@@ -19,7 +19,7 @@ use crate::pipelines::repository;
 use crate::seed::{self, Lane, SeedError, output};
 use crate::stack::Stack;
 use crate::witness::Witness;
-use crate::{schedule, up};
+use crate::{schedule, sentinels, up};
 
 /// The project of the cases' jobs.
 const PROJECT: &str = "acme/breakage";
@@ -46,7 +46,7 @@ pub(super) struct Ground<'a> {
 }
 
 impl<'a> Ground<'a> {
-    /// Deploys, seeds, makes a lane and a job for each case, and switches the sweep's schedule off.
+    /// Deploys, seeds, makes a lane and a job for each case, and switches the sweep's schedule and sentinels off.
     pub(super) async fn prepare(stack: &'a Stack, cases: &[Case]) -> Result<Self, BreakageError> {
         let deployment = up::deploy(stack).await?;
         let tags: Vec<[&str; 1]> = cases.iter().map(|case| [case.id.as_str()]).collect();
@@ -95,6 +95,10 @@ impl<'a> Ground<'a> {
         if !schedule::switch_off(&stack.aws()).await? {
             return Err(missing("scheduled rule"));
         }
+        // A sentinel would take a case's job before the launch that the sweep starts for it.
+        if !sentinels::every(&stack.aws(), &ground.deployment, 0).await? {
+            return Err(missing("variable for sentinels"));
+        }
         Ok(ground)
     }
 
@@ -114,8 +118,9 @@ impl<'a> Ground<'a> {
         Ok(())
     }
 
-    /// Puts the case's faults where they belong.
+    /// Puts the case's faults where they belong. GitLab's are about the case's own job, where a path names one.
     pub(super) async fn set_faults(&self, case: &Case) -> Result<(), BreakageError> {
+        let own = |path: &str| path.replace('*', &self.jobs.get(&case.id).copied().unwrap_or_default().to_string());
         for fault in &case.faults {
             match fault {
                 Fault::Aws { part, op, nth, times } => {
@@ -133,11 +138,12 @@ impl<'a> Ground<'a> {
                     self.witness.set(&body).await?;
                 }
                 Fault::GitLab(method, path, deed) => {
-                    let body = json!({"match": {"method": method, "path": path}, "do": deed});
+                    let body = json!({"match": {"method": method, "path": own(path)}, "do": deed});
                     self.simulator.call(Method::POST, "/_sim/v1/faults", &body).await?;
                 }
                 Fault::GitLabFrom(nth, method, path, deed) => {
-                    let body = json!({"match": {"method": method, "path": path}, "nth": nth, "every": 1, "do": deed});
+                    let matched = json!({"method": method, "path": own(path)});
+                    let body = json!({"match": matched, "nth": nth, "every": 1, "do": deed});
                     self.simulator.call(Method::POST, "/_sim/v1/faults", &body).await?;
                 }
                 Fault::Unstartable(workflow) => self.workflows.cut_off(*workflow).await?,

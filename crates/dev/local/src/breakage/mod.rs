@@ -1,8 +1,8 @@
 //! `make breakage`: the deployed stack with its services and its executors out of order, one case after the other, and
 //! what is stated beforehand to come of each: what GitLab is answered, what is stored, who puts it right and how soon.
 //!
-//! Each case has a job and a lane of its own, so that no launch serves another case's job. The sweep's schedule is off: a
-//! case that the sweep is to put right waits while others are played, and is swept by hand then; so does one that the
+//! Each case has a job and a lane of its own, so that no launch serves another case's job. The sweep's schedule is off, and
+//! no sentinel is sent: a case that the sweep is to put right waits while others are played, and is swept by hand then; so does one that the
 //! terminator is to put right, which takes its time. No limit of ours is
 //! changed, and GitLab's time for an acceptance is shortened.
 

@@ -38,7 +38,8 @@ const DIED: &[&str] = &["Runtime.ExitError"];
 const STOOD_STILL: &[&str] = &["Sandbox.Timedout", "States.Timeout"];
 
 /// All cases, in the order in which they are run: whatever still goes on from one, the faults of the next do not touch it.
-/// The terminator looks for twenty seconds after an executor that failed, so what breaks the terminator comes before.
+/// The terminator looks for twenty seconds after an executor that was ended, and an executor asks for fifteen after an answer
+/// that was lost: what breaks the terminator comes before the former, and what breaks executors before the latter.
 #[must_use]
 pub fn all() -> Vec<Case> {
     [
@@ -48,10 +49,10 @@ pub fn all() -> Vec<Case> {
         start::cases(),
         terminator::cases(),
         stop::cases(),
-        answers::cases(),
         vec![killed::while_the_terminator_fails()],
         executor::cases(),
         killed::cases(),
+        answers::cases(),
     ]
     .concat()
 }
@@ -75,10 +76,13 @@ mod tests {
     }
 
     #[test]
-    fn no_case_breaks_the_terminator_while_it_looks_after_an_executor_of_another() {
+    fn no_case_breaks_what_still_goes_on_from_another() {
         let cases = all();
-        let last = cases.iter().rposition(|case| case.breaks("Terminator"));
-        let first = cases.iter().position(|case| case.breaks("Executor"));
-        assert!(last.is_some() && first.is_some() && last <= first, "{last:?}, {first:?}");
+        let terminator = cases.iter().rposition(|case| case.breaks("Terminator"));
+        let executor = cases.iter().position(|case| case.breaks("Executor"));
+        assert!(terminator.is_some() && executor.is_some() && terminator <= executor, "{terminator:?}, {executor:?}");
+        let executor = cases.iter().rposition(|case| case.breaks("Executor"));
+        let asks_on = cases.iter().position(|case| case.id.contains("answer-lost-at-the-201"));
+        assert!(asks_on.is_some() && executor < asks_on, "{executor:?}, {asks_on:?}");
     }
 }
