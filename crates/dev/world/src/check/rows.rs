@@ -53,6 +53,8 @@ pub(super) struct Rows {
     pub(super) settled: BTreeMap<JobKey, Timestamp>,
     /// When another job's runner took a job's launch.
     pub(super) stolen: Vec<(Timestamp, JobKey)>,
+    /// Jobs that were given another job's launch, with that launch's lane, which may be another than their own.
+    given: BTreeSet<(JobKey, LaneId)>,
 }
 
 impl Launch {
@@ -106,6 +108,11 @@ impl Rows {
 
     pub(super) fn lane_of_job(&self, job: JobKey) -> Option<LaneId> {
         self.jobs.get(&job).and_then(|row| row.lane.clone())
+    }
+
+    /// Whether the job was ever given a launch of this lane that was made for another job.
+    pub(super) fn was_given_one_of(&self, lane: &LaneId, job: JobKey) -> bool {
+        self.given.contains(&(job, lane.clone()))
     }
 
     pub(super) fn deadline_of(&self, launch: &LaunchId) -> Option<Timestamp> {
@@ -218,6 +225,9 @@ impl Check {
         }
         if before.state == "bound" && was_over_now(after) {
             self.stopped(id, process);
+        }
+        if let Some(to) = after.charged_to.filter(|_| before.charged_to != after.charged_to) {
+            self.rows.given.insert((to, LaneId::new(after.lane.clone())));
         }
     }
 

@@ -6,7 +6,7 @@ use runnerless_core::time::{Millis, Timestamp};
 
 use super::bound::{Costs, STOLEN, allowance, unseen};
 use super::judge::Verdict;
-use super::{Check, Met, Promise, Whom};
+use super::{Check, Promise, Whom};
 use crate::fault::Fault;
 use crate::gitlab::{GitLab, Wait, Waited};
 use crate::setup::Setup;
@@ -64,11 +64,8 @@ impl Check {
             // Where the hook of its end was lost, it counts as waiting after its end.
             let until = self.rows.settled.get(&wait.job).copied().unwrap_or(now).max(wait.since);
             let hours = (until - wait.since).0.clamp(0, limits::PENDING_LIMIT.0) / limits::UNSERVED_RETRY.0 + 1;
-            let from = wait.since - limits::START_LEASE;
-            let hits = self.hits(wait.job);
-            let in_time = |met: &&Met| met.at >= from && met.at <= until && hits(&met.whom);
-            let troubles = self.met.iter().filter(in_time).count();
-            let more = self.stolen(wait.job, wait.since, until) + i64::try_from(troubles).unwrap_or(i64::MAX);
+            let troubles = self.troubles(wait.job, wait.since - limits::START_LEASE, until);
+            let more = self.stolen(wait.job, wait.since, until) + troubles;
             let allowed = i64::from(limits::FRUITLESS_LIMIT) + hours + more;
             if i64::from(launches) > allowed {
                 let what = format!("job {} cost {launches} launches, {allowed} were allowed", wait.job);
@@ -77,12 +74,20 @@ impl Check {
         }
     }
 
-    /// Whether a trouble hits the job. The lane is that of its row: where it has none, it may have been any.
-    fn hits(&self, job: JobKey) -> impl Fn(&Whom) -> bool + use<> {
+    /// How many troubles hit the job in this time.
+    fn troubles(&self, job: JobKey, from: Timestamp, until: Timestamp) -> i64 {
+        let hits = self.hits(job);
+        let troubles = self.met.iter().filter(|met| met.at >= from && met.at <= until && hits(&met.whom));
+        i64::try_from(troubles.count()).unwrap_or(i64::MAX)
+    }
+
+    /// Whether a trouble hits the job, itself or with a launch that it was given. The lane is that of its row: where it has
+    /// none, it may have been any.
+    fn hits(&self, job: JobKey) -> impl Fn(&Whom) -> bool {
         let lane = self.rows.lane_of_job(job);
         move |whom| match whom {
             Whom::Job(of) => *of == job,
-            Whom::Lane(of) => lane.as_ref().is_none_or(|lane| lane == of),
+            Whom::Lane(of) => lane.as_ref().is_none_or(|lane| lane == of) || self.rows.was_given_one_of(of, job),
             Whom::Everybody | Whom::Process(_) => true,
         }
     }
