@@ -16,6 +16,17 @@ const TROUBLE_S: u64 = 60;
 /// A bound launch that is silent is lost after this.
 const LEASE_S: u64 = 180;
 
+/// It fails before it begins, and so does the terminator, which Lambda tells of that.
+pub(super) fn with_the_terminator() -> Case {
+    Case::new("dynamodb", Kind::Failing, "at-the-begin-and-the-terminator")
+        .lasting("Executor", "dynamodb:*")
+        .lasting("Terminator", "dynamodb:*")
+        .struck(Struck::Hits(2 * Kind::Failing.attempts()), "charged")
+        .healed(Healer::Sweep, START_LEASE_S + NOT_BEGUN_S + SWEEP_S)
+        .attempts(2)
+        .pace(Pace::Slow)
+}
+
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for kind in OUT_OF_ORDER {
@@ -68,16 +79,6 @@ pub(super) fn cases() -> Vec<Case> {
                 .pace(Pace::Slow),
         );
     }
-    // It fails before it begins, and so does the terminator, which Lambda tells of that.
-    cases.push(
-        Case::new("dynamodb", Kind::Failing, "at-the-begin-and-the-terminator")
-            .lasting("Executor", "dynamodb:*")
-            .lasting("Terminator", "dynamodb:*")
-            .struck(Struck::Hits(2 * Kind::Failing.attempts()), "charged")
-            .healed(Healer::Sweep, START_LEASE_S + NOT_BEGUN_S + SWEEP_S)
-            .attempts(2)
-            .pace(Pace::Slow),
-    );
     cases.push(
         Case::new("dynamodb", Kind::AnswerLost, "at-the-bind")
             .times("Executor", TRANSACT, 1)
