@@ -12,7 +12,7 @@ use runnerless_core::time::Timestamp;
 use runnerless_lambda_kit::metrics;
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use runnerless_core::chain::chain;
 
@@ -33,15 +33,23 @@ pub(crate) struct Heartbeat<'a, L> {
 }
 
 impl<L: Ledger> Heartbeat<'_, L> {
-    /// Renews from the acceptance on, the first time at once: that records the acceptance. A refusal does not
+    /// Gives a sign of life from the binding on. GitLab's answer to the acceptance may take a minute, in which somebody who
+    /// heard that an invocation of this launch failed must see that this one lives; usually it comes before the first pause
+    /// is over. From the acceptance on it renews, the first time at once: that records the acceptance. A refusal does not
     /// stop the job: GitLab never gives an accepted job to another runner, and says itself when one is over. Nobody
     /// renews any more then. Never ends by itself.
-    pub(crate) async fn beat(&self, mut accepted: watch::Receiver<bool>) -> Infallible {
-        if accepted.wait_for(|accepted| *accepted).await.is_err() {
-            return pending().await;
-        }
+    pub(crate) async fn beat(&self, mut stage: watch::Receiver<Stage>) -> Infallible {
         loop {
-            let pause = match Book(self.ledger).renew(self.launch, (self.clock)()).await {
+            let at = *stage.borrow_and_update();
+            let book = Book(self.ledger);
+            let told = match at {
+                Stage::Unbound if stage.changed().await.is_err() => return pending().await,
+                Stage::Unbound => continue,
+                Stage::Bound if timeout(self.every, stage.changed()).await.is_ok() => continue,
+                Stage::Bound => book.alive(self.launch, (self.clock)()).await,
+                Stage::Accepted => book.renew(self.launch, (self.clock)()).await,
+            };
+            let pause = match told {
                 Ok(()) => self.every,
                 Err(MoveError::Ledger(error)) => {
                     let (launch, error) = (self.launch.as_str(), chain(&error));
@@ -56,7 +64,20 @@ impl<L: Ledger> Heartbeat<'_, L> {
                     return pending().await;
                 }
             };
-            sleep(pause).await;
+            if at == Stage::Accepted {
+                sleep(pause).await;
+            }
         }
     }
+}
+
+/// How far the runner is with its job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It has none, or gave it back.
+    Unbound,
+    /// It has one that GitLab has not said to be accepted.
+    Bound,
+    /// It runs one.
+    Accepted,
 }

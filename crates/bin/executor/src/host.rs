@@ -12,6 +12,8 @@ use runnerless_engine::{BindRefused, Host, JobIds};
 use runnerless_gitlab::protocol::Secret;
 use tokio::sync::watch;
 
+use crate::heartbeat::Stage;
+
 use runnerless_core::chain::chain;
 
 /// One launch, as the engine's host.
@@ -25,8 +27,8 @@ pub(crate) struct LaunchHost<'a, L> {
     pub(crate) lane_token: &'a Secret,
     /// How often this process gives a sign of life.
     pub(crate) beat: Millis,
-    /// Told when the job is accepted.
-    pub(crate) accepted: watch::Sender<bool>,
+    /// Told how far the job is.
+    pub(crate) stage: watch::Sender<Stage>,
 }
 
 impl<L> LaunchHost<'_, L> {
@@ -61,12 +63,14 @@ impl<L: Ledger> Host for LaunchHost<'_, L> {
         let got = Got { job: key, job_token: self.sealed(key, token), beat_ms: Some(self.beat) };
         let bound = Book(self.ledger).bind(self.launch, got, (self.clock)()).await;
         bound.map_err(|error| BindRefused(chain(&error)))?;
+        self.stage.send_replace(Stage::Bound);
         let (launch, job) = (self.launch.as_str(), key.to_string());
         tracing::info!(target: "runnerless", service = "executor", "launch.id" = launch, "job.key" = job, "bound");
         Ok(())
     }
 
     async fn unbind(&self, job: &JobIds) {
+        self.stage.send_replace(Stage::Unbound);
         let Some(key) = self.key(job) else { return };
         let given = Book(self.ledger).give_back(self.launch, key, "not bound or not accepted", (self.clock)()).await;
         if let Err(error) = given {
@@ -77,6 +81,6 @@ impl<L: Ledger> Host for LaunchHost<'_, L> {
     }
 
     async fn accepted(&self, _job: &JobIds) {
-        self.accepted.send_replace(true);
+        self.stage.send_replace(Stage::Accepted);
     }
 }

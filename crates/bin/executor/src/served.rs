@@ -24,7 +24,7 @@ use tokio::sync::watch;
 
 use crate::error::Error;
 use crate::folder::LaunchFolder;
-use crate::heartbeat::Heartbeat;
+use crate::heartbeat::{Heartbeat, Stage};
 use crate::host::LaunchHost;
 use crate::introduce::introduce;
 use crate::outcome::{Ended, Outcome};
@@ -226,12 +226,12 @@ impl<L: Ledger, P: Parameters> Serving<'_, L, P> {
         terminated: impl Future<Output = ()> + Send,
     ) -> Served {
         let (handle, stop) = stop_channel();
-        let (accepting, accepted) = watch::channel(false);
+        let (stage, follow) = watch::channel(Stage::Unbound);
         let (ledger, clock, launch) = (self.ports.ledger, self.ports.clock, &self.launch.launch);
         let heartbeat = Heartbeat { ledger, launch, clock, every: self.settings.beat, lost: AtomicBool::new(false) };
         let beat = Millis(i64::try_from(self.settings.beat.as_millis()).unwrap_or(i64::MAX));
         let hint = self.event.job_hint.as_ref();
-        let host = LaunchHost { ledger, launch, hint, clock, lane_token: &config.token, beat, accepted: accepting };
+        let host = LaunchHost { ledger, launch, hint, clock, lane_token: &config.token, beat, stage };
         let terminated = async {
             terminated.await;
             handle.stop();
@@ -239,7 +239,7 @@ impl<L: Ledger, P: Parameters> Serving<'_, L, P> {
         };
         let outcome = tokio::select! {
             outcome = run_one(config, client, &host, root, stop) => outcome,
-            never = heartbeat.beat(accepted) => match never {},
+            never = heartbeat.beat(follow) => match never {},
             never = terminated => match never {},
         };
         self.judge(outcome, &host, heartbeat.lost.load(Ordering::Relaxed))

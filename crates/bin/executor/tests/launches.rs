@@ -327,6 +327,22 @@ fn a_bound_launch_keeps_its_jobs_token_sealed_and_its_end_erases_it() {
 }
 
 #[test]
+fn a_runner_that_waits_for_its_acceptance_gives_signs_of_life() {
+    let world = World::new(Some(job(1, &["true"])));
+    world.charged(1, "l-1");
+    world.coordinator.fault("PUT", [status(503), status(503), status(503)]);
+    let outcome = world.invoke_beside(world.event("l-1"), |_terminate| {
+        world
+            .coordinator
+            .wait_for(|requests, _| requests.iter().filter(|request| request.method == "PUT").count() == 3);
+        let row = world.launch_row("l-1");
+        let granted = row.times.bound_at.unwrap() + limits::HEARTBEAT_LEASE;
+        assert!(row.lease_until > granted && !row.accepted, "{row:?}");
+    });
+    assert_eq!(outcome.unwrap().outcome, Ended::Ran);
+}
+
+#[test]
 fn a_second_delivery_reports_the_job_of_a_first_that_is_silent_and_leaves_one_that_lives_alone() {
     let world = World::new(None);
     world.charged(1, "l-1");

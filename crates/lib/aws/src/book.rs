@@ -155,9 +155,26 @@ impl<L: Ledger> Book<'_, L> {
     /// # Errors
     /// The launch is not bound any more, or the ledger is out of reach.
     pub async fn renew(&self, id: &LaunchId, now: Timestamp) -> Result<(), MoveError<RenewRefused>> {
+        self.sign_of_life(id, moves::renew, now).await
+    }
+
+    /// See [`moves::alive`].
+    ///
+    /// # Errors
+    /// The launch is not bound any more, or the ledger is out of reach.
+    pub async fn alive(&self, id: &LaunchId, now: Timestamp) -> Result<(), MoveError<RenewRefused>> {
+        self.sign_of_life(id, moves::alive, now).await
+    }
+
+    async fn sign_of_life(
+        &self,
+        id: &LaunchId,
+        decide: impl Fn(&LaunchRow, Timestamp) -> Result<Plan, RenewRefused>,
+        now: Timestamp,
+    ) -> Result<(), MoveError<RenewRefused>> {
         for _ in 0..TRIES {
             let launch = self.existing(id).await?;
-            let plan = moves::renew(&launch, now).map_err(MoveError::Refused)?;
+            let plan = decide(&launch, now).map_err(MoveError::Refused)?;
             if self.0.apply(&plan).await? == Applied::All {
                 return Ok(());
             }

@@ -1,5 +1,7 @@
 //! Our executor, as `bin/executor` serves one invocation.
 
+use std::cell::Cell;
+
 use runnerless_aws::book::{Book, MoveError};
 use runnerless_aws::job_token::TokenSeal;
 use runnerless_aws::ports::Ledger as _;
@@ -122,16 +124,21 @@ impl Serving<'_, '_> {
 
     async fn take(&self, token: &str, offer: &Offer, at: Timestamp) -> Served {
         let (hands, id) = (self.hands, &self.launch.launch);
+        let bound = Cell::new(false);
         let bind = async {
             let sealed = TokenSeal::new(token, id).and_then(|seal| seal.seal(offer.key, &offer.token)).ok();
             let got = Got { job: offer.key, job_token: sealed, beat_ms: Some(limits::BEAT) };
-            Book(hands).bind(id, got, hands.now()).await.is_ok()
+            let made = Book(hands).bind(id, got, hands.now()).await.is_ok();
+            bound.set(made);
+            made
         };
         let unbind = async {
+            bound.set(false);
             // What cannot be written is the sweep's.
             let _ = Book(hands).give_back(id, offer.key, "not bound or not accepted", hands.now()).await;
         };
-        if !engine::take(hands, offer, at, bind, unbind).await {
+        let taken = engine::take(hands, offer, at, bind, unbind);
+        if !engine::beside(taken, self.waits_for_the_acceptance(&bound)).await {
             return (None, Ok(()));
         }
         hands.world.state().check.accepted(id, offer.key, hands.process.number);
@@ -141,6 +148,19 @@ impl Serving<'_, '_> {
         hands.world.state().check.done(hands.process.number);
         let done = format!("job {} is done", offer.key);
         if told { (Some(End::JobDone(done)), Ok(())) } else { (Some(End::Untold(done)), Err("Executor.NotReported")) }
+    }
+
+    /// Gives a sign of life while the job is bound and GitLab has not said that it is accepted.
+    async fn waits_for_the_acceptance(&self, bound: &Cell<bool>) {
+        loop {
+            self.hands.pause(limits::BEAT).await;
+            if bound.get()
+                && let Err(MoveError::Refused(_) | MoveError::NoLaunch(_)) =
+                    Book(self.hands).alive(&self.launch.launch, self.hands.now()).await
+            {
+                return;
+            }
+        }
     }
 
     /// Renews the lease, until the ledger says that the launch is not ours any more.

@@ -60,17 +60,30 @@ pub enum RenewRefused {
     NotBound(LaunchState),
 }
 
-/// A bound launch lives: its lease is extended, never beyond its hard end. A runner renews only after it accepted the
-/// job, so that a renewal also records the acceptance.
+/// A bound launch lives and its job was accepted: its lease is extended, never beyond its hard end. A runner renews only
+/// after it accepted the job, so that a renewal also records the acceptance.
 ///
 /// # Errors
 /// The launch is not bound any more.
 pub fn renew(launch: &LaunchRow, now: Timestamp) -> Result<Plan, RenewRefused> {
+    sign_of_life(launch, true, now)
+}
+
+/// A bound launch lives, and GitLab has not answered yet that its job is accepted, which may take
+/// [`limits::ACCEPT_LIMIT`]: its lease is extended in the same way.
+///
+/// # Errors
+/// The launch is not bound any more.
+pub fn alive(launch: &LaunchRow, now: Timestamp) -> Result<Plan, RenewRefused> {
+    sign_of_life(launch, launch.accepted, now)
+}
+
+fn sign_of_life(launch: &LaunchRow, accepted: bool, now: Timestamp) -> Result<Plan, RenewRefused> {
     if launch.state != LaunchState::Bound {
         return Err(RenewRefused::NotBound(launch.state));
     }
     let mut after = launch.clone();
-    after.accepted = true;
+    after.accepted = accepted;
     after.lease((now + limits::HEARTBEAT_LEASE).min(launch.deadline.max(now)));
     Ok(Plan::because("alive").with_some(put(Some(launch), after)))
 }
@@ -110,5 +123,17 @@ mod tests {
         assert_eq!(renew(&launch, T0), Err(RenewRefused::NotBound(LaunchState::Charged)));
         let bound = LaunchRow { state: LaunchState::Bound, ..launch };
         assert_eq!(launch_of(&renew(&bound, secs(60)).unwrap()).lease_until, secs(60) + limits::HEARTBEAT_LEASE);
+    }
+
+    #[test]
+    fn a_sign_of_life_before_the_acceptance_does_not_say_that_there_was_one() {
+        let bound = LaunchRow { state: LaunchState::Bound, ..launch_row("l-1", Some(1)) };
+        let alive_at = |launch: &LaunchRow, now| launch_of(&alive(launch, now).unwrap());
+        let waits = alive_at(&bound, secs(10));
+        assert_eq!((waits.accepted, waits.lease_until), (false, secs(10) + limits::HEARTBEAT_LEASE));
+        let runs = launch_of(&renew(&waits, secs(20)).unwrap());
+        assert!(runs.accepted && alive_at(&runs, secs(30)).accepted);
+        let closing = LaunchRow { state: LaunchState::Closing, ..bound };
+        assert_eq!(alive(&closing, T0), Err(RenewRefused::NotBound(LaunchState::Closing)));
     }
 }

@@ -25,7 +25,7 @@ mod sentinel;
 mod settle;
 
 pub use assign::{assign, is_free};
-pub use begin::{BeginRefused, RenewRefused, begin, renew};
+pub use begin::{BeginRefused, RenewRefused, alive, begin, renew};
 pub use bind::{BindRefused, BindRows, Got, bind};
 pub use charge::{NotCharged, Start, charge, hold, may_charge, not_ours, started};
 pub use close::{CloseRefused, End, Evidence, close, conclude};
