@@ -1,4 +1,4 @@
-//! A patch of `tests/mutants`: a unified diff below a header of two lines.
+//! A patch of `tests/mutants`: a unified diff below a header of two lines, or three.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,8 @@ pub(crate) struct Patch {
     pub(crate) what: String,
     /// `Falls:`, the promise that it breaks.
     pub(crate) falls: String,
+    /// `Seed:`, that of worlds in which it shows soon, where the usual ones take long.
+    pub(crate) seed: Option<String>,
     /// The files that it changes.
     touches: Vec<String>,
 }
@@ -51,17 +53,15 @@ impl Patch {
 
     fn read(path: PathBuf, text: &str) -> Result<Self, BadPatch> {
         let head = text.lines().take_while(|line| !line.starts_with("--- "));
-        let header = |name: &'static str| {
+        let said = |name: &str| {
             let value = head.clone().find_map(|line| line.strip_prefix(name)).map(str::trim);
-            value
-                .filter(|value| !value.is_empty())
-                .map(str::to_owned)
-                .ok_or_else(|| BadPatch::Header(path.clone(), name))
+            value.filter(|value| !value.is_empty()).map(str::to_owned)
         };
-        let (what, falls) = (header("What:")?, header("Falls:")?);
+        let header = |name: &'static str| said(name).ok_or_else(|| BadPatch::Header(path.clone(), name));
+        let (what, falls, seed) = (header("What:")?, header("Falls:")?, said("Seed:"));
         let touches = text.lines().filter_map(|line| line.strip_prefix("+++ b/")).map(str::to_owned).collect();
         let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { id, path, what, falls, touches })
+        Ok(Self { id, path, what, falls, seed, touches })
     }
 }
 
@@ -75,6 +75,9 @@ mod tests {
         let patch = Patch::read(PathBuf::from("m/no-lease.patch"), text).unwrap();
         assert_eq!((patch.id.as_str(), patch.what.as_str()), ("no-lease", "the lease is ignored"));
         assert_eq!((patch.falls.as_str(), patch.touches), ("killed", vec!["x.rs".to_owned()]));
+        assert_eq!(patch.seed, None);
+        let seeded = Patch::read(PathBuf::from("m/x.patch"), &text.replace("\n\n---", "\nSeed: 0x2\n\n---")).unwrap();
+        assert_eq!(seeded.seed.as_deref(), Some("0x2"));
         let error = Patch::read(PathBuf::from("m/x.patch"), &text.replace("Falls:", "Breaks:")).unwrap_err();
         assert!(error.to_string().contains("Falls:"), "{error}");
     }

@@ -1,4 +1,5 @@
-//! One trial: the world is built and run for its time. The worlds of all trials have the same seeds.
+//! One trial: the world is built and run for its time. The worlds of all trials have the same seeds, but where a patch names
+//! its own.
 
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -9,7 +10,7 @@ use serde_json::Value;
 use crate::patch::Patch;
 use crate::scratch::{Scratch, ScratchError};
 
-/// The seed of the worlds.
+/// The seed of the worlds, unless the patch has another.
 const SEED: &str = "0x1";
 /// How long beyond its time a run may take to end: it finishes the world that it is at, and looks for a smaller one in
 /// which the same promise is broken.
@@ -81,7 +82,7 @@ impl Tried {
 /// # Errors
 /// It cannot be built or run.
 pub(crate) fn healthy(scratch: &Scratch, seconds: u64) -> Result<Tried, ScratchError> {
-    let mut tried = attempt(scratch, seconds)?;
+    let mut tried = attempt(scratch, SEED, seconds)?;
     tried.ok = tried.came == Came::Held;
     Ok(tried)
 }
@@ -92,7 +93,7 @@ pub(crate) fn healthy(scratch: &Scratch, seconds: u64) -> Result<Tried, ScratchE
 /// The patch does not fit, or the world cannot be run.
 pub(crate) fn broken(scratch: &Scratch, patch: &Patch, seconds: u64) -> Result<Tried, ScratchError> {
     scratch.apply(patch)?;
-    let tried = attempt(scratch, seconds);
+    let tried = attempt(scratch, patch.seed.as_deref().unwrap_or(SEED), seconds);
     scratch.mend(patch)?;
     let mut tried = tried?;
     tried.expects_a_fall = true;
@@ -101,7 +102,7 @@ pub(crate) fn broken(scratch: &Scratch, patch: &Patch, seconds: u64) -> Result<T
     Ok(tried)
 }
 
-fn attempt(scratch: &Scratch, seconds: u64) -> Result<Tried, ScratchError> {
+fn attempt(scratch: &Scratch, seed: &str, seconds: u64) -> Result<Tried, ScratchError> {
     let mut tried = Tried {
         expects_a_fall: false,
         came: Came::NotBuilt,
@@ -116,17 +117,17 @@ fn attempt(scratch: &Scratch, seconds: u64) -> Result<Tried, ScratchError> {
         Ok(took) => {
             tried.built = took;
             let began = Instant::now();
-            (tried.came, tried.found) = run(scratch, seconds)?;
+            (tried.came, tried.found) = run(scratch, seed, seconds)?;
             tried.ran = began.elapsed();
         }
     }
     Ok(tried)
 }
 
-fn run(scratch: &Scratch, seconds: u64) -> Result<(Came, String), ScratchError> {
+fn run(scratch: &Scratch, seed: &str, seconds: u64) -> Result<(Came, String), ScratchError> {
     let unable = |error| ScratchError::Run("runnerless-world", error);
     let mut world = Command::new(scratch.world())
-        .args(["--seed", SEED, "--seconds", &seconds.to_string()])
+        .args(["--seed", seed, "--seconds", &seconds.to_string()])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
