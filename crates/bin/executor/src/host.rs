@@ -12,9 +12,9 @@ use runnerless_engine::{BindRefused, Host, JobIds};
 use runnerless_gitlab::protocol::Secret;
 use tokio::sync::watch;
 
-use crate::heartbeat::Stage;
-
 use runnerless_core::chain::chain;
+
+use crate::heartbeat::Stage;
 
 /// One launch, as the engine's host.
 #[derive(Debug)]

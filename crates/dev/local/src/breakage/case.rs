@@ -108,7 +108,7 @@ impl Case {
     /// Whether the process that runs the job is gone when the fault is over.
     #[must_use]
     pub fn ends_executor(&self) -> bool {
-        self.kind.signal().is_some() && self.victim == "Executor"
+        self.hits_process_of("Executor")
     }
 
     /// Whether calls of this function to AWS break, or one of its processes.
@@ -116,7 +116,11 @@ impl Case {
     pub fn breaks(&self, part: Part) -> bool {
         let of_part =
             |fault: &Fault| matches!(fault, Fault::Aws { part: p, .. } | Fault::Unanswered(p, _) if *p == part);
-        self.faults.iter().any(of_part) || (self.kind.signal().is_some() && self.victim == part)
+        self.faults.iter().any(of_part) || self.hits_process_of(part)
+    }
+
+    fn hits_process_of(&self, part: Part) -> bool {
+        self.kind.signal().is_some() && self.victim == part
     }
 
     /// An undisturbed case, to be changed by what follows.

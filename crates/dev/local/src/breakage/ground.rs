@@ -120,7 +120,8 @@ impl<'a> Ground<'a> {
 
     /// Puts the case's faults where they belong. GitLab's are about the case's own job, where a path names one.
     pub(super) async fn set_faults(&self, case: &Case) -> Result<(), BreakageError> {
-        let own = |path: &str| path.replace('*', &self.jobs.get(&case.id).copied().unwrap_or_default().to_string());
+        let job = self.job_id(case)?.to_string();
+        let own = |path: &str| path.replace('*', &job);
         for fault in &case.faults {
             match fault {
                 Fault::Aws { part, op, nth, times } => {
