@@ -39,17 +39,18 @@ impl<L: Ledger> Heartbeat<'_, L> {
     /// stop the job: GitLab never gives an accepted job to another runner, and says itself when one is over. Nobody
     /// renews any more then. Never ends by itself.
     pub(crate) async fn beat(&self, mut stage: watch::Receiver<Stage>) -> Infallible {
+        let mut pause = self.every;
         loop {
             let at = *stage.borrow_and_update();
             let book = Book(self.ledger);
             let told = match at {
                 Stage::Unbound if stage.changed().await.is_err() => return pending().await,
                 Stage::Unbound => continue,
-                Stage::Bound if timeout(self.every, stage.changed()).await.is_ok() => continue,
+                Stage::Bound if timeout(pause, stage.changed()).await.is_ok() => continue,
                 Stage::Bound => book.alive(self.launch, (self.clock)()).await,
                 Stage::Accepted => book.renew(self.launch, (self.clock)()).await,
             };
-            let pause = match told {
+            pause = match told {
                 Ok(()) => self.every,
                 Err(MoveError::Ledger(error)) => {
                     let (launch, error) = (self.launch.as_str(), chain(&error));
