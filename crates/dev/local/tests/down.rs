@@ -157,9 +157,14 @@ async fn what_nobody_guards_any_more_is_named() {
     let layout = checkout.layout();
     fs::create_dir(layout.tmp()).unwrap();
     let mut stray = Command::new("sleep").arg("300").env("TMPDIR", layout.tmp()).spawn().unwrap();
-    let error = down(&layout, Duration::ZERO).await.unwrap_err();
+    // A spawn may return a moment before the kernel shows the environment of what it began.
+    while fs::read(format!("/proc/{}/environ", stray.id())).unwrap().is_empty() {
+        std::thread::yield_now();
+    }
+    let downed = down(&layout, Duration::ZERO).await;
     stray.kill().unwrap();
     stray.wait().unwrap();
+    let error = downed.unwrap_err();
     assert!(
         matches!(&error, DownError::Strays(left) if left[0].starts_with(&format!("{} sleep", stray.id()))),
         "{error}"
