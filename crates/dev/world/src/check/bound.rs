@@ -30,7 +30,7 @@ pub(super) fn unseen(knowledge: Knowledge, lost: i64) -> Millis {
 }
 
 /// Another job took the launch: a sweep, and a launch. What it is given instead may be a launch that has asked for the last
-/// time, and then the sweep after the next attempt's pause is one more.
+/// time, or one of another lane whose token GitLab refuses, and then the sweep after the next attempt's pause is one more.
 pub(super) const STOLEN: Millis = Millis::secs(145);
 
 /// What the troubles may have cost, and the one that cost most.

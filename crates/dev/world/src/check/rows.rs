@@ -51,10 +51,12 @@ pub(super) struct Rows {
     pub(super) launched: BTreeMap<JobKey, u32>,
     /// When a job's row had nothing left to do the last time.
     pub(super) settled: BTreeMap<JobKey, Timestamp>,
-    /// When another job's runner took a job's launch.
+    /// When another job's runner took a job's launch, or what the job was given instead came to nothing.
     pub(super) stolen: Vec<(Timestamp, JobKey)>,
     /// Jobs that were given another job's launch, with that launch's lane, which may be another than their own.
     given: BTreeSet<(JobKey, LaneId)>,
+    /// And which launches those were.
+    instead: BTreeSet<(JobKey, LaunchId)>,
 }
 
 impl Launch {
@@ -228,6 +230,7 @@ impl Check {
         }
         if let Some(to) = after.charged_to.filter(|_| before.charged_to != after.charged_to) {
             self.rows.given.insert((to, LaneId::new(after.lane.clone())));
+            self.rows.instead.insert((to, id.clone()));
         }
     }
 
@@ -255,7 +258,8 @@ impl Check {
                 self.breaks(Promise::Row, format!("job {key} went from revision {} to {}", before.rev, after.rev));
             }
             let binds = plan.changes.len() > 2;
-            if before.state == "charged" && after.state == "waiting" && binds {
+            let in_vain = before.charge.clone().is_some_and(|launch| self.rows.instead.contains(&(key, launch)));
+            if before.state == "charged" && after.state == "waiting" && (binds || in_vain) {
                 self.rows.stolen.push((now, key));
             }
             self.charged_anew(key, &before, &after);
