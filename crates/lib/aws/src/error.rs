@@ -17,6 +17,8 @@ pub enum Service {
     Bus,
     /// Lambda's invoke.
     Invoke,
+    /// EC2.
+    Fleet,
 }
 
 /// The cause of an error, of whatever type the SDK has.
@@ -78,6 +80,7 @@ impl AwsError {
                 Service::Parameters => "Parameters.Unavailable",
                 Service::Bus => "Bus.Unavailable",
                 Service::Invoke => "Invoke.Unavailable",
+                Service::Fleet => "Fleet.Throttled",
             },
             Self::Unavailable { service, .. } => match service {
                 Service::Ledger => "Ledger.Unavailable",
@@ -85,6 +88,7 @@ impl AwsError {
                 Service::Parameters => "Parameters.Unavailable",
                 Service::Bus => "Bus.Unavailable",
                 Service::Invoke => "Invoke.Unavailable",
+                Service::Fleet => "Fleet.Unavailable",
             },
             Self::Refused { service, .. } => match service {
                 Service::Ledger => "Ledger.Refused",
@@ -92,6 +96,7 @@ impl AwsError {
                 Service::Parameters => "Parameters.Refused",
                 Service::Bus => "Bus.Refused",
                 Service::Invoke => "Invoke.Refused",
+                Service::Fleet => "Fleet.Refused",
             },
             Self::BadRow(_) => "Ledger.BadRow",
             Self::Contended(_) => "Ledger.Throttled",
@@ -107,6 +112,7 @@ impl fmt::Display for Service {
             Self::Parameters => "Parameter Store",
             Self::Bus => "event bus",
             Self::Invoke => "Lambda",
+            Self::Fleet => "EC2",
         })
     }
 }
