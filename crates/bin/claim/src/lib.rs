@@ -6,7 +6,9 @@
 
 mod answer;
 mod claim;
+pub mod deeds;
 mod error;
+pub mod fields;
 mod function;
 mod request;
 
@@ -14,4 +16,4 @@ pub use answer::Answer;
 pub use claim::{Ports, handle};
 pub use error::Error;
 pub use function::{Claim, Config};
-pub use request::{Does, Ending, Request};
+pub use request::{Does, Request};

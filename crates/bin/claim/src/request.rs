@@ -1,18 +1,12 @@
-//! What a caller asks for. The caller is somebody else's program in any language, so that ids are taken as numbers and
-//! as texts; what is missing or wrong is named.
+//! What a caller asks for.
 
 use runnerless_core::event::Nonce;
 use runnerless_core::id::{JobKey, LaunchId};
 use serde_json::Value;
 
+use crate::deeds::Ending;
 use crate::error::Error;
-
-/// Longest claim.
-const CLAIM_CHARS: usize = 64;
-/// Longest launch id and nonce that are looked at.
-const ID_CHARS: usize = 128;
-/// Longest reason that is kept.
-const REASON_CHARS: usize = 200;
+use crate::fields::{self, BadField};
 
 /// One call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,17 +37,6 @@ pub enum Does {
     End(Ending, String),
 }
 
-/// How it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The job ran, and GitLab was told how it ended.
-    Done,
-    /// GitLab had no job.
-    NoJob,
-    /// The function failed.
-    Failed,
-}
-
 impl Request {
     /// Reads a call.
     ///
@@ -62,49 +45,20 @@ impl Request {
     pub fn read(event: &Value) -> Result<Self, Error> {
         let does = match event.get("do").and_then(Value::as_str) {
             Some("begin") => Does::Begin,
-            Some("bind") => Does::Bind(job(event)?),
-            Some("give_back") => Does::GiveBack(job(event)?),
+            Some("bind") => Does::Bind(fields::job(event)?),
+            Some("give_back") => Does::GiveBack(fields::job(event)?),
             Some("renew") => Does::Renew,
-            Some("end") => Does::End(ending(event)?, reason(event)?),
+            Some("end") => Does::End(ending(event)?, fields::reason(event)?),
             _ => return Err(bad("do", "begin, bind, give_back, renew or end")),
         };
-        let launch = LaunchId::new(text(event, "launch", "the event's launch id")?);
-        let nonce = Nonce::new(text(event, "nonce", "the event's nonce")?);
-        Ok(Self { launch, nonce, claim: claim(event)?, does })
+        let launch = LaunchId::new(fields::text(event, "launch", "the event's launch id")?);
+        let nonce = Nonce::new(fields::text(event, "nonce", "the event's nonce")?);
+        Ok(Self { launch, nonce, claim: fields::claim(event)?, does })
     }
 }
 
 fn bad(field: &'static str, what: &'static str) -> Error {
-    Error::BadRequest { field, what }
-}
-
-fn text<'a>(event: &'a Value, field: &'static str, what: &'static str) -> Result<&'a str, Error> {
-    let fits = |text: &&str| !text.is_empty() && text.len() <= ID_CHARS;
-    event.get(field).and_then(Value::as_str).filter(fits).ok_or(bad(field, what))
-}
-
-fn claim(event: &Value) -> Result<Option<String>, Error> {
-    match event.get("claim") {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if (1..=CLAIM_CHARS).contains(&text.chars().count()) => Ok(Some(text.clone())),
-        Some(_) => Err(bad("claim", "a text of 1 to 64 characters, or absent")),
-    }
-}
-
-fn job(event: &Value) -> Result<JobKey, Error> {
-    let project =
-        id(event, "/job/project_id").ok_or(bad("job.project_id", "GitLab's project id, a positive number"))?;
-    let job = id(event, "/job/job_id").ok_or(bad("job.job_id", "GitLab's job id, a positive number"))?;
-    Ok(JobKey { project, job })
-}
-
-fn id(event: &Value, pointer: &str) -> Option<u64> {
-    let number = match event.pointer(pointer)? {
-        Value::Number(number) => number.as_u64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    };
-    number.filter(|number| *number > 0)
+    BadField { field, what }.into()
 }
 
 fn ending(event: &Value) -> Result<Ending, Error> {
@@ -113,18 +67,6 @@ fn ending(event: &Value) -> Result<Ending, Error> {
         Some("no_job") => Ok(Ending::NoJob),
         Some("failed") => Ok(Ending::Failed),
         _ => Err(bad("outcome", "done, no_job or failed")),
-    }
-}
-
-/// Cut and without control characters: it is shown in logs and in `job show`.
-fn reason(event: &Value) -> Result<String, Error> {
-    match event.get("reason") {
-        None | Some(Value::Null) => Ok(String::new()),
-        Some(Value::String(text)) => {
-            let plain = |c: char| if c.is_control() { ' ' } else { c };
-            Ok(text.chars().take(REASON_CHARS).map(plain).collect::<String>().trim().to_owned())
-        }
-        Some(_) => Err(bad("reason", "a text, or absent")),
     }
 }
 
@@ -169,7 +111,10 @@ mod tests {
             let mut wrong = bind.clone();
             *wrong.pointer_mut(pointer).unwrap() = value;
             let error = Request::read(&wrong).unwrap_err();
-            assert!(matches!(error, Error::BadRequest { field: named, .. } if named == field), "{pointer}: {error}");
+            assert!(
+                matches!(error, Error::BadRequest(BadField { field: named, .. }) if named == field),
+                "{pointer}: {error}"
+            );
             assert!(!error.to_string().contains("s3cret"), "{error}");
         }
         for (wrong, field) in [
@@ -180,7 +125,10 @@ mod tests {
             (json!("begin"), "do"),
         ] {
             let error = Request::read(&wrong).unwrap_err();
-            assert!(matches!(error, Error::BadRequest { field: named, .. } if named == field), "{wrong}: {error}");
+            assert!(
+                matches!(error, Error::BadRequest(BadField { field: named, .. }) if named == field),
+                "{wrong}: {error}"
+            );
         }
     }
 
@@ -189,6 +137,6 @@ mod tests {
         let long = json!({"do": "end", "launch": "l", "nonce": "n", "outcome": "failed",
             "reason": format!("a\nb\u{1b}[0m{}", "x".repeat(500))});
         let Does::End(Ending::Failed, reason) = Request::read(&long).unwrap().does else { panic!("no end") };
-        assert!(reason.starts_with("a b [0mx") && reason.chars().count() == REASON_CHARS, "{reason}");
+        assert!(reason.starts_with("a b [0mx") && reason.chars().count() == 200, "{reason}");
     }
 }

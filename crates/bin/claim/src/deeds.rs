@@ -1,0 +1,96 @@
+//! The moves of a launch that began, for whoever proved to speak for it.
+
+use runnerless_aws::AwsError;
+use runnerless_aws::book::{Book, MoveError};
+use runnerless_aws::ports::Ledger;
+use runnerless_core::id::{JobKey, LaunchId};
+use runnerless_core::launch::{LaunchRow, LaunchState};
+use runnerless_core::moves::End;
+use runnerless_core::time::Timestamp;
+use runnerless_lambda_kit::metrics;
+
+use crate::answer::Answer;
+
+/// How a launch ended, as its runner says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The job ran, and GitLab was told how it ended.
+    Done,
+    /// GitLab had no job.
+    NoJob,
+    /// The runner failed.
+    Failed,
+}
+
+/// What callers are told who do not speak for a launch, whether it is there or not.
+#[must_use]
+pub fn unknown() -> Answer {
+    Answer::Gone("there is no launch of this id and nonce".to_owned())
+}
+
+/// A move's answer.
+///
+/// # Errors
+/// The ledger is out of reach.
+pub fn settled<R: std::error::Error + 'static>(made: Result<(), MoveError<R>>) -> Result<Answer, AwsError> {
+    match made {
+        Ok(()) => Ok(Answer::Done),
+        Err(MoveError::Refused(why)) => Ok(Answer::Refused(why.to_string())),
+        Err(MoveError::NoLaunch(_)) => Ok(unknown()),
+        Err(MoveError::Ledger(error)) => Err(error),
+    }
+}
+
+/// Takes a binding back, and ends the launch. What was accepted cannot be given back, and another job is not this
+/// call's.
+///
+/// # Errors
+/// The ledger is out of reach.
+pub async fn give_back<L: Ledger>(
+    book: &Book<'_, L>,
+    service: &'static str,
+    launch: &LaunchRow,
+    job: JobKey,
+    now: Timestamp,
+) -> Result<Answer, AwsError> {
+    if let Some(bound) = launch.bound_job.filter(|bound| *bound != job) {
+        return Ok(Answer::Refused(format!("the launch is bound to job {bound}")));
+    }
+    if launch.state == LaunchState::Bound && launch.accepted {
+        let cure = "report its end to GitLab, then end the launch";
+        return Ok(Answer::Refused(format!("job {job} was accepted: {cure}")));
+    }
+    book.give_back(&launch.launch, job, "not bound or not accepted", now).await?;
+    told(service, &launch.launch, "gave its job back");
+    Ok(Answer::Done)
+}
+
+/// Ends the launch. Saying so again is no error.
+///
+/// # Errors
+/// The ledger is out of reach.
+pub async fn end<L: Ledger>(
+    book: &Book<'_, L>,
+    service: &'static str,
+    launch: &LaunchRow,
+    ending: Ending,
+    reason: String,
+    now: Timestamp,
+) -> Result<Answer, AwsError> {
+    let why = |what: &str| if reason.is_empty() { what.to_owned() } else { format!("{what}: {reason}") };
+    let end = match (ending, launch.bound_job) {
+        _ if launch.state == LaunchState::Closed => return Ok(Answer::Done),
+        (Ending::Done, Some(job)) => End::JobDone(why(&format!("job {job} is done"))),
+        (Ending::Done, None) => return Ok(Answer::Refused("no job is bound: bind before done".to_owned())),
+        (Ending::NoJob, Some(job)) => return Ok(Answer::Refused(format!("the launch is bound to job {job}"))),
+        (Ending::NoJob, None) => End::Fruitless(why("GitLab had no job for this runner")),
+        (Ending::Failed, _) => End::Fruitless(why("the function failed")),
+    };
+    metrics::concluded(service, book.conclude(&launch.launch, &end, now).await?);
+    told(service, &launch.launch, "ended");
+    Ok(Answer::Done)
+}
+
+pub(crate) fn told(service: &'static str, launch: &LaunchId, what: &'static str) {
+    tracing::info!(target: "runnerless", service, "launch.id" = launch.as_str(), "{what}");
+}
