@@ -9,8 +9,8 @@ use runnerless_core::job::{JobRow, JobState};
 use runnerless_core::lane_row::{LaneRow, RunnerRow, lane_pk};
 use runnerless_core::launch::LaunchRow;
 use runnerless_core::moves::{
-    self, BeginRefused, BindRefused, BindRows, CloseRefused, Debt, End, Evidence, GiveBackRows, Got, Introduction,
-    Loss, RenewRefused, Settlement,
+    self, BeginRefused, BindRefused, BindRows, CheckInRefused, CloseRefused, Debt, End, Evidence, GiveBackRows, Got,
+    Introduction, Loss, RenewRefused, Settlement,
 };
 use runnerless_core::time::Timestamp;
 
@@ -60,6 +60,28 @@ impl<L: Ledger> Book<'_, L> {
         for _ in 0..TRIES {
             let launch = self.existing(id).await?;
             let plan = moves::begin(&launch, nonce_sha256, claim, now).map_err(MoveError::Refused)?;
+            if self.0.apply(&plan).await? == Applied::All {
+                return Ok(launch);
+            }
+        }
+        Err(contended(id))
+    }
+
+    /// See [`moves::check_in`]. Answers the launch as it was before.
+    ///
+    /// # Errors
+    /// The instance may not begin (now), or the ledger is out of reach.
+    pub async fn check_in(
+        &self,
+        id: &LaunchId,
+        instance: &str,
+        claim: &str,
+        nonce_sha256: &str,
+        now: Timestamp,
+    ) -> Result<LaunchRow, MoveError<CheckInRefused>> {
+        for _ in 0..TRIES {
+            let launch = self.existing(id).await?;
+            let plan = moves::check_in(&launch, instance, claim, nonce_sha256, now).map_err(MoveError::Refused)?;
             if self.0.apply(&plan).await? == Applied::All {
                 return Ok(launch);
             }

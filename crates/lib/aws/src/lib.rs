@@ -13,6 +13,7 @@ mod connections;
 mod error;
 pub mod fake;
 pub mod job_token;
+mod launch_nonce;
 mod parameters;
 mod place;
 pub mod ports;
@@ -20,6 +21,7 @@ mod runner_token;
 
 pub use adapter::{DynamoLedger, DynamoMapping, EventBus, LambdaInvoker, ParameterStore};
 pub use error::{AwsError, Cause, Service};
+pub use launch_nonce::{NoNonce, launch_nonce};
 pub use parameters::{Branch, ParameterCache};
 pub use place::{Credentials, Place};
 #[doc(hidden)]
