@@ -9,7 +9,7 @@ use tokio::time::Instant;
 /// How to run one job.
 #[derive(Debug)]
 pub struct RunConfig {
-    /// The runner's authentication token.
+    /// The runner's authentication token; for a job that was handed out already, the part of it that may be shown.
     pub token: Secret,
     /// Which of the runner's managers this is; `None` lets GitLab file it under its legacy one.
     pub system_id: Option<String>,

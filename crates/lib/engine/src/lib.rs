@@ -25,7 +25,7 @@ pub use config::{BindRefused, Deadline, Environment, Host, ImagePolicy, JobIds, 
 pub use places::{PlaceError, WorkRoot};
 pub use process::{EndError, GuardError, IpcObjects, end_descendants, protect_process};
 pub use report::Reported;
-pub use run::{JobReport, Outcome, run_one};
+pub use run::{Handed, JobReport, Outcome, ask_one, run_handed, run_one};
 pub use stop::{Stop, StopHandle, stop_channel};
 pub use tree::{NoScrubRoot, ScrubError, ScrubRoot, Snapshot, remove_tree};
 pub use verdict::Verdict;

@@ -63,6 +63,15 @@ pub struct JobReport {
     pub took: Duration,
 }
 
+/// A job that GitLab handed out.
+#[derive(Debug)]
+pub struct Handed {
+    /// The job.
+    pub assignment: Box<Assignment>,
+    /// When its 201 arrived: all limits count from then.
+    pub at: Instant,
+}
+
 /// Asks for one job and runs it to its reported end.
 ///
 /// The process is closed to others first (see [`protect_process`]), and every process that the job leaves behind is
@@ -74,23 +83,52 @@ pub async fn run_one<H: Host>(
     root: &WorkRoot,
     mut stop: Stop,
 ) -> Outcome {
+    match ask_one(config, client, &mut stop).await {
+        Ok(mut handed) => {
+            handed.assignment.wire = Secret::default();
+            run_handed(config, client, host, root, stop, &handed).await
+        }
+        Err(outcome) => outcome,
+    }
+}
+
+/// Asks for one job. The first half of [`run_one`], for a host that lets go of the runner's token before the second.
+///
+/// # Errors
+/// How the run ended without a job.
+pub async fn ask_one(config: &RunConfig, client: &Client, stop: &mut Stop) -> Result<Handed, Outcome> {
+    if let Err(error) = protect_process() {
+        return Err(Outcome::Unsafe(chain(&error)));
+    }
+    match ask(client, &config.token, config.system_id.as_deref(), config.wait, stop).await {
+        Asked::Job(assignment, at) => Ok(Handed { assignment, at }),
+        Asked::Nothing => Err(Outcome::NoJob),
+        Asked::Refused(why) => Err(Outcome::TokenRefused(why)),
+        Asked::Unreachable(why) => Err(Outcome::Unreachable(why)),
+        Asked::Stopped => Err(Outcome::Stopped),
+    }
+}
+
+/// Runs a job that was handed out to its reported end. Of the runner's token it needs what may be shown of it: `config` may
+/// have [`Secret::short`] in its place.
+pub async fn run_handed<H: Host>(
+    config: &RunConfig,
+    client: &Client,
+    host: &H,
+    root: &WorkRoot,
+    mut stop: Stop,
+    handed: &Handed,
+) -> Outcome {
     if let Err(error) = protect_process() {
         return Outcome::Unsafe(chain(&error));
     }
-    let system_id = config.system_id.as_deref();
-    let (assignment, at) = match ask(client, &config.token, system_id, config.wait, &mut stop).await {
-        Asked::Job(assignment, at) => (*assignment, at),
-        Asked::Nothing => return Outcome::NoJob,
-        Asked::Refused(why) => return Outcome::TokenRefused(why),
-        Asked::Unreachable(why) => return Outcome::Unreachable(why),
-        Asked::Stopped => return Outcome::Stopped,
-    };
-    let ids = ids(&assignment);
-    let offer = Offer { client, id: assignment.id, token: &assignment.token, ids: &ids, at };
+    let Handed { assignment, at } = handed;
+    let ids = ids(assignment);
+    let offer = Offer { client, id: assignment.id, token: &assignment.token, ids: &ids, at: *at };
     match offer.take(host, &mut stop).await {
         Err(why) => Outcome::GaveBack { job: ids, why },
         Ok(accepted) => {
-            let run = OneJob { config, client, root, assignment: &assignment, stop };
+            let run = OneJob { config, client, root, assignment, stop };
             // The host stores what it needs beside the job's first stages: it must not delay them.
             let ((), report) = tokio::join!(host.accepted(&ids), run.execute(&ids, accepted));
             Outcome::Ran(report)

@@ -140,8 +140,11 @@ pub(crate) fn log_format(config: &RunConfig, token: &Secret, body: &JobBody, set
     let server = Variables::new(body.variables.clone());
     let masked = body.variables.iter().filter(|variable| variable.masked).map(|variable| variable.value.as_str());
     let password = Url::parse(&body.git_info.repo_url).ok().and_then(|url| url.password().map(str::to_owned));
+    // A runner that let go of its token has only the part that is shown to everybody.
+    let runner_token = Some(config.token.expose()).filter(|whole| *whole != config.token.short());
     let values = masked
-        .chain([token.expose(), config.token.expose()])
+        .chain([token.expose()])
+        .chain(runner_token)
         .chain(password.as_deref())
         .chain(setup.into_iter().flat_map(Setup::secrets));
     let all = server.flag("FF_MASK_ALL_DEFAULT_TOKENS", true);

@@ -29,6 +29,20 @@ pub struct Assignment {
     pub token: Secret,
     /// The rest, or why it cannot be understood: then the job must still be ended.
     pub body: Result<JobBody, serde_json::Error>,
+    /// All of it as it came, for who hands the job to another process.
+    pub wire: Secret,
+}
+
+impl Assignment {
+    /// Reads a 201: id and token first, on their own, so that a body that this version cannot read can still be reported.
+    ///
+    /// # Errors
+    /// There is no id and token to be read.
+    pub fn read(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        let least: Least = serde_json::from_slice(bytes)?;
+        let wire = Secret::new(String::from_utf8_lossy(bytes));
+        Ok(Self { id: least.id, token: least.token, body: serde_json::from_slice(bytes), wire })
+    }
 }
 
 /// A request for a job that brought none.
@@ -81,7 +95,7 @@ impl Client {
         let request = self.json(Method::POST, "jobs/request", &body).header("RUNNER-TOKEN", token.expose());
         let answer = Answer::with_job(OPERATION, request).await?;
         match answer.status.as_u16() {
-            201 => Ok(Requested::Job(Box::new(assignment(&answer.body)?))),
+            201 => Ok(Requested::Job(Box::new(Assignment::read(&answer.body).map_err(RequestError::Unreadable)?))),
             204 => Ok(Requested::Nothing),
             403 | 422 => Err(RequestError::TokenRefused(answer.refusal())),
             409 => Err(RequestError::Conflict),
@@ -91,19 +105,13 @@ impl Client {
     }
 }
 
-/// Reads a 201: id and token first, on their own, so that a body that this version cannot read can still be reported.
-fn assignment(bytes: &[u8]) -> Result<Assignment, RequestError> {
-    let least: Least = serde_json::from_slice(bytes).map_err(RequestError::Unreadable)?;
-    Ok(Assignment { id: least.id, token: least.token, body: serde_json::from_slice(bytes) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn body(extra: &str) -> JobBody {
         let text = format!(r#"{{"id":4300000000,"token":"t"{extra}}}"#);
-        assignment(text.as_bytes()).unwrap().body.unwrap()
+        Assignment::read(text.as_bytes()).unwrap().body.unwrap()
     }
 
     #[test]
@@ -137,15 +145,16 @@ mod tests {
     fn a_body_that_makes_no_sense_keeps_id_and_token() {
         let token = "g".repeat(4000);
         let text = format!(r#"{{"id":7,"token":"{token}","steps":"all of them"}}"#);
-        let job = assignment(text.as_bytes()).unwrap();
+        let job = Assignment::read(text.as_bytes()).unwrap();
         assert_eq!((job.id, job.token.expose().len()), (7, 4000));
         assert!(job.body.is_err());
+        assert_eq!(job.wire.expose(), text, "another process reads the same");
     }
 
     #[test]
     fn without_id_or_token_there_is_no_job() {
         for text in [r#"{"token":"t"}"#, r#"{"id":1}"#, "[]", "", r#"{"id":-1,"token":"t"}"#] {
-            assert!(matches!(assignment(text.as_bytes()), Err(RequestError::Unreadable(_))), "{text}");
+            assert!(Assignment::read(text.as_bytes()).is_err(), "{text}");
         }
     }
 
