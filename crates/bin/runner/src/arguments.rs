@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
+use crate::instance::{ASK_WORD, InstanceArguments, JOB_WORD, Program};
+
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
 Usage: runnerless-runner once --url URL --token-file FILE --work DIR [options]
+       runnerless-runner instance --claim-url URL --work DIR
 
-Asks GitLab for one job, runs it in bash below DIR, reports its end, and ends.
+once: asks GitLab for one job, runs it in bash below DIR, reports its end, and ends.
 
   --url URL          the GitLab instance
   --token-file FILE  holds the runner's authentication token; read once
@@ -21,8 +24,17 @@ Asks GitLab for one job, runs it in bash below DIR, reports its end, and ends.
 
 HTTPS_PROXY and NO_PROXY are honoured, no other variable.
 
+instance: serves the launch that this EC2 instance's tags name, and ends. What started it powers off then.
+
+  --claim-url URL    the stack's output ClaimUrl
+  --work DIR         everything that the job writes is below it; made if missing
+
+Besides the two AWS_EC2_METADATA_SERVICE_ENDPOINT, AWS_ENDPOINT_URL and AWS_REGION are honoured, for a stack that is not
+on AWS.
+
 Exit codes: 0 a job ran and its end was reported, whatever its result; 2 usage; 3 the token was refused; 4 GitLab could
-not be reached; 5 no job came in time; 6 the end could not be reported; 143 ended by SIGTERM.";
+not be reached; 5 no job came in time; 6 the end could not be reported; 143 ended by SIGTERM. Of an instance besides: 7
+its launch did not begin; 8 it is over its time; 9 its runner was killed.";
 
 /// Unless `--wait` says otherwise: the engine's schedule of asks, the last at 15 s, and some room.
 const DEFAULT_WAIT: Duration = Duration::from_secs(20);
@@ -52,8 +64,8 @@ pub enum UsageError {
     /// An unknown option, a missing value.
     #[error("{0}")]
     Syntax(#[from] lexopt::Error),
-    /// Not `once`.
-    #[error("the only command is: once")]
+    /// None of the commands.
+    #[error("the commands are: once, instance")]
     Command,
     /// An option that must be there is not.
     #[error("{0} is missing")]
@@ -61,6 +73,58 @@ pub enum UsageError {
     /// GitLab would not take such a system id.
     #[error("--system-id: at most 64 letters, digits, `_` and `-`")]
     SystemId,
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// `once`.
+    Once(Arguments),
+    /// `instance`, or one of the programs that it starts.
+    Instance(Program),
+    /// `--help`.
+    Help,
+}
+
+impl Command {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// See [`UsageError`].
+    pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Self, UsageError> {
+        let mut args = args.peekable();
+        let word = args.peek().and_then(|word| word.to_str()).unwrap_or_default().to_owned();
+        match word.as_str() {
+            "instance" | ASK_WORD | JOB_WORD => Self::instance(&word, args.skip(1)),
+            _ => Ok(Arguments::parse(args)?.map_or(Self::Help, Self::Once)),
+        }
+    }
+
+    fn instance(word: &str, args: impl Iterator<Item = OsString>) -> Result<Self, UsageError> {
+        let mut parser = lexopt::Parser::from_args(args);
+        let (mut claim_url, mut work, mut launch) = (None, None, None);
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("claim-url") => claim_url = Some(parser.value()?.string()?),
+                Long("work") => work = Some(PathBuf::from(parser.value()?)),
+                Long("launch") if word == ASK_WORD => launch = Some(parser.value()?.string()?),
+                Long("help") | Short('h') => return Ok(Self::Help),
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        if word == JOB_WORD {
+            return Ok(Self::Instance(Program::Job));
+        }
+        let arguments = InstanceArguments {
+            claim_url: claim_url.ok_or(UsageError::Missing("--claim-url"))?,
+            work: work.ok_or(UsageError::Missing("--work"))?,
+        };
+        Ok(Self::Instance(if word == ASK_WORD {
+            Program::Ask(arguments, launch.ok_or(UsageError::Missing("--launch"))?)
+        } else {
+            Program::Watchdog(arguments)
+        }))
+    }
 }
 
 impl Arguments {
@@ -122,6 +186,27 @@ mod tests {
         assert_eq!(arguments.url, "http://h");
         assert_eq!(arguments.wait, Duration::from_secs(3));
         assert_eq!((arguments.system_id.as_deref(), arguments.ca_file), (Some("r_0"), Some(PathBuf::from("c"))));
+    }
+
+    #[test]
+    fn an_instance_and_its_programs() {
+        let parse = |line: &str| Command::parse(line.split_whitespace().map(OsString::from));
+        let arguments = InstanceArguments { claim_url: "https://c".to_owned(), work: PathBuf::from("w") };
+        let line = "instance --claim-url https://c --work w";
+        assert_eq!(parse(line).unwrap(), Command::Instance(Program::Watchdog(arguments.clone())));
+        let line = "instance-ask --claim-url https://c --work w --launch l-1";
+        assert_eq!(parse(line).unwrap(), Command::Instance(Program::Ask(arguments, "l-1".to_owned())));
+        assert_eq!(parse("instance-job").unwrap(), Command::Instance(Program::Job));
+        assert_eq!(parse("instance --help").unwrap(), Command::Help);
+        for (line, word) in [
+            ("instance --work w", "--claim-url"),
+            ("instance --claim-url u", "--work"),
+            ("instance-ask --claim-url u --work w", "--launch"),
+            ("instance --claim-url u --work w --launch l", "launch"),
+        ] {
+            let error = parse(line).unwrap_err().to_string();
+            assert!(error.contains(word), "{line}: {error}");
+        }
     }
 
     #[test]

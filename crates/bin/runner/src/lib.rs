@@ -2,10 +2,13 @@
 
 mod arguments;
 mod identity;
+mod instance;
 mod once;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+
+use arguments::Command;
 
 pub use arguments::{Arguments, UsageError};
 pub use once::Exit;
@@ -17,14 +20,21 @@ pub struct Surroundings {
     pub https_proxy: String,
     /// `NO_PROXY`.
     pub no_proxy: String,
+    /// `AWS_EC2_METADATA_SERVICE_ENDPOINT`, on an instance; empty for AWS's own.
+    pub metadata_endpoint: String,
+    /// `AWS_ENDPOINT_URL`, on an instance: where to connect for the stack's routes; empty for their own host.
+    pub aws_endpoint: String,
+    /// `AWS_REGION`, on an instance; empty for the one in the claim URL.
+    pub aws_region: String,
 }
 
 /// Runs the command.
 #[must_use]
 pub fn run(args: impl Iterator<Item = OsString>, surroundings: &Surroundings) -> ExitCode {
-    let exit = match Arguments::parse(args) {
-        Ok(Some(arguments)) => once::once(&arguments, surroundings),
-        Ok(None) => {
+    let exit = match Command::parse(args) {
+        Ok(Command::Once(arguments)) => once::once(&arguments, surroundings),
+        Ok(Command::Instance(program)) => instance::run(&program, surroundings),
+        Ok(Command::Help) => {
             println!("{}", arguments::HELP);
             Exit::Fine
         }
@@ -34,4 +44,9 @@ pub fn run(args: impl Iterator<Item = OsString>, surroundings: &Surroundings) ->
         }
     };
     exit.into()
+}
+
+/// A line for the person at the terminal, or the instance's console: nothing secret.
+pub(crate) fn say(text: &str) {
+    eprintln!("runnerless-runner: {text}");
 }

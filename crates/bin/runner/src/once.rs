@@ -15,16 +15,16 @@ use runnerless_engine::{
 use runnerless_gitlab::protocol::{Client, ClientConfig, ConfigError, Info, Proxy, Secret};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::Surroundings;
 use crate::arguments::Arguments;
 use crate::identity::{system_id, user_name};
+use crate::{Surroundings, say};
 
 /// The folders that every Linux has its tools in. A login shell's profile may add others.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The locale that every Linux has and that does not break UTF-8.
-const LANG: &str = "C.UTF-8";
+pub(crate) const LANG: &str = "C.UTF-8";
 /// How long reporting a job's end may take: GitLab may need five minutes to store a log.
-const REPORT_LIMIT: Duration = Duration::from_secs(10 * 60);
+pub(crate) const REPORT_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// How the command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,14 @@ pub enum Exit {
     NoJob,
     /// A job ran, and GitLab does not know how it ended.
     NotReported,
+    /// An instance's launch did not begin: it is not this instance's, or could not be served in time.
+    NotBegun,
+    /// An instance is over its time.
+    Expired,
+    /// An instance's runner was killed.
+    Killed,
+    /// An instance's runner ended with this code, one of these.
+    Runners(u8),
     /// Ended by SIGTERM.
     Terminated,
     /// Ended by SIGINT.
@@ -56,6 +64,10 @@ impl From<Exit> for ExitCode {
             Exit::Unreachable => 4,
             Exit::NoJob => 5,
             Exit::NotReported => 6,
+            Exit::NotBegun => 7,
+            Exit::Expired => 8,
+            Exit::Killed => 9,
+            Exit::Runners(code) => code,
             // 128 and the signal's number, as shells report it.
             Exit::Interrupted => 130,
             Exit::Terminated => 143,
@@ -168,7 +180,7 @@ fn config(arguments: &Arguments, surroundings: &Surroundings, root: &WorkRoot) -
 }
 
 /// Says how it ended, and which code that is.
-fn conclude(outcome: &Outcome) -> Exit {
+pub(crate) fn conclude(outcome: &Outcome) -> Exit {
     match outcome {
         Outcome::Ran(report) => {
             say(&sentence(report));
@@ -214,9 +226,4 @@ fn sentence(report: &JobReport) -> String {
     };
     let project = report.job.project_id.map_or_else(|| "?".to_owned(), |id| id.to_string());
     format!("job {project}/{} {how} after {} ms; {known}", report.job.job_id, report.took.as_millis())
-}
-
-/// A line for the person at the terminal.
-fn say(text: &str) {
-    eprintln!("runnerless-runner: {text}");
 }

@@ -10,9 +10,10 @@ const KEPT: [(&str, &[&str]); 5] = [
     // The floors of the bench are functions without anything of ours.
     ("aws-sdk-", &["runnerless-aws", "runnerless-aws-admin", "runnerless-bench"]),
     ("aws-smithy-", &["runnerless-aws", "runnerless-aws-admin", "runnerless-bench"]),
-    ("aws-credential-types", &["runnerless-aws", "runnerless-bench"]),
+    // The runner signs one call, and needs no client of any service for that.
+    ("aws-credential-types", &["runnerless-aws", "runnerless-bench", "runnerless-runner"]),
     ("lambda_runtime", &["runnerless-lambda-kit", "runnerless-bench"]),
-    ("reqwest", &["runnerless-gitlab", "gitlab-sim"]),
+    ("reqwest", &["runnerless-gitlab", "runnerless-runner", "gitlab-sim"]),
 ];
 
 #[test]

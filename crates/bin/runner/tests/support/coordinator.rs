@@ -231,7 +231,7 @@ fn usual(state: &mut State, request: &Request) -> (u16, Vec<(&'static str, Strin
     }
 }
 
-fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
+pub fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
     let mut words = line.split_whitespace();
@@ -268,7 +268,7 @@ fn chunked(reader: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
     }
 }
 
-fn write(stream: &mut TcpStream, status: u16, headers: &[(&'static str, String)], body: &[u8]) {
+pub fn write(stream: &mut TcpStream, status: u16, headers: &[(&'static str, String)], body: &[u8]) {
     let mut head = format!("HTTP/1.1 {status} x\r\n");
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 #![allow(unreachable_pub, reason = "a test's support module has no outside")]
 
+pub mod cloud;
 pub mod coordinator;
 pub mod git;
 
