@@ -8,8 +8,8 @@ const OF_CORE: [&str; 6] = ["serde", "serde_json", "sha2", "hex", "thiserror", "
 /// Crates whose dependencies are held back, with the only crates that may have them.
 const KEPT: [(&str, &[&str]); 5] = [
     // The floors of the bench are functions without anything of ours.
-    ("aws-sdk-", &["runnerless-aws", "runnerless-aws-admin", "runnerless-bench"]),
-    ("aws-smithy-", &["runnerless-aws", "runnerless-aws-admin", "runnerless-bench"]),
+    ("aws-sdk-", &["runnerless-aws", "runnerless-aws-ec2", "runnerless-aws-admin", "runnerless-bench"]),
+    ("aws-smithy-", &["runnerless-aws", "runnerless-aws-ec2", "runnerless-aws-admin", "runnerless-bench"]),
     // The runner signs one call, and needs no client of any service for that.
     ("aws-credential-types", &["runnerless-aws", "runnerless-bench", "runnerless-runner"]),
     ("lambda_runtime", &["runnerless-lambda-kit", "runnerless-bench"]),

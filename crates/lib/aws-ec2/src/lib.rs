@@ -3,8 +3,10 @@
 //! A crate of its own, because EC2's SDK is by far the largest: functions that launch and end no instances are built
 //! without it.
 
+mod adapter;
 pub mod fake;
 pub mod port;
 
+pub use adapter::Ec2Fleet;
 pub use fake::FakeFleet;
 pub use port::{Fleet, Terminated};

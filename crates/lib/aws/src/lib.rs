@@ -19,6 +19,8 @@ mod place;
 pub mod ports;
 mod runner_token;
 
+#[doc(hidden)]
+pub use adapter::failure;
 pub use adapter::{DynamoLedger, DynamoMapping, EventBus, LambdaInvoker, ParameterStore};
 pub use error::{AwsError, Cause, Service};
 pub use launch_nonce::{NoNonce, launch_nonce};

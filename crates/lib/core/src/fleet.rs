@@ -226,6 +226,10 @@ impl FleetFault {
 }
 
 impl InstanceState {
+    /// Every state.
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Running, Self::ShuttingDown, Self::Terminated, Self::Stopping, Self::Stopped];
+
     /// Whether nobody has ended it yet.
     #[must_use]
     pub const fn is_there(self) -> bool {
@@ -248,8 +252,7 @@ impl InstanceState {
     /// From EC2's word; `None` for one that this release does not know.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        let all = [Self::Pending, Self::Running, Self::ShuttingDown, Self::Terminated, Self::Stopping, Self::Stopped];
-        all.into_iter().find(|state| state.name() == word)
+        Self::ALL.into_iter().find(|state| state.name() == word)
     }
 }
 
@@ -307,8 +310,8 @@ mod tests {
 
     #[test]
     fn a_state_is_read_as_it_is_written() {
-        for word in ["pending", "running", "shutting-down", "terminated", "stopping", "stopped"] {
-            assert_eq!(InstanceState::parse(word).map(InstanceState::name), Some(word));
+        for state in InstanceState::ALL {
+            assert_eq!(InstanceState::parse(state.name()), Some(state));
         }
         assert_eq!(InstanceState::parse("hibernating"), None);
     }

@@ -27,7 +27,8 @@ const TROUBLES: [&str; 4] =
 const OWN_TROUBLE: u16 = 500;
 
 /// The error of one call.
-pub(crate) fn failure<E>(service: Service, operation: &'static str, error: SdkError<E, HttpResponse>) -> AwsError
+#[doc(hidden)]
+pub fn failure<E>(service: Service, operation: &'static str, error: SdkError<E, HttpResponse>) -> AwsError
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {

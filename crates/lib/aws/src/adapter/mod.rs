@@ -8,6 +8,8 @@ mod mapping;
 mod parameters;
 
 pub use bus::EventBus;
+#[doc(hidden)]
+pub use failure::failure;
 pub use invoke::LambdaInvoker;
 pub use ledger::DynamoLedger;
 pub use mapping::DynamoMapping;
