@@ -7,7 +7,8 @@
 //! - it is a child subreaper: an orphan below it, however deep, becomes its child and stays within reach;
 //! - it reads its standard input, whose other end only its parent holds: the end of file means that the parent is
 //!   gone, for whatever reason, also by `kill -9`;
-//! - then, or on a signal, or when the program ends, it ends everything below it and leaves.
+//! - then, or on a signal, or when the program ends, it ends everything below it and leaves, with the code of a program
+//!   that ended by itself.
 //!
 //! Should the guard itself be killed, the program dies by its parent-death signal, which [`leash`] sets, and the
 //! orphans become children of the supervisor, which is a subreaper too.

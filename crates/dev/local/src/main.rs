@@ -11,7 +11,7 @@ use runnerless_local::breakage::{self, Breakage, BreakageError};
 use runnerless_local::conformance::{self, Conformance, ConformanceError};
 use runnerless_local::demo::{self, Demo, DemoError, said, tell};
 use runnerless_local::dice::clock_seed;
-use runnerless_local::guard::{self, GuardError, Signals};
+use runnerless_local::guard::{self, Ended, GuardError, Signals};
 use runnerless_local::hostile::{self, Hostile, HostileError};
 use runnerless_local::isolation::{self, Isolation, IsolationError};
 use runnerless_local::layout::{Layout, LayoutError};
@@ -102,7 +102,12 @@ fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     match &arguments.command {
         Command::Help => print(USAGE),
-        Command::Guard(guarded) => drop(guard::guard(guarded).await?),
+        Command::Guard(guarded) => {
+            if let Ended::Program(status) = guard::guard(guarded).await? {
+                // Whoever waits for the guard waits for the program. A signal's death has no code.
+                return Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)));
+            }
+        }
         Command::Leash(parent, guarded) => guard::leash(*parent, guarded)?,
         Command::Supervise { simulator } => {
             let program = std::env::current_exe()?;
