@@ -1,5 +1,5 @@
-//! The few AWS calls of the driver itself, as the emulator's root: JSON services and one REST path, signed with
-//! Signature Version 4. The functions under test use the SDK; this client keeps the driver free of it.
+//! The few AWS calls of the driver itself, as the emulator's root: JSON and query services and one REST path, signed
+//! with Signature Version 4. The functions under test use the SDK; this client keeps the driver free of it.
 
 use std::time::Duration;
 
@@ -41,8 +41,23 @@ pub const STATES: Service =
     Service { name: "states", target: "AWSStepFunctions", content_type: "application/x-amz-json-1.0" };
 /// SQS.
 pub const SQS: Service = Service { name: "sqs", target: "AmazonSQS", content_type: "application/x-amz-json-1.0" };
+/// Security tokens.
+pub const STS: Service =
+    Service { name: "sts", target: "AWSSecurityTokenServiceV20110615", content_type: "application/x-amz-json-1.1" };
 /// CloudWatch Logs.
 pub const LOGS: Service = Service { name: "logs", target: "Logs_20140328", content_type: "application/x-amz-json-1.1" };
+
+/// A service of the query protocol, which answers with XML: its name in signatures, and its version.
+#[derive(Clone, Copy, Debug)]
+pub struct QueryService {
+    name: &'static str,
+    version: &'static str,
+}
+
+/// EC2.
+pub const EC2: QueryService = QueryService { name: "ec2", version: "2016-11-15" };
+/// IAM.
+pub const IAM: QueryService = QueryService { name: "iam", version: "2010-05-08" };
 
 /// The client.
 #[derive(Clone, Debug)]
@@ -66,6 +81,25 @@ impl Aws {
         let target = format!("{}.{operation}", service.target);
         let headers = [("content-type", service.content_type), ("x-amz-target", target.as_str())];
         self.send(service.name, Method::POST, "/", "", &headers, input.to_string()).await?.json(&self.endpoint)
+    }
+
+    /// Calls an operation of a query service. Returns the XML of a success.
+    ///
+    /// # Errors
+    /// When there is no answer, or it is an error.
+    pub async fn query(
+        &self,
+        service: QueryService,
+        operation: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<String, HttpError> {
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("Action", operation), ("Version", service.version)])
+            .extend_pairs(parameters)
+            .finish();
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        let answer = self.send(service.name, Method::POST, "/", "", &headers, form).await?;
+        answer.text(&self.endpoint)
     }
 
     /// Gets a REST resource (`query` sorted and encoded).

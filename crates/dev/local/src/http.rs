@@ -142,15 +142,28 @@ impl Http {
 }
 
 impl Answer {
+    /// The text of a success.
+    ///
+    /// # Errors
+    /// When it is an error.
+    pub fn text(&self, url: &str) -> Result<String, HttpError> {
+        self.succeeded(url).map(|()| String::from_utf8_lossy(&self.body).into_owned())
+    }
+
+    fn succeeded(&self, url: &str) -> Result<(), HttpError> {
+        if self.status.is_success() {
+            return Ok(());
+        }
+        let body: String = String::from_utf8_lossy(&self.body).chars().take(500).collect();
+        Err(HttpError::Refused { url: url.to_owned(), status: self.status, body })
+    }
+
     /// The JSON of a success; null for an empty body.
     ///
     /// # Errors
     /// When it is an error or no JSON.
     pub fn json(&self, url: &str) -> Result<Value, HttpError> {
-        if !self.status.is_success() {
-            let body: String = String::from_utf8_lossy(&self.body).chars().take(500).collect();
-            return Err(HttpError::Refused { url: url.to_owned(), status: self.status, body });
-        }
+        self.succeeded(url)?;
         if self.body.is_empty() {
             return Ok(Value::Null);
         }

@@ -15,6 +15,7 @@ pub mod gitlab;
 pub mod guard;
 pub mod hostile;
 pub mod http;
+pub mod instances;
 pub mod isolation;
 pub mod layout;
 pub mod pipelines;

@@ -40,7 +40,8 @@ impl Setting {
         std::fs::write(folder.path().join("scopes.json"), scopes.to_string()).unwrap();
         let (emulator, reached) = emulator().await;
         let at = |name: &str| folder.path().join(name);
-        let proxy = Bound::new().await.unwrap().serve(&emulator, &at("calls"), &at("scopes.json")).unwrap();
+        let proxy =
+            Bound::new().await.unwrap().serve(&emulator, &at("calls"), &at("scopes.json"), Arc::default()).unwrap();
         Self { proxy, reached, folder }
     }
 

@@ -71,6 +71,23 @@ pub(super) fn failure_code(service: Option<&str>) -> &'static str {
     }
 }
 
+/// The answer to an instant fleet that got nothing: a success, with the error of the one pool in it.
+pub(super) fn no_instances(code: &str) -> Response<Body> {
+    let error = format!(
+        "<item><lifecycle>spot</lifecycle><errorCode>{code}</errorCode><errorMessage>put there by the witness</errorMessage></item>"
+    );
+    let fleet = "fleet-00000000-0000-0000-0000-000000000000";
+    let text = format!(
+        "<CreateFleetResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>witness</requestId><fleetId>{fleet}</fleetId><errorSet>{error}</errorSet><fleetInstanceSet/></CreateFleetResponse>"
+    );
+    with(StatusCode::OK, "text/xml", text)
+}
+
+/// XML.
+pub(super) fn xml(status: StatusCode, text: String) -> Response<Body> {
+    with(status, "text/xml", text)
+}
+
 /// The answer to a `PutEvents` of which the bus took nothing: a success, with each entry's own error in it.
 pub(super) fn refused_entries(request: &[u8]) -> Response<Body> {
     let request: serde_json::Value = serde_json::from_slice(request).unwrap_or_default();

@@ -10,7 +10,9 @@
 //! - `hang:<s>`: carried out, and the answer comes that many seconds late; `hang` alone: it never comes, until the
 //!   caller leaves or [`HANG_LIMIT`] is over; `hang:before`: the same, and not carried out;
 //! - `answer_twice`: carried out twice; the caller gets the second answer;
-//! - `refuse_entry`: not carried out; answered with 200, and every entry of it has failed (`PutEvents`).
+//! - `refuse_entry`: not carried out; answered with 200, and every entry of it has failed (`PutEvents`);
+//! - `no_instances:<code>`: not carried out; answered with 200, no instance, and this error (`CreateFleet` of an instant
+//!   fleet whose every pool is empty, for one).
 
 use std::fmt;
 use std::str::FromStr;
@@ -47,6 +49,8 @@ pub enum Deed {
     AnswerTwice,
     /// Answered with 200, and every entry has failed.
     RefuseEntry,
+    /// Answered with 200, no instance, and an error.
+    NoInstances(String),
 }
 
 /// A fault that cannot be set.
@@ -57,7 +61,7 @@ pub enum BadFault {
     Shape(String),
     /// `do` is unknown.
     #[error(
-        "do is {0:?}; write error:<code>, throttle, fail, hang, hang:<seconds up to 900>, hang:before, reset, reset:before, answer_twice or refuse_entry"
+        "do is {0:?}; write error:<code>, throttle, fail, hang, hang:<seconds up to 900>, hang:before, reset, reset:before, answer_twice, refuse_entry or no_instances:<code>"
     )]
     Deed(String),
     /// `op` is no operation.
@@ -92,6 +96,7 @@ impl FromStr for Deed {
             None if text == "answer_twice" => Ok(Self::AnswerTwice),
             None if text == "refuse_entry" => Ok(Self::RefuseEntry),
             Some(("error", code)) if word(code) => Ok(Self::Error(code.into())),
+            Some(("no_instances", code)) if word(code) => Ok(Self::NoInstances(code.into())),
             Some(("reset", "before")) => Ok(Self::ResetBefore),
             Some(("hang", "before")) => Ok(Self::HangBefore),
             Some(("hang", seconds)) => {
@@ -117,6 +122,7 @@ impl fmt::Display for Deed {
             Self::Hang(Some(late)) => write!(f, "hang:{}", late.as_secs_f64()),
             Self::AnswerTwice => f.write_str("answer_twice"),
             Self::RefuseEntry => f.write_str("refuse_entry"),
+            Self::NoInstances(code) => write!(f, "no_instances:{code}"),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! be read is held: a form that may name the action, a `GetParametersByPath`, and a call that is carried out twice.
 
 mod answers;
+mod ec2;
 pub mod faults;
 pub mod identify;
 pub mod operation;

@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::faults::Faults;
 use super::witness::Witness;
+use crate::instances::register::Register;
 
 /// The running witness.
 #[derive(Debug)]
@@ -43,12 +44,13 @@ impl Bound {
         format!("http://{}", self.address)
     }
 
-    /// Begins to serve: `emulator` is `<host>:<port>`, `calls` the record, `scopes` see [`Identities::new`].
+    /// Begins to serve: `emulator` is `<host>:<port>`, `calls` the record, `scopes` see
+    /// [`Identities::new`](super::identify::Identities::new), `register` where instances are noted.
     ///
     /// # Errors
     /// When the record cannot be opened.
-    pub fn serve(self, emulator: &str, calls: &Path, scopes: &Path) -> io::Result<Proxy> {
-        let witness = Arc::new(Witness::new(emulator, calls, scopes)?);
+    pub fn serve(self, emulator: &str, calls: &Path, scopes: &Path, register: Arc<Register>) -> io::Result<Proxy> {
+        let witness = Arc::new(Witness::new(emulator, calls, scopes, register)?);
         tokio::spawn(accept(self.listener, Arc::clone(&witness)));
         Ok(Proxy { address: self.address, witness })
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,12 +16,14 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::ec2::Lacking;
 use super::faults::{Deed, Faults, HANG_LIMIT};
 use super::identify::Identities;
 use super::operation::{Call, is_form, text};
 use super::record::{Line, Record};
 use super::{Body, answers, never};
 use crate::aws::Aws;
+use crate::instances::register::Register;
 
 /// The most of a body that is held; AWS takes no larger ones in the services that need holding.
 const HELD: usize = 8 << 20;
@@ -41,6 +44,14 @@ pub(super) struct Witness {
     identities: Identities,
     faults: Faults,
     record: Record,
+    /// What the emulator lacks of EC2.
+    lacking: Lacking,
+}
+
+/// A request whose body names the operation, or any other.
+struct Asked<'a> {
+    call: &'a Call,
+    form: Option<Bytes>,
 }
 
 /// Writes the line also when the caller leaves and with it this future.
@@ -65,7 +76,7 @@ impl Drop for Pending<'_> {
 
 impl Witness {
     /// A witness in front of `emulator`, see [`super::Bound::serve`].
-    pub(super) fn new(emulator: &str, calls: &Path, scopes: &Path) -> io::Result<Self> {
+    pub(super) fn new(emulator: &str, calls: &Path, scopes: &Path, register: Arc<Register>) -> io::Result<Self> {
         let mut connector = HttpConnector::new();
         // Else a request in two writes waits for the other side's delayed acknowledgement, 40 ms.
         connector.set_nodelay(true);
@@ -79,6 +90,7 @@ impl Witness {
             identities: Identities::new(Aws::new(&format!("http://{emulator}")), scopes.to_owned()),
             faults: Faults::default(),
             record: Record::open(calls)?,
+            lacking: Lacking::new(Aws::new(&format!("http://{emulator}")), register),
         })
     }
 
@@ -106,19 +118,21 @@ impl Witness {
             pending.answered(refused.status());
             return Ok(refused);
         }
+        let asked = Asked { call: &call, form: held.filter(|_| is_form(&parts.headers)) };
         match deed {
-            None => self.pass(parts, body, pending).await,
-            Some(deed) => self.disturb(deed, &call, parts, body, pending).await,
+            None => self.pass(&asked, parts, body, pending).await,
+            Some(deed) => self.disturb(deed, &asked, parts, body, pending).await,
         }
     }
 
     async fn pass(
         &self,
+        asked: &Asked<'_>,
         parts: http::request::Parts,
         body: Body,
         pending: Pending<'_>,
     ) -> Result<Response<Body>, Dropped> {
-        let response = self.forward(parts, body).await;
+        let response = self.forward(asked, parts, body).await;
         pending.answered(response.status());
         Ok(response)
     }
@@ -126,12 +140,12 @@ impl Witness {
     async fn disturb(
         &self,
         deed: Deed,
-        call: &Call,
+        asked: &Asked<'_>,
         parts: http::request::Parts,
         body: Body,
         pending: Pending<'_>,
     ) -> Result<Response<Body>, Dropped> {
-        let service = call.service.as_deref();
+        let service = asked.call.service.as_deref();
         let refuse = |code: &str, pending: Pending<'_>| {
             let response = answers::error(service, &parts.headers, code, "put there by the witness");
             pending.answered(response.status());
@@ -147,11 +161,11 @@ impl Witness {
             }
             Deed::ResetBefore => Err(Dropped),
             Deed::Reset => {
-                drain(self.forward(parts, body).await).await;
+                drain(self.forward(asked, parts, body).await).await;
                 Err(Dropped)
             }
             Deed::Hang(late) => {
-                let response = self.forward(parts, body).await;
+                let response = self.forward(asked, parts, body).await;
                 tokio::time::sleep(late.unwrap_or(HANG_LIMIT)).await;
                 if late.is_none() {
                     return Err(Dropped);
@@ -163,10 +177,15 @@ impl Witness {
                 let (held, _) = self.hold(body).await?;
                 let body = || Full::new(held.clone().unwrap_or_default()).map_err(never).boxed();
                 let first = Pending { line: pending.line.clone(), record: pending.record, begun: Instant::now() };
-                let response = self.forward(parts.clone(), body()).await;
+                let response = self.forward(asked, parts.clone(), body()).await;
                 first.answered(response.status());
                 drain(response).await;
-                self.pass(parts, body(), pending).await
+                self.pass(asked, parts, body(), pending).await
+            }
+            Deed::NoInstances(code) => {
+                let response = answers::no_instances(&code);
+                pending.answered(response.status());
+                Ok(response)
             }
             Deed::RefuseEntry => {
                 let (held, _) = self.hold(body).await?;
@@ -177,7 +196,17 @@ impl Witness {
         }
     }
 
-    async fn forward(&self, mut parts: http::request::Parts, body: Body) -> Response<Body> {
+    /// Has a call carried out: by the emulator, with what that lacks.
+    async fn forward(&self, asked: &Asked<'_>, parts: http::request::Parts, body: Body) -> Response<Body> {
+        match &asked.form {
+            Some(form) if asked.call.service.as_deref() == Some("ec2") => {
+                self.lacking.answer(&asked.call.operation, form, self.send(parts, body)).await
+            }
+            _ => self.send(parts, body).await,
+        }
+    }
+
+    async fn send(&self, mut parts: http::request::Parts, body: Body) -> Response<Body> {
         let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let Ok(uri) = format!("http://{}{path}", self.emulator).parse::<Uri>() else {
             return answers::plain(StatusCode::BAD_REQUEST, "the path cannot be forwarded");
@@ -251,11 +280,23 @@ impl Witness {
                 },
                 Err(error) => answers::plain(StatusCode::BAD_REQUEST, &error.to_string()),
             },
+            (Method::POST, _) if path.starts_with("interrupt/") => self.interrupt(&path["interrupt/".len()..]).await,
             (Method::POST, "refresh") => {
                 self.identities.forget();
                 answers::json(StatusCode::OK, &())
             }
-            _ => answers::plain(StatusCode::NOT_FOUND, "GET, POST, DELETE /_proxy/faults or POST /_proxy/refresh"),
+            _ => answers::plain(
+                StatusCode::NOT_FOUND,
+                "GET, POST, DELETE /_proxy/faults, POST /_proxy/interrupt/<instance id> or POST /_proxy/refresh",
+            ),
+        }
+    }
+
+    /// `POST /_proxy/interrupt/<instance id>`: EC2 wants its spot instance back, and says so.
+    async fn interrupt(&self, instance: &str) -> Response<Body> {
+        match self.lacking.interrupt(instance, Timestamp::now()).await {
+            Ok(at) => answers::json(StatusCode::OK, &serde_json::json!({"at": at.as_millisecond()})),
+            Err(error) => answers::plain(StatusCode::BAD_GATEWAY, &crate::demo::said(&error)),
         }
     }
 }

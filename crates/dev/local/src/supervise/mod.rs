@@ -1,5 +1,5 @@
-//! The supervisor: the one process that owns the emulator, the witness and the simulator of a state folder, and ends
-//! them when it ends itself.
+//! The supervisor: the one process that owns the emulator, the witness, the instances and the simulator of a state
+//! folder, and ends them when it ends itself.
 //!
 //! It leaves on a signal, when one of its programs ends, or when its standard input ends: whoever started it holds the
 //! other end, so the stack ends with its starter, unless that wrote a `K` (keep) before. [`down`] ends a kept one.
@@ -14,6 +14,7 @@ mod simulator;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustix::process::set_child_subreaper;
 use tokio::io::AsyncReadExt as _;
@@ -22,6 +23,8 @@ pub use driver::{Driver, follow};
 pub use record::{Endpoints, GitLab, Record};
 
 use crate::guard::Signals;
+use crate::instances::register::Register;
+use crate::instances::{self, Instances};
 use crate::layout::Layout;
 use crate::processes::{self, own_pid};
 use crate::proxy::Bound;
@@ -110,13 +113,17 @@ pub async fn supervise(layout: &Layout, plan: &Plan) -> Result<(), SuperviseErro
     std::mem::forget(folder::take(layout)?);
     folder::clear(layout)?;
     let mut signals = Signals::new().map_err(|error| SuperviseError::Kernel("listening for signals", error))?;
-    let mut programs = Vec::new();
+    let mut parts = Parts::default();
     let ended = tokio::select! {
-        result = run(layout, plan, &mut programs) => result,
+        result = run(layout, plan, &mut parts) => result,
         () = signals.any() => Ok(()),
         () = starter_gone() => Ok(()),
     };
-    for program in &mut programs {
+    // First, because instances use all the others.
+    if let Some(instances) = parts.instances.take() {
+        instances.end().await;
+    }
+    for program in &mut parts.programs {
         program.end().await;
     }
     let left = processes::end_descendants(own_pid(), GRACE).await;
@@ -125,24 +132,40 @@ pub async fn supervise(layout: &Layout, plan: &Plan) -> Result<(), SuperviseErro
     Ok(left?)
 }
 
-async fn run(layout: &Layout, plan: &Plan, programs: &mut Vec<Guarded>) -> Result<(), SuperviseError> {
+/// What runs.
+#[derive(Debug, Default)]
+struct Parts {
+    programs: Vec<Guarded>,
+    instances: Option<Instances>,
+}
+
+async fn run(layout: &Layout, plan: &Plan, parts: &mut Parts) -> Result<(), SuperviseError> {
     let witness = Bound::new().await.map_err(|error| SuperviseError::Kernel("listening on loopback", error))?;
     let (emulator, address) = emulator::start(layout, plan, &witness.url()).await?;
-    programs.push(emulator);
+    parts.programs.push(emulator);
+    let register = Arc::new(Register::default());
     let calls = layout.calls();
     let proxy = witness
-        .serve(&address, &calls, &layout.at("scopes.json"))
+        .serve(&address, &calls, &layout.at("scopes.json"), Arc::clone(&register))
         .map_err(|source| SuperviseError::File { path: calls, source })?;
     let mut endpoints = Endpoints { emulator: format!("http://{address}"), proxy: proxy.url(), gitlab: None };
     if plan.simulator {
         let (simulator, gitlab) = simulator::start(layout, plan).await?;
-        programs.push(simulator);
+        parts.programs.push(simulator);
         endpoints.gitlab = Some(gitlab);
     }
-    let guards = programs.iter().filter_map(Guarded::process).collect();
+    let instances = instances::Plan {
+        emulator: endpoints.emulator.clone(),
+        layout: layout.clone(),
+        program: plan.program.clone(),
+        search_path: plan.search_path.clone(),
+        register,
+    };
+    parts.instances = Some(Instances::start(instances));
+    let guards = parts.programs.iter().filter_map(Guarded::process).collect();
     Record::new(guards, endpoints.clone()).write(&layout.record())?;
     announce(&endpoints);
-    watch(programs).await
+    watch(&mut parts.programs).await
 }
 
 /// The starter waits for this line. It may be gone: then its end of the input tells.

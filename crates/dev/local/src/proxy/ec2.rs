@@ -1,0 +1,149 @@
+//! What the emulator lacks of EC2, and the system relies on.
+//!
+//! - `CreateFleet` with a `ClientToken`: the same request with the same token is answered as the first time and launches
+//!   nothing; another request with that token is an `IdempotentParameterMismatch`. The emulator launches each time.
+//! - `ModifyInstanceMetadataOptions`, which it does not know. The caller's right is still its to check.
+//! - The warning of a spot instance that is taken away.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{HeaderMap, Response, StatusCode, http};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use super::{Body, answers, never};
+use crate::aws::{ACCOUNT, Aws, EC2, EVENTS, REGION};
+use crate::http::HttpError;
+use crate::instances::register::Register;
+
+/// EC2 warns two minutes before.
+const WARNING: SignedDuration = SignedDuration::from_mins(2);
+
+/// An answer that is given again.
+#[derive(Clone, Debug)]
+struct Given {
+    request: Bytes,
+    parts: http::response::Parts,
+    body: Bytes,
+}
+
+/// What stands in.
+#[derive(Debug)]
+pub(super) struct Lacking {
+    aws: Aws,
+    register: Arc<Register>,
+    /// By client token. Held while a fleet is made, so that of two requests at once one makes it.
+    fleets: Mutex<HashMap<String, Given>>,
+}
+
+impl Lacking {
+    pub(super) fn new(aws: Aws, register: Arc<Register>) -> Self {
+        Self { aws, register, fleets: Mutex::default() }
+    }
+
+    /// Answers an operation of EC2; `sent` is the emulator's answer, which is not asked for where it is not needed.
+    pub(super) async fn answer(
+        &self,
+        operation: &str,
+        form: &Bytes,
+        sent: impl Future<Output = Response<Body>>,
+    ) -> Response<Body> {
+        match operation {
+            "CreateFleet" => self.fleet(form, sent).await,
+            "ModifyInstanceMetadataOptions" => self.metadata_options(form, sent.await).await,
+            "RunInstances" | "TerminateInstances" | "StopInstances" => self.told(sent.await),
+            _ => sent.await,
+        }
+    }
+
+    /// Tells the instances' driver to look.
+    fn told(&self, response: Response<Body>) -> Response<Body> {
+        self.register.nudge();
+        response
+    }
+
+    async fn fleet(&self, form: &Bytes, sent: impl Future<Output = Response<Body>>) -> Response<Body> {
+        let Some(token) = parameter(form, "ClientToken") else { return self.told(sent.await) };
+        let mut fleets = self.fleets.lock().await;
+        if let Some(given) = fleets.get(&token) {
+            if given.request != *form {
+                let message = "The client token is used with other parameters than before";
+                return answers::error(Some("ec2"), &HeaderMap::new(), "IdempotentParameterMismatch", message);
+            }
+            return Response::from_parts(given.parts.clone(), whole(given.body.clone()));
+        }
+        let (parts, body) = self.told(sent.await).into_parts();
+        let body = match body.collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => return answers::plain(StatusCode::BAD_GATEWAY, &error.to_string()),
+        };
+        if parts.status.is_success() {
+            let given = Given { request: form.clone(), parts: parts.clone(), body: body.clone() };
+            fleets.insert(token, given);
+        }
+        Response::from_parts(parts, whole(body))
+    }
+
+    async fn metadata_options(&self, form: &Bytes, sent: Response<Body>) -> Response<Body> {
+        let (parts, body) = sent.into_parts();
+        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        if !String::from_utf8_lossy(&body).contains("<Code>InvalidAction</Code>") {
+            // The caller may not, or the emulator has learned it.
+            return Response::from_parts(parts, whole(body));
+        }
+        let refused = |code: &str, message: &str| answers::error(Some("ec2"), &HeaderMap::new(), code, message);
+        let Some(instance) = parameter(form, "InstanceId") else {
+            return refused("MissingParameter", "The request must contain the parameter InstanceId");
+        };
+        match self.aws.query(EC2, "DescribeInstances", &[("InstanceId.1", &instance)]).await {
+            Ok(answer) if answer.contains("<name>terminated</name>") => {
+                return refused("IncorrectInstanceState", &format!("The instance '{instance}' is terminated"));
+            }
+            Ok(_) => {}
+            Err(HttpError::Refused { .. }) => {
+                let message = format!("The instance ID '{instance}' does not exist");
+                return refused("InvalidInstanceID.NotFound", &message);
+            }
+            Err(error) => return answers::plain(StatusCode::BAD_GATEWAY, &error.to_string()),
+        }
+        let endpoint = parameter(form, "HttpEndpoint");
+        match endpoint.as_deref() {
+            Some("disabled") => self.register.hide(&instance, true),
+            Some("enabled") => self.register.hide(&instance, false),
+            None => {}
+            Some(other) => return refused("InvalidParameterValue", &format!("HttpEndpoint is {other}")),
+        }
+        let state = if self.register.is_hidden(&instance) { "disabled" } else { "enabled" };
+        let options =
+            format!("<state>pending</state><httpTokens>required</httpTokens><httpEndpoint>{state}</httpEndpoint>");
+        let text = format!(
+            "<ModifyInstanceMetadataOptionsResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>witness</requestId><instanceId>{instance}</instanceId><instanceMetadataOptions>{options}</instanceMetadataOptions></ModifyInstanceMetadataOptionsResponse>"
+        );
+        answers::xml(StatusCode::OK, text)
+    }
+
+    /// Warns of a spot instance's end: in its metadata, and by an event on the default bus.
+    pub(super) async fn interrupt(&self, instance: &str, now: Timestamp) -> Result<Timestamp, HttpError> {
+        let at = now + WARNING;
+        self.register.warn(instance, at);
+        let detail = json!({"instance-id": instance, "instance-action": "terminate"}).to_string();
+        let entry = json!({"Source": "aws.ec2", "DetailType": "EC2 Spot Instance Interruption Warning", "Detail": detail,
+            "Resources": [format!("arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{instance}")]});
+        self.aws.call(EVENTS, "PutEvents", &json!({"Entries": [entry]})).await?;
+        Ok(at)
+    }
+}
+
+fn parameter(form: &[u8], name: &str) -> Option<String> {
+    let mut pairs = url::form_urlencoded::parse(form);
+    pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned()).filter(|value| !value.is_empty())
+}
+
+fn whole(body: Bytes) -> Body {
+    Full::new(body).map_err(never).boxed()
+}
