@@ -11,7 +11,8 @@ use crate::instance::{ASK_WORD, InstanceArguments, JOB_WORD, Program};
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
 Usage: runnerless-runner once --url URL --token-file FILE --work DIR [options]
-       runnerless-runner instance --claim-url URL --work DIR
+       runnerless-runner instance --claim-url URL --work DIR [--user NAME]
+       runnerless-runner --version
 
 once: asks GitLab for one job, runs it in bash below DIR, reports its end, and ends.
 
@@ -28,9 +29,9 @@ instance: serves the launch that this EC2 instance's tags name, and ends. What s
 
   --claim-url URL    the stack's output ClaimUrl
   --work DIR         everything that the job writes is below it; made if missing
+  --user NAME        as whom the job runs, where there is such a user; else as who starts this
 
-Besides the two AWS_EC2_METADATA_SERVICE_ENDPOINT, AWS_ENDPOINT_URL and AWS_REGION are honoured, for a stack that is not
-on AWS.
+Besides the two AWS_EC2_METADATA_SERVICE_ENDPOINT is honoured, for a stack that is not on AWS.
 
 Exit codes: 0 a job ran and its end was reported, whatever its result; 2 usage; 3 the token was refused; 4 GitLab could
 not be reached; 5 no job came in time; 6 the end could not be reported; 143 ended by SIGTERM. Of an instance besides: 7
@@ -84,6 +85,8 @@ pub(crate) enum Command {
     Instance(Program),
     /// `--help`.
     Help,
+    /// `--version`.
+    Version,
 }
 
 impl Command {
@@ -95,6 +98,7 @@ impl Command {
         let mut args = args.peekable();
         let word = args.peek().and_then(|word| word.to_str()).unwrap_or_default().to_owned();
         match word.as_str() {
+            "--version" => Ok(Self::Version),
             "instance" | ASK_WORD | JOB_WORD => Self::instance(&word, args.skip(1)),
             _ => Ok(Arguments::parse(args)?.map_or(Self::Help, Self::Once)),
         }
@@ -102,11 +106,12 @@ impl Command {
 
     fn instance(word: &str, args: impl Iterator<Item = OsString>) -> Result<Self, UsageError> {
         let mut parser = lexopt::Parser::from_args(args);
-        let (mut claim_url, mut work, mut launch) = (None, None, None);
+        let (mut claim_url, mut work, mut user, mut launch) = (None, None, None, None);
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("claim-url") => claim_url = Some(parser.value()?.string()?),
                 Long("work") => work = Some(PathBuf::from(parser.value()?)),
+                Long("user") if word == "instance" => user = Some(parser.value()?.string()?),
                 Long("launch") if word == ASK_WORD => launch = Some(parser.value()?.string()?),
                 Long("help") | Short('h') => return Ok(Self::Help),
                 other => return Err(other.unexpected().into()),
@@ -118,6 +123,7 @@ impl Command {
         let arguments = InstanceArguments {
             claim_url: claim_url.ok_or(UsageError::Missing("--claim-url"))?,
             work: work.ok_or(UsageError::Missing("--work"))?,
+            user,
         };
         Ok(Self::Instance(if word == ASK_WORD {
             Program::Ask(arguments, launch.ok_or(UsageError::Missing("--launch"))?)
@@ -191,9 +197,12 @@ mod tests {
     #[test]
     fn an_instance_and_its_programs() {
         let parse = |line: &str| Command::parse(line.split_whitespace().map(OsString::from));
-        let arguments = InstanceArguments { claim_url: "https://c".to_owned(), work: PathBuf::from("w") };
-        let line = "instance --claim-url https://c --work w";
-        assert_eq!(parse(line).unwrap(), Command::Instance(Program::Watchdog(arguments.clone())));
+        let arguments = InstanceArguments { claim_url: "https://c".to_owned(), work: PathBuf::from("w"), user: None };
+        let user = Some("runnerless".to_owned());
+        let line = "instance --claim-url https://c --work w --user runnerless";
+        let watchdog = Program::Watchdog(InstanceArguments { user, ..arguments.clone() });
+        assert_eq!(parse(line).unwrap(), Command::Instance(watchdog));
+        assert_eq!(parse("--version").unwrap(), Command::Version);
         let line = "instance-ask --claim-url https://c --work w --launch l-1";
         assert_eq!(parse(line).unwrap(), Command::Instance(Program::Ask(arguments, "l-1".to_owned())));
         assert_eq!(parse("instance-job").unwrap(), Command::Instance(Program::Job));

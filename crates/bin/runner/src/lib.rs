@@ -22,10 +22,6 @@ pub struct Surroundings {
     pub no_proxy: String,
     /// `AWS_EC2_METADATA_SERVICE_ENDPOINT`, on an instance; empty for AWS's own.
     pub metadata_endpoint: String,
-    /// `AWS_ENDPOINT_URL`, on an instance: where to connect for the stack's routes; empty for their own host.
-    pub aws_endpoint: String,
-    /// `AWS_REGION`, on an instance; empty for the one in the claim URL.
-    pub aws_region: String,
 }
 
 /// Runs the command.
@@ -36,6 +32,10 @@ pub fn run(args: impl Iterator<Item = OsString>, surroundings: &Surroundings) ->
         Ok(Command::Instance(program)) => instance::run(&program, surroundings),
         Ok(Command::Help) => {
             println!("{}", arguments::HELP);
+            Exit::Fine
+        }
+        Ok(Command::Version) => {
+            println!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
             Exit::Fine
         }
         Err(error) => {

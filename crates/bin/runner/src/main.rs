@@ -17,7 +17,5 @@ fn surroundings() -> Surroundings {
         https_proxy: read("HTTPS_PROXY"),
         no_proxy: read("NO_PROXY"),
         metadata_endpoint: read("AWS_EC2_METADATA_SERVICE_ENDPOINT"),
-        aws_endpoint: read("AWS_ENDPOINT_URL"),
-        aws_region: read("AWS_REGION"),
     }
 }

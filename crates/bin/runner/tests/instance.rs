@@ -57,7 +57,7 @@ fn the_begin_is_signed_for_the_api_and_shows_no_key() {
     assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=ASIAEXAMPLE/"), "{authorization}");
     assert!(authorization.contains("/eu-west-1/execute-api/aws4_request"), "{authorization}");
     assert_eq!(begin.headers["x-amz-security-token"], SESSION_TOKEN);
-    assert_eq!(begin.headers["host"], "abcd1234.execute-api.localhost");
+    assert!(authorization.contains("host;"), "{authorization}");
     for request in &requests {
         assert!(!String::from_utf8_lossy(&request.body).contains(SECRET_KEY), "{}", request.path);
         assert!(!request.headers.values().any(|value| value.contains(SECRET_KEY)), "{}", request.path);

@@ -101,10 +101,11 @@ async fn insist<T, F: Future<Output = Result<T, MetadataError>>>(
 /// Begins, and says when the call was sent that did. The role's keys are gone when this returns.
 async fn begin(desk: &Desk, session: &Session<'_>, launch: &str, until: Instant) -> Result<(Begun, Instant), NotBegun> {
     let claim = claim()?;
+    let region = insist(until, || session.region()).await?;
     let keys = insist(until, || session.role_keys()).await?;
     loop {
         let sent = Instant::now();
-        match desk.begin(launch, &claim, &keys).await? {
+        match desk.begin(launch, &claim, &keys, &region).await? {
             Said::Yes(begun) => return Ok((begun, sent)),
             Said::No(why) => return Err(NotBegun::Gone(why)),
             Said::Again(why) if Instant::now() >= until => return Err(NotBegun::Late(why)),
@@ -144,7 +145,8 @@ impl About<'_> {
         // What the begin took is no time to ask any more.
         let wait = Duration::from_millis(begun.wait_ms).min(Duration::from_millis(limits::WAIT.0.unsigned_abs()));
         config.wait = wait.saturating_sub(self.sent.elapsed());
-        if config.wait.is_zero() {
+        // A wait of nothing is a single ask; one that is used up is none.
+        if config.wait.is_zero() && !wait.is_zero() {
             return Err((Exit::NoJob, Ending::new("unanswered", "it became too late to ask GitLab")));
         }
         let (handle, mut stop) = stop_channel();

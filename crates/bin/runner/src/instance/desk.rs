@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
-use reqwest::header::{CONTENT_TYPE, HOST};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, NoProxy, StatusCode, Url, redirect, retry};
 use runnerless_gitlab::protocol::{Proxy, Secret};
 use serde::Deserialize;
@@ -29,37 +29,20 @@ const SERVICE: &str = "execute-api";
 /// The claim URL cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DeskError {
-    #[error("--claim-url: {0:?} is not the URL of a stack's output ClaimUrl, https://...execute-api.<region>.../claim")]
+    #[error("--claim-url: {0:?} is not the URL of a stack's output ClaimUrl, https://.../claim")]
     Url(String),
-    #[error("AWS_ENDPOINT_URL cannot be used")]
-    Endpoint,
     #[error("the HTTP client could not be set up")]
     Client(#[source] reqwest::Error),
     #[error("the call cannot be signed: {0}")]
     Sign(String),
 }
 
-/// How to get there.
-#[derive(Clone, Debug)]
-pub(crate) struct Way<'a> {
-    /// The stack's output `ClaimUrl`.
-    pub(crate) claim_url: &'a str,
-    /// Where to connect instead, for the local stack; empty for the URL's own host.
-    pub(crate) endpoint: &'a str,
-    /// The region; empty for the one in the URL's host.
-    pub(crate) region: &'a str,
-    pub(crate) proxy: Option<&'a Proxy>,
-}
-
 /// Both routes.
 #[derive(Debug)]
 pub(crate) struct Desk {
     http: Client,
-    /// What is signed, and whose host the request names.
     claim: Url,
-    /// Where it is sent.
-    sent: Url,
-    region: String,
+    launch: Url,
 }
 
 /// What an instance that begins is given.
@@ -88,20 +71,13 @@ pub(crate) enum Said<T> {
 }
 
 impl Desk {
-    pub(crate) fn new(way: &Way<'_>) -> Result<Self, DeskError> {
-        let bad = || DeskError::Url(way.claim_url.chars().take(200).collect());
-        let claim = Url::parse(way.claim_url).map_err(|_| bad())?;
-        let host = claim.host_str().filter(|_| claim.path().ends_with("/claim")).ok_or_else(bad)?.to_owned();
-        let region = match host.split('.').collect::<Vec<_>>().as_slice() {
-            _ if !way.region.is_empty() => way.region.to_owned(),
-            [_, "execute-api", region, _, ..] => (*region).to_owned(),
-            _ => return Err(bad()),
-        };
-        let mut sent = claim.clone();
-        if !way.endpoint.is_empty() {
-            sent = Url::parse(way.endpoint).map_err(|_| DeskError::Endpoint)?;
-            sent.set_path(claim.path());
-        }
+    /// By the stack's output `ClaimUrl`.
+    pub(crate) fn new(claim_url: &str, proxy: Option<&Proxy>) -> Result<Self, DeskError> {
+        let bad = || DeskError::Url(claim_url.chars().take(200).collect());
+        let claim = Url::parse(claim_url).map_err(|_| bad())?;
+        let root = claim.path().strip_suffix("/claim").filter(|_| claim.host_str().is_some()).ok_or_else(bad)?;
+        let mut launch = claim.clone();
+        launch.set_path(&format!("{root}/launch"));
         let mut builder = Client::builder()
             .no_proxy()
             .redirect(redirect::Policy::none())
@@ -109,24 +85,30 @@ impl Desk {
             .connect_timeout(CONNECT)
             .timeout(LIMIT)
             .pool_max_idle_per_host(1);
-        if let Some(proxy) = way.proxy {
+        if let Some(proxy) = proxy {
             let proxied = reqwest::Proxy::https(&proxy.url).map_err(DeskError::Client)?;
             builder = builder.proxy(proxied.no_proxy(NoProxy::from_string(&proxy.bypass)));
         }
-        if sent.scheme() == "http" {
+        if claim.scheme() == "http" {
             builder = builder.tls_certs_only(Vec::new());
         }
-        Ok(Self { http: builder.build().map_err(DeskError::Client)?, claim, sent, region })
+        Ok(Self { http: builder.build().map_err(DeskError::Client)?, claim, launch })
     }
 
     /// Begins the launch under `claim`.
-    pub(crate) async fn begin(&self, launch: &str, claim: &str, keys: &RoleKeys) -> Result<Said<Begun>, DeskError> {
+    pub(crate) async fn begin(
+        &self,
+        launch: &str,
+        claim: &str,
+        keys: &RoleKeys,
+        region: &str,
+    ) -> Result<Said<Begun>, DeskError> {
         let body = json!({"do": "begin", "launch": launch, "claim": claim}).to_string();
-        let mut request = self.http.post(self.sent.clone()).header(CONTENT_TYPE, "application/json");
-        for (name, value) in self.signature(&body, keys)? {
+        let mut request = self.http.post(self.claim.clone()).header(CONTENT_TYPE, "application/json");
+        for (name, value) in self.signature(&body, keys, region)? {
             request = request.header(name, value);
         }
-        let request = self.named(request).body(body);
+        let request = request.body(body);
         let answer = answer(request).await;
         if let Ok((StatusCode::FORBIDDEN, body)) = &answer {
             // A role that is new is not known everywhere at once.
@@ -147,9 +129,7 @@ impl Desk {
         let mut body = word.clone();
         body["launch"] = launch.into();
         body["nonce"] = nonce.into();
-        let mut url = self.sent.clone();
-        url.set_path(&format!("{}launch", self.claim.path().trim_end_matches("claim")));
-        let request = self.named(self.http.post(url).header(CONTENT_TYPE, "application/json"));
+        let request = self.http.post(self.launch.clone()).header(CONTENT_TYPE, "application/json");
         match judge(answer(request.body(body.to_string())).await) {
             Said::Yes(_) => Said::Yes(()),
             Said::No(why) => Said::No(why),
@@ -157,22 +137,13 @@ impl Desk {
         }
     }
 
-    /// Names the API's host where the connection goes elsewhere.
-    fn named(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
-        if self.sent.host_str() == self.claim.host_str() {
-            request
-        } else {
-            request.header(HOST, authority(&self.claim))
-        }
-    }
-
-    fn signature(&self, body: &str, keys: &RoleKeys) -> Result<Vec<(String, String)>, DeskError> {
+    fn signature(&self, body: &str, keys: &RoleKeys, region: &str) -> Result<Vec<(String, String)>, DeskError> {
         let wrong = |error: &dyn std::fmt::Display| DeskError::Sign(error.to_string());
         let session = Some(keys.session.expose().to_owned());
         let identity = Credentials::new(keys.key_id.expose(), keys.secret.expose(), session, None, "instance").into();
         let params = v4::SigningParams::builder()
             .identity(&identity)
-            .region(&self.region)
+            .region(region)
             .name(SERVICE)
             .time(SystemTime::now())
             .settings(SigningSettings::default())
@@ -241,19 +212,22 @@ fn reason(status: StatusCode, body: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn desk(claim_url: &str, endpoint: &str, region: &str) -> Result<Desk, DeskError> {
-        Desk::new(&Way { claim_url, endpoint, region, proxy: None })
-    }
-
     #[test]
-    fn the_region_is_in_the_urls_host_or_said() {
-        let url = "https://abc.execute-api.eu-west-1.amazonaws.com/claim";
-        assert_eq!(desk(url, "", "").unwrap().region, "eu-west-1");
-        let local = desk("http://abc.execute-api.localhost:4566/claim", "http://127.0.0.1:4566", "us-east-1").unwrap();
-        assert_eq!((local.region.as_str(), local.sent.as_str()), ("us-east-1", "http://127.0.0.1:4566/claim"));
+    fn both_routes_are_beside_each_other() {
+        for (url, launch) in [
+            (
+                "https://abc.execute-api.eu-west-1.amazonaws.com/claim",
+                "https://abc.execute-api.eu-west-1.amazonaws.com/launch",
+            ),
+            ("http://127.0.0.1:1/a/b/claim", "http://127.0.0.1:1/a/b/launch"),
+        ] {
+            let desk = Desk::new(url, None).unwrap();
+            assert_eq!((desk.claim.as_str(), desk.launch.as_str()), (url, launch));
+        }
+        let local = Desk::new("http://abc.execute-api.localhost:4566/claim", None).unwrap();
         assert_eq!(authority(&local.claim), "abc.execute-api.localhost:4566");
-        for bad in ["", "claim", "https://abc.execute-api.eu-west-1.amazonaws.com/", "https://example.com/claim"] {
-            assert!(matches!(desk(bad, "", ""), Err(DeskError::Url(_))), "{bad}");
+        for bad in ["", "claim", "https://abc.execute-api.eu-west-1.amazonaws.com/", "https://example.com/claims"] {
+            assert!(matches!(Desk::new(bad, None), Err(DeskError::Url(_))), "{bad}");
         }
     }
 
@@ -261,8 +235,8 @@ mod tests {
     fn the_signature_is_of_the_api_and_covers_host_and_session() {
         let keys =
             RoleKeys { key_id: Secret::new("AKID"), secret: Secret::new("secret"), session: Secret::new("session") };
-        let desk = desk("https://abc.execute-api.eu-west-1.amazonaws.com/claim", "", "").unwrap();
-        let headers = desk.signature("{}", &keys).unwrap();
+        let desk = Desk::new("https://abc.execute-api.eu-west-1.amazonaws.com/claim", None).unwrap();
+        let headers = desk.signature("{}", &keys, "eu-west-1").unwrap();
         let of = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).unwrap();
         let authorization = of("authorization");
         assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKID/"), "{authorization}");

@@ -126,6 +126,11 @@ impl Session<'_> {
         self.text("instance-id").await
     }
 
+    /// The region that this instance is in.
+    pub(crate) async fn region(&self) -> Result<String, MetadataError> {
+        self.text("placement/region").await
+    }
+
     /// The role's keys.
     pub(crate) async fn role_keys(&self) -> Result<RoleKeys, MetadataError> {
         let role = self.text("iam/security-credentials/").await?;

@@ -38,6 +38,8 @@ pub(crate) struct InstanceArguments {
     pub(crate) claim_url: String,
     /// `--work`.
     pub(crate) work: PathBuf,
+    /// `--user`.
+    pub(crate) user: Option<String>,
 }
 
 /// Which of its programs.
@@ -75,14 +77,9 @@ pub(crate) fn run(program: &Program, surroundings: &Surroundings) -> Exit {
     })
 }
 
-/// The stack's routes, on the way that the surroundings name.
+/// The stack's routes.
 fn desk(claim_url: &str, surroundings: &Surroundings) -> Result<desk::Desk, desk::DeskError> {
-    desk::Desk::new(&desk::Way {
-        claim_url,
-        endpoint: &surroundings.aws_endpoint,
-        region: &surroundings.aws_region,
-        proxy: surroundings.proxy().as_ref(),
-    })
+    desk::Desk::new(claim_url, surroundings.proxy().as_ref())
 }
 
 /// GitLab's client.

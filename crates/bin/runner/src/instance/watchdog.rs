@@ -2,7 +2,9 @@
 //! is and when it expires, starts the process that serves the launch, and powers off at the expiry whatever that does. It
 //! holds no secret, and is not below the runner, which ends all that is.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::chown;
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,6 +20,8 @@ use crate::{Surroundings, say};
 
 /// The word of the command line that serves the launch.
 pub(crate) const WORD: &str = "instance-ask";
+/// The system's list of users.
+const USERS: &str = "/etc/passwd";
 /// The tag with the launch's id.
 const LAUNCH_TAG: &str = "runnerless:launch";
 /// The tag with the instance's end (ms since the epoch).
@@ -99,9 +103,34 @@ async fn tags(service: &Service) -> Result<(String, u64), NotServed> {
 }
 
 fn start(arguments: &InstanceArguments, launch: &str) -> io::Result<Child> {
-    let mut command = Command::new(std::env::current_exe()?);
+    let program = std::env::current_exe()?;
+    let mut command = match arguments
+        .user
+        .as_deref()
+        .map(|name| (name, user(&fs::read_to_string(USERS).unwrap_or_default(), name)))
+    {
+        Some((_, Some((uid, gid)))) => {
+            fs::create_dir_all(&arguments.work)?;
+            chown(&arguments.work, Some(uid), Some(gid))?;
+            let mut command = Command::new("setpriv");
+            command.arg(format!("--reuid={uid}")).arg(format!("--regid={gid}")).arg("--init-groups").arg(program);
+            command
+        }
+        Some((name, None)) => {
+            say(&format!("there is no user {name}: the job runs as the user who started this"));
+            Command::new(program)
+        }
+        None => Command::new(program),
+    };
     command.arg(WORD).arg("--claim-url").arg(&arguments.claim_url).arg("--work").arg(&arguments.work);
     command.arg("--launch").arg(launch).stdin(Stdio::null()).spawn()
+}
+
+/// A user's number and group in the system's list.
+fn user(list: &str, name: &str) -> Option<(u32, u32)> {
+    let entry = list.lines().find(|line| line.split(':').next() == Some(name))?;
+    let mut numbers = entry.split(':').skip(2);
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// Returns when the wall clock has passed this moment (ms since the epoch).
@@ -144,5 +173,17 @@ async fn power_off() {
             Ok(status) => say(&format!("poweroff failed: {status}")),
             Err(error) => say(&format!("poweroff could not be run: {error}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_found_by_the_whole_name() {
+        let list = "root:x:0:0:root:/root:/bin/bash\nrunnerless2:x:7:7::/:/bin/sh\nrunnerless:x:1001:1002::/home/r:/bin/bash\n";
+        assert_eq!(user(list, "runnerless"), Some((1001, 1002)));
+        assert_eq!((user(list, "runner"), user(list, ""), user("broken", "broken")), (None, None, None));
     }
 }

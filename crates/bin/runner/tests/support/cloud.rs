@@ -51,7 +51,7 @@ impl Cloud {
             off: false,
             switches_off: true,
             expires: now_ms() + 3_600_000,
-            wait_ms: 1,
+            wait_ms: 0,
             gitlab_url: gitlab_url.to_owned(),
             answers: HashMap::new(),
         };
@@ -149,6 +149,7 @@ fn metadata(state: &State, path: &str, token: Option<&str>) -> (u16, String) {
     match path.trim_start_matches("/latest/meta-data/") {
         "tags/instance/runnerless:launch" => (200, "l-1".to_owned()),
         "tags/instance/runnerless:expires" => (200, state.expires.to_string()),
+        "placement/region" => (200, "eu-west-1".to_owned()),
         "instance-id" => (200, "i-0123456789abcdef0".to_owned()),
         "iam/security-credentials/" => (200, "runner-role".to_owned()),
         "iam/security-credentials/runner-role" => (200, keys.to_string()),
@@ -187,14 +188,12 @@ impl Instance {
 
     pub fn spawn(&self) -> Child {
         Command::new(env!("CARGO_BIN_EXE_runnerless-runner"))
-            .args(["instance", "--claim-url", "http://abcd1234.execute-api.localhost/claim", "--work"])
+            .args(["instance", "--claim-url", &format!("{}/claim", self.cloud.url), "--work"])
             .arg(self.work())
             .env_clear()
             // The stand-in for poweroff comes first: the machine of the tests stays on.
             .env("PATH", format!("{}:/usr/bin:/bin", self.folder.path().join("bin").display()))
             .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &self.cloud.url)
-            .env("AWS_ENDPOINT_URL", &self.cloud.url)
-            .env("AWS_REGION", "eu-west-1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
