@@ -16,8 +16,12 @@ use crate::answer::Answer;
 pub enum Ending {
     /// The job ran, and GitLab was told how it ended.
     Done,
+    /// The job ran, and GitLab could not be told how it ended.
+    Untold,
     /// GitLab had no job.
     NoJob,
+    /// GitLab could not really be asked, or the runner's surroundings were not as they must be: says nothing about a job.
+    Unanswered,
     /// The runner failed.
     Failed,
 }
@@ -81,9 +85,15 @@ pub async fn end<L: Ledger>(
     let end = match (ending, launch.bound_job) {
         _ if launch.state == LaunchState::Closed => return Ok(Answer::Done),
         (Ending::Done, Some(job)) => End::JobDone(why(&format!("job {job} is done"))),
-        (Ending::Done, None) => return Ok(Answer::Refused("no job is bound: bind before done".to_owned())),
-        (Ending::NoJob, Some(job)) => return Ok(Answer::Refused(format!("the launch is bound to job {job}"))),
+        (Ending::Untold, Some(job)) => End::Untold(why(&format!("job {job} is over"))),
+        (Ending::Done | Ending::Untold, None) => {
+            return Ok(Answer::Refused("no job is bound: bind before done".to_owned()));
+        }
+        (Ending::NoJob | Ending::Unanswered, Some(job)) => {
+            return Ok(Answer::Refused(format!("the launch is bound to job {job}")));
+        }
         (Ending::NoJob, None) => End::Fruitless(why("GitLab had no job for this runner")),
+        (Ending::Unanswered, None) => End::Unanswered(why("GitLab was not asked")),
         (Ending::Failed, _) => End::Fruitless(why("the function failed")),
     };
     metrics::concluded(service, book.conclude(&launch.launch, &end, now).await?);

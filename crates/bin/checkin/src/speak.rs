@@ -1,0 +1,68 @@
+//! `POST /launch`: what the runner of a launch that began says.
+
+use runnerless_aws::book::Book;
+use runnerless_aws::job_token::TokenSeal;
+use runnerless_aws::ports::{Ledger, Parameters};
+use runnerless_aws::runner_token;
+use runnerless_aws_ec2::Fleet;
+use runnerless_claim::deeds::{end, give_back, settled, unknown};
+use runnerless_core::chain::chain;
+use runnerless_core::event::Nonce;
+use runnerless_core::lane::Engine;
+use runnerless_core::launch::LaunchRow;
+use runnerless_core::moves::Got;
+use runnerless_core::sealed::SealedToken;
+use runnerless_core::time::Timestamp;
+use serde_json::Value;
+use subtle::ConstantTimeEq as _;
+
+use crate::error::Error;
+use crate::request::{Bind, Does, Word};
+use crate::wire::Reply;
+use crate::{Ports, SERVICE};
+
+pub(crate) async fn speak<L: Ledger, P: Parameters, F: Fleet>(
+    body: &Value,
+    ports: &Ports<'_, L, P, F>,
+    now: Timestamp,
+) -> Result<Reply, Error> {
+    let Word { launch: id, nonce, does } = Word::read(body)?;
+    let book = Book(ports.ledger);
+    let row = book.launch(&id).await?;
+    let Some(launch) = row.filter(|launch| is_theirs(launch, &nonce)) else { return Ok(Reply::Said(unknown())) };
+    let answer = match does {
+        Does::Bind(bind) => {
+            let job_token = sealed(ports, &launch, &bind).await;
+            let got = Got { job: bind.job, job_token, beat_ms: Some(bind.beat) };
+            settled(book.bind(&id, got, now).await)?
+        }
+        Does::GiveBack(job) => give_back(&book, SERVICE, &launch, job, now).await?,
+        Does::Renew => settled(book.renew(&id, now).await)?,
+        Does::End(ending, reason) => end(&book, SERVICE, &launch, ending, reason, now).await?,
+    };
+    Ok(Reply::Said(answer))
+}
+
+/// Whether the caller speaks for the launch: it is an instance's, it began, and the nonce is the one that was given then.
+fn is_theirs(launch: &LaunchRow, nonce: &Nonce) -> bool {
+    let proved = launch.nonce_sha256.as_bytes().ct_eq(nonce.sha256().as_bytes());
+    bool::from(proved) && launch.engine == Engine::Ec2 && launch.claim.is_some()
+}
+
+/// The job's token for the launch's row. Without it the job runs all the same, and is not reported should its instance
+/// be lost.
+async fn sealed<L, P: Parameters, F>(
+    ports: &Ports<'_, L, P, F>,
+    launch: &LaunchRow,
+    bind: &Bind,
+) -> Option<SealedToken> {
+    let not_kept = |error: String| {
+        let launch = launch.launch.as_str();
+        tracing::error!(target: "runnerless", service = SERVICE, "launch.id" = launch, error, "the job's token is not kept");
+    };
+    let path = &ports.settings.parameter_path;
+    let token = runner_token(ports.parameters, path, launch.engine, &launch.lane).await;
+    let token = token.inspect_err(|error| not_kept(chain(error))).ok()?;
+    let seal = TokenSeal::new(&token, &launch.launch).and_then(|seal| seal.seal(bind.job, &bind.token));
+    seal.inspect_err(|error| not_kept(error.to_string())).ok()
+}
