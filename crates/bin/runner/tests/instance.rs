@@ -189,6 +189,31 @@ fn an_instance_over_its_time_powers_off_whatever_its_runner_does() {
     assert!(instance.is_off(), "{said}");
 }
 
+#[test]
+fn a_job_runs_as_the_user_who_is_named_where_there_is_one() {
+    let is_root = fs::read_to_string("/proc/self/status").unwrap().contains("Uid:\t0\t");
+    for (user, ran) in [("nobody", is_root), ("there-is-no-such-user", true)] {
+        let instance = Instance::new(Some(job(&["echo runs as $(id -u)"])));
+        // Else nobody could reach the work folder.
+        let open = Command::new("chmod").arg("755").arg(instance.folder.path()).status().unwrap();
+        assert!(open.success());
+        let output = instance.command().args(["--user", user]).output().unwrap();
+        let (code, said) = (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned());
+        if !ran {
+            // Only root becomes somebody else; nobody's job runs as the wrong one.
+            assert_ne!(code, Some(0), "{said}");
+            assert!(instance.coordinator.requests().is_empty());
+            continue;
+        }
+        assert_eq!(code, Some(0), "{said}");
+        let own = Command::new("id").args(["-u"]).output().unwrap().stdout;
+        let nobody = Command::new("id").args(["-u", "nobody"]).output().unwrap().stdout;
+        let expected = String::from_utf8(if user == "nobody" { nobody } else { own }).unwrap();
+        assert!(instance.log().contains(&format!("runs as {}", expected.trim())), "{}", instance.log());
+        assert_eq!(said.contains("there is no user"), user != "nobody", "{said}");
+    }
+}
+
 /// The one child of a process.
 fn child_of(parent: u32) -> u32 {
     let of = |pid: u32| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

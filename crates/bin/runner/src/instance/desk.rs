@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 
 use super::metadata::RoleKeys;
 
-/// One call. The function behind it is ended after ten seconds: no answer after this means that it does not run any more.
-const LIMIT: Duration = Duration::from_secs(15);
+/// One call. The function behind it is ended after fifteen seconds: no answer after this means that it does not run any more.
+const LIMIT: Duration = Duration::from_secs(20);
 /// A connection stands in well under this, or does not come.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Longest answer that is read.

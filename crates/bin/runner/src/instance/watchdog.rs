@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use runnerless_core::chain::chain;
+use runnerless_core::fleet::{EXPIRES_TAG, LAUNCH_TAG};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout};
@@ -22,10 +23,6 @@ use crate::{Surroundings, say};
 pub(crate) const WORD: &str = "instance-ask";
 /// The system's list of users.
 const USERS: &str = "/etc/passwd";
-/// The tag with the launch's id.
-const LAUNCH_TAG: &str = "runnerless:launch";
-/// The tag with the instance's end (ms since the epoch).
-const EXPIRES_TAG: &str = "runnerless:expires";
 /// How long the tags may take to be there. An instance without them is nobody's, and leaves.
 const TAGS_LIMIT: Duration = Duration::from_secs(60);
 /// The pause before they are read again.

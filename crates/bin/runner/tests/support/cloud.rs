@@ -187,7 +187,12 @@ impl Instance {
     }
 
     pub fn spawn(&self) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_runnerless-runner"))
+        self.command().spawn().unwrap()
+    }
+
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runnerless-runner"));
+        command
             .args(["instance", "--claim-url", &format!("{}/claim", self.cloud.url), "--work"])
             .arg(self.work())
             .env_clear()
@@ -196,9 +201,8 @@ impl Instance {
             .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &self.cloud.url)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+            .stderr(Stdio::piped());
+        command
     }
 
     /// Runs it to its end: exit code and what it said.
