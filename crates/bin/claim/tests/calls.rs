@@ -56,6 +56,7 @@ impl World {
             request: "{}".into(),
             isolated: false,
             by_default: false,
+            longest: None,
         };
         let plan = charge(&world.job(1).await, &lane(engine), start, "test", T0).unwrap();
         world.ledger.apply(&plan).await.unwrap();

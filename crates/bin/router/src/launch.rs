@@ -71,7 +71,15 @@ fn frozen(lane: &Lane, job_hint: Option<JobHint>, rules: &Rules, dice: &impl Dic
         job_hint,
     };
     let request = serde_json::to_string(&event).unwrap_or_else(|_| unreachable!("the event has text keys only"));
-    Start { launch, nonce_sha256, system_id: system_id(&lane.id()), request, isolated: false, by_default: false }
+    Start {
+        launch,
+        nonce_sha256,
+        system_id: system_id(&lane.id()),
+        request,
+        isolated: false,
+        by_default: false,
+        longest: None,
+    }
 }
 
 /// Sends a charged launch's frozen request: the first time, or again when it is unknown whether it went out. A target

@@ -90,6 +90,7 @@ impl World {
             request: "{}".into(),
             isolated: false,
             by_default: false,
+            longest: None,
         };
         let plan = charge(&world.job().await, &lane(), start, "test", T0).unwrap();
         world.ledger.apply(&plan).await.unwrap();

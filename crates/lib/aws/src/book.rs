@@ -413,6 +413,7 @@ mod tests {
             request: "{}".into(),
             isolated: false,
             by_default: false,
+            longest: None,
         };
         ledger.apply(&charge(&row, &lane, start, "test", T0).unwrap()).await.unwrap();
     }

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::id::LaneId;
+use crate::id::{LaneId, LaunchId};
 
 /// What runs the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -185,6 +185,12 @@ pub fn system_id(lane: &LaneId) -> String {
     format!("r_{}", lane.as_str().chars().take(12).collect::<String>())
 }
 
+/// The system id of an instance's runner: one of its launch's own, because its manager's record is removed when it ends.
+#[must_use]
+pub fn instance_system_id(launch: &LaunchId) -> String {
+    format!("r_{}", launch.as_str().trim_start_matches("l-").chars().take(12).collect::<String>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,6 +202,12 @@ mod tests {
         assert_eq!(lane_id(Engine::Ec2, &tags).as_str(), &by_hand[..16]);
         let untagged = hex::encode(Sha256::digest(b"LAMBDA"));
         assert_eq!(lane_id(Engine::Lambda, &TagSet::default()).as_str(), &untagged[..16]);
+    }
+
+    #[test]
+    fn an_instance_shows_a_system_id_of_its_own() {
+        assert_eq!(system_id(&LaneId::new("0123456789abcdef")), "r_0123456789ab");
+        assert_eq!(instance_system_id(&LaunchId::new("l-aaaabbbbccccdddd1111")), "r_aaaabbbbcccc");
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod chain;
 pub mod change;
 pub mod event;
 pub mod fleet;
+pub mod frozen;
 pub mod id;
 pub mod job;
 pub mod lane;

@@ -50,12 +50,57 @@ pub const DEBT_LIMIT: Millis = Millis::minutes(90);
 /// this keeps the promise to report a lost executor within four minutes.
 pub const HEARTBEAT_LEASE: Millis = Millis::secs(180);
 
-/// No live launch is due later than this after now: every move that leaves one alive grants it [`HEARTBEAT_LEASE`] at most,
-/// by a clock that may be ten seconds ahead. The sweep reads the index so far, and has then seen every live launch.
-pub const LAUNCH_WINDOW: Millis = Millis(HEARTBEAT_LEASE.0 + 10_000);
+/// No live launch is due later than this after now: every move that leaves one alive grants it [`EC2_BOOT`] at most, the
+/// longest of the leases, by a clock that may be ten seconds ahead. The sweep reads the index so far, and has then seen
+/// every live launch.
+pub const LAUNCH_WINDOW: Millis = Millis(EC2_BOOT.0 + 10_000);
 
 /// A Lambda launch's hard end after its charge: the queue, and Lambda's longest invocation of 900 s.
 pub const LAMBDA_DEADLINE: Millis = Millis(START_LEASE.0 + 900_000);
+
+/// From the charge until an EC2 launch's instance must be recorded: the workflow's tries and the sweep's, which repeat the
+/// same request and token while it is unknown whether it went out. Later the launch is stopped, and what was started under
+/// its tag is ended. AWS keeps a token for at least a day, so that each of these tries is the same start.
+pub const EC2_CHARGE_LEASE: Millis = Millis::minutes(5);
+
+/// How long an EC2 launch may wait for its provisioner before the sweep sends its request: the workflow's first try, whose
+/// function ends after 45 s, is over by then.
+pub const EC2_CHARGE_GRACE: Millis = Millis::secs(60);
+
+/// From the recorded instance until its runner must have begun. An image with all tools in it begins half a minute after
+/// the request; the rest is for an image that installs some at its first boot.
+pub const EC2_BOOT: Millis = Millis::minutes(5);
+
+/// The longest job of an EC2 lane whose mapping row sets no `timeout_s`: GitLab.com's own limit of three hours, and ten
+/// minutes for a job that uses it up.
+pub const EC2_JOB: Millis = Millis::minutes(190);
+
+/// The longest `timeout_s` that counts: GitLab lets no job run longer than a month.
+pub const EC2_JOB_MOST: Millis = Millis::days(31);
+
+/// What an EC2 launch's hard end adds to its longest job: the bind, `after_script`, uploads, the report and the power-off.
+pub const EC2_SLACK: Millis = Millis::minutes(10);
+
+/// An instance that EC2 says it started is shown by a look-up within this. It is said to be eventually consistent, and
+/// takes seconds.
+pub const EC2_VISIBLE: Millis = Millis::secs(60);
+
+/// How long a job waits whose launch found no capacity or met a quota: these change within minutes.
+pub const EC2_FULL_RETRY: Millis = Millis::secs(60);
+
+/// How long a job waits after EC2 asked to slow down: its buckets fill up within seconds.
+pub const EC2_THROTTLED_RETRY: Millis = Millis::secs(15);
+
+/// An EC2 launch's hard end after its charge. `longest` is the longest job of its mapping row, where that says so.
+#[must_use]
+pub const fn ec2_deadline(longest: Option<Millis>) -> Millis {
+    let longest = match longest {
+        Some(longest) if longest.0 < EC2_JOB_MOST.0 => longest,
+        Some(_) => EC2_JOB_MOST,
+        None => EC2_JOB,
+    };
+    Millis(EC2_CHARGE_LEASE.0 + EC2_BOOT.0 + longest.0 + EC2_SLACK.0)
+}
 
 /// After this many launches that found nothing, a job is unserved.
 pub const FRUITLESS_LIMIT: u32 = 3;

@@ -230,6 +230,7 @@ fn start_of(launch: &str) -> Start {
         request: "{}".to_owned(),
         isolated: false,
         by_default: false,
+        longest: None,
     }
 }
 

@@ -37,6 +37,7 @@ async fn charge_it(door: &Door) {
             system_id: "r_x".into(),
             request: "{}".into(),
             by_default: false,
+            longest: None,
             isolated: false,
         };
         let plan = charge(&row, &lane, start, "test", NOW).unwrap();

@@ -194,6 +194,7 @@ fn running(number: u32, target: &str, now: Timestamp) -> Vec<Item> {
             request: "{}".to_owned(),
             isolated: false,
             by_default: true,
+            longest: None,
         };
         let charged = charge(&job, &lane(target), start, "bench", now).ok()?;
         let (job, launch) = (row(&charged, 0)?, row(&charged, 1)?);

@@ -75,6 +75,7 @@ impl Ledger {
             request: event.to_string(),
             isolated: false,
             by_default: true,
+            longest: None,
         };
         let plan =
             charge(&row, &self.lane, start, "for the desk", now).map_err(|error| refused(format!("{error:?}")))?;

@@ -9,7 +9,7 @@ use crate::lane::{Engine, Lane};
 use crate::launch::{LaunchRow, LaunchState, LaunchTimes};
 use crate::limits;
 use crate::status::JobStatus;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 
 /// Why a job is not charged now. None of these is an error: each is what a repeated or late event meets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +43,8 @@ pub struct Start {
     pub isolated: bool,
     /// Whether the default route sent the job to this lane.
     pub by_default: bool,
+    /// The longest job of the row that led to the lane, where that says so: an instance's hard end counts on it.
+    pub longest: Option<Millis>,
 }
 
 /// Whether the job may be charged at `now`: the question before the ids are drawn.
@@ -76,7 +78,7 @@ pub fn charge(job: &JobRow, lane: &Lane, start: Start, reason: &str, now: Timest
     after.lane = Some(lane.id());
     after.charge = Some(start.launch.clone());
     after.enter(JobState::Charged, now, reason);
-    after.due_at(now + limits::START_LEASE);
+    after.due_at(now + start_lease(lane.engine));
     let launch = new_launch(lane, start, Some(job.key()), after.attempt, now);
     Ok(Plan::because(reason).with_some(put(Some(job), after)).with_some(put(None, launch)))
 }
@@ -90,7 +92,7 @@ pub(super) fn new_launch(
     now: Timestamp,
 ) -> LaunchRow {
     let pk = start.launch.pk();
-    let lease_until = now + limits::START_LEASE;
+    let lease_until = now + start_lease(lane.engine);
     LaunchRow {
         rev: 0,
         state: LaunchState::Charged,
@@ -112,10 +114,10 @@ pub(super) fn new_launch(
         job_token: None,
         beat_ms: None,
         lease_until,
-        deadline: now + deadline(lane.engine),
+        deadline: now + deadline(lane.engine, start.longest),
         end_reason: None,
         // Should the charging function die before its request goes out, the sweep repeats the frozen request.
-        due: Due::at(&pk, now + limits::CHARGE_GRACE),
+        due: Due::at(&pk, now + charge_grace(lane.engine)),
         times: LaunchTimes { charged_at: Some(now), ..LaunchTimes::default() },
         expires_at: None,
         launch: start.launch,
@@ -123,9 +125,24 @@ pub(super) fn new_launch(
     }
 }
 
-const fn deadline(engine: Engine) -> crate::time::Millis {
+const fn deadline(engine: Engine, longest: Option<Millis>) -> Millis {
     match engine {
-        Engine::Lambda | Engine::Ec2 => limits::LAMBDA_DEADLINE,
+        Engine::Lambda => limits::LAMBDA_DEADLINE,
+        Engine::Ec2 => limits::ec2_deadline(longest),
+    }
+}
+
+const fn start_lease(engine: Engine) -> Millis {
+    match engine {
+        Engine::Lambda => limits::START_LEASE,
+        Engine::Ec2 => limits::EC2_CHARGE_LEASE,
+    }
+}
+
+const fn charge_grace(engine: Engine) -> Millis {
+    match engine {
+        Engine::Lambda => limits::CHARGE_GRACE,
+        Engine::Ec2 => limits::EC2_CHARGE_GRACE,
     }
 }
 
@@ -182,6 +199,22 @@ mod tests {
         assert_eq!(asked.due.next_check_at, Some(launch.lease_until));
         let again = charge(&after, &lane(), start("l-2"), "because", T0);
         assert_eq!(again, Err(NotCharged::Charged(LaunchId::new("l-1"))));
+    }
+
+    #[test]
+    fn an_instance_has_time_to_start_and_its_end_counts_on_the_longest_job() {
+        let of = |longest| {
+            let lane = Lane { engine: Engine::Ec2, ..lane() };
+            let plan = charge(&pending_job(1), &lane, Start { longest, ..start("l-1") }, "", T0).unwrap();
+            (job_of(&plan).due.next_check_at.unwrap(), launch_of(&plan))
+        };
+        let (job_due, launch) = of(None);
+        assert_eq!((job_due, launch.lease_until), (T0 + limits::EC2_CHARGE_LEASE, T0 + limits::EC2_CHARGE_LEASE));
+        assert_eq!(launch.due.next_check_at, Some(T0 + limits::EC2_CHARGE_GRACE));
+        let ends = |longest| of(longest).1.deadline - T0;
+        assert_eq!(ends(None), Millis::minutes(5 + 5 + 190 + 10));
+        assert_eq!(ends(Some(Millis::minutes(15))), Millis::minutes(5 + 5 + 15 + 10));
+        assert_eq!(ends(Some(Millis(i64::MAX))), limits::ec2_deadline(Some(limits::EC2_JOB_MOST)));
     }
 
     #[test]

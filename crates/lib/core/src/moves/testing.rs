@@ -1,6 +1,8 @@
 //! Rows and events for the tests of the moves.
 
 use crate::change::{Plan, Write, decode};
+use crate::fleet::Market;
+use crate::frozen::Ground;
 use crate::id::{JobKey, LaunchId};
 use crate::job::{JobEvent, JobFacts, JobRow};
 use crate::lane::{Engine, Lane, TagSet};
@@ -55,6 +57,7 @@ pub(crate) fn start(id: &str) -> Start {
         request: r#"{"nonce":"n"}"#.into(),
         isolated: false,
         by_default: false,
+        longest: None,
     }
 }
 
@@ -94,6 +97,22 @@ pub(crate) fn pending_job(id: u64) -> JobRow {
 
 pub(crate) fn charged_pair(id: u64, launch: &str) -> (JobRow, LaunchRow) {
     let plan = charge(&pending_job(id), &lane(), start(launch), "test", T0).unwrap();
+    (job_of(&plan), launch_of(&plan))
+}
+
+/// A job and the launch of an instance that is charged to it, for spot and then on demand.
+pub(crate) fn ec2_pair() -> (JobRow, LaunchRow) {
+    let ground = Ground {
+        stack: "s".into(),
+        launch_template: "lt-1:1".into(),
+        subnets: vec!["subnet-a".into()],
+        market: Market::Spot,
+        instance_types: vec!["m7i.large".into()],
+    };
+    let lane = Lane { engine: Engine::Ec2, target: "//".into(), ..lane() };
+    let (job, drawn) = (pending_job(1), start("l-1"));
+    let frozen = ground.freeze(&lane, &job, &drawn.launch, secs(9_000)).unwrap();
+    let plan = charge(&job, &lane, Start { request: frozen.text(), ..drawn }, "", T0).unwrap();
     (job_of(&plan), launch_of(&plan))
 }
 

@@ -1,14 +1,16 @@
 //! The sweep's window: no move leaves a live launch that the sweep would not see.
 
 use crate::change::{Change, Plan, Write, decode, put};
+use crate::fleet::{FleetAnswer, FleetFault};
 use crate::job::JobRow;
 use crate::launch::{LaunchRow, LaunchState};
 use crate::limits;
 use crate::moves::testing::{
-    T0, charged_pair, job_of, key, lane, launch_of, pending_job, polling, secs, sentinel_row, start,
+    T0, charged_pair, ec2_pair, job_of, key, lane, launch_of, pending_job, polling, secs, sentinel_row, start,
 };
 use crate::moves::{
-    BindRows, End, Evidence, Got, Loss, assign, begin, bind, charge, close, conclude, lost, renew, started, unpaid,
+    Answered, BindRows, End, Evidence, Got, Loss, Provision, Withdrawal, answered, assign, begin, bind, charge, close,
+    conclude, lost, provision, renew, started, unpaid,
 };
 use crate::sealed::SealedToken;
 use crate::time::Timestamp;
@@ -35,7 +37,19 @@ fn moves(now: Timestamp) -> Vec<(&'static str, Plan)> {
     let Loss::Lost { plan: loss, .. } = lost(&runs, Some(&job_of_it), Evidence::HostGone, now) else { panic!("lost") };
     let owes = launch_of(&loss);
     let waiting = JobRow { lane: Some(charged.lane.clone()), ..pending_job(2) };
+    let (waits, of_instance) = ec2_pair();
+    let Provision::Send(request) = provision(&of_instance, None, T0) else { panic!("nothing to send") };
+    let told = |answer: FleetAnswer, owner| match answered(&of_instance, owner, &request, &answer, now) {
+        Answered::Has { plan, .. } | Answered::NextMarket(plan) => plan,
+        Answered::Unneeded { withdrawal: Some(Withdrawal { plan, .. }), .. } => plan,
+        other => panic!("{other:?}"),
+    };
+    let instance = || FleetAnswer { instances: vec!["i-1".into()], faults: Vec::new() };
+    let full = FleetFault::new("InsufficientInstanceCapacity", "");
     vec![
+        ("recorded", told(instance(), Some(&waits))),
+        ("withdrawn", told(instance(), None)),
+        ("next market", told(FleetAnswer { instances: Vec::new(), faults: vec![full] }, Some(&waits))),
         ("charge", charge(&waiting, &lane(), start("l-2"), "", now).unwrap()),
         ("sentinel", Plan::default().with_some(put(None, sentinel_row("l-3")))),
         ("started", started(&charged, now).unwrap()),
@@ -58,9 +72,9 @@ fn every_live_launch_is_due_within_the_sweeps_window() {
             assert!(!rows.is_empty(), "{name} shows nothing");
             for row in rows {
                 let at = row.due.next_check_at.unwrap_or_else(|| panic!("{name} hides a live launch"));
-                assert!(at <= now + limits::HEARTBEAT_LEASE, "{name}: due only {} ms later", (at - now).0);
+                assert!(at <= now + limits::EC2_BOOT, "{name}: due only {} ms later", (at - now).0);
             }
         }
     }
-    assert!(limits::LAUNCH_WINDOW > limits::HEARTBEAT_LEASE, "clocks differ");
+    assert!(limits::LAUNCH_WINDOW > limits::EC2_BOOT, "clocks differ");
 }

@@ -11,5 +11,5 @@ mod tie;
 pub use decide::{Abilities, Considered, Decision, DefaultRoute, Job, Outcome, Verdict, route};
 pub use learned::{Learned, learned_pk};
 pub use name::base_name;
-pub use row::{BadMapRow, LANES_PK, LaneEntry, MapRow, Matcher, PATTERN_PK, Scope, Size, TargetFacts};
+pub use row::{BadMapRow, BadTarget, LANES_PK, LaneEntry, MapRow, Matcher, PATTERN_PK, Scope, Size, TargetFacts};
 pub use tie::could_tie;

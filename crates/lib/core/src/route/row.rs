@@ -5,7 +5,10 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::change::Item;
+use crate::fleet::Market;
 use crate::lane::{BadTag, Engine, Lane, TagSet};
+use crate::limits;
+use crate::time::Millis;
 
 /// The partition that holds all patterns. A pattern cannot be looked up by key, so they live together, few of them,
 /// and are read with one query: `pk` = `pattern`, `sk` = `tags#<tag>#<tag>...##<pattern>`. Tags are neither empty nor
@@ -57,6 +60,61 @@ pub struct Size {
     pub market: Option<String>,
     /// The longest job (s).
     pub timeout_s: Option<u64>,
+}
+
+/// A lane's target that names no instances.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("target {0:?} is not written <instance types>/<disk in GiB>/<market>; load the mapping again")]
+pub struct BadTarget(pub String);
+
+impl Size {
+    /// Reads the target of an EC2 lane, which says all of its size but the longest job.
+    ///
+    /// # Errors
+    /// It is no such target.
+    pub fn of_target(target: &str) -> Result<Self, BadTarget> {
+        let bad = || BadTarget(target.chars().take(80).collect());
+        let parts: Vec<&str> = target.split('/').collect();
+        let [types, disk, market] = parts[..] else { return Err(bad()) };
+        let instance_types: Vec<String> = match types {
+            "" => Vec::new(),
+            types => types.split(',').map(str::to_owned).collect(),
+        };
+        let size = Self {
+            disk_gb: if disk.is_empty() { None } else { Some(disk.parse().map_err(|_| bad())?) },
+            market: (!market.is_empty()).then(|| market.to_owned()),
+            timeout_s: None,
+            instance_types,
+        };
+        let named = size.instance_types.iter().all(|name| !name.is_empty());
+        if named && size.market.is_some() == size.market().is_some() { Ok(size) } else { Err(bad()) }
+    }
+
+    /// As the target of an EC2 lane: all of it but the longest job.
+    #[must_use]
+    pub fn target(&self) -> String {
+        let mut types = self.instance_types.clone();
+        types.sort();
+        let disk = self.disk_gb.map_or_else(String::new, |gb| gb.to_string());
+        format!("{}/{disk}/{}", types.join(","), self.market.as_deref().unwrap_or(""))
+    }
+
+    /// The longest job, as far as it counts; `None` when the row does not say.
+    #[must_use]
+    pub fn longest(&self) -> Option<Millis> {
+        let most = limits::EC2_JOB_MOST.0 / 1000;
+        self.timeout_s.map(|seconds| Millis::secs(i64::try_from(seconds).unwrap_or(most).min(most)))
+    }
+
+    /// The market; `None` when the row leaves it to the stack.
+    #[must_use]
+    pub fn market(&self) -> Option<Market> {
+        match self.market.as_deref()? {
+            "spot" => Some(Market::Spot),
+            "on-demand" => Some(Market::OnDemand),
+            _ => None,
+        }
+    }
 }
 
 /// What the loader read of a LAMBDA target.
@@ -156,7 +214,7 @@ impl MapRow {
             engine: self.engine,
             target: match self.engine {
                 Engine::Lambda => self.arn.clone().unwrap_or_default(),
-                Engine::Ec2 => ec2_target(&self.size),
+                Engine::Ec2 => self.size.target(),
             },
             run_untagged: self.run_untagged || self.tags.is_empty(),
         }
@@ -272,13 +330,6 @@ fn is_function_arn(arn: &str) -> bool {
         && parts[2] == "lambda"
         && parts[5] == "function"
         && parts[3..].iter().all(|part| !part.is_empty())
-}
-
-fn ec2_target(size: &Size) -> String {
-    let mut types = size.instance_types.clone();
-    types.sort();
-    let disk = size.disk_gb.map_or_else(String::new, |gb| gb.to_string());
-    format!("{}/{disk}/{}", types.join(","), size.market.as_deref().unwrap_or(""))
 }
 
 /// What the loader records of a lane: the claim of a tag set by one engine and target.

@@ -99,6 +99,7 @@ impl Desk {
             request: r#"{"nonce":"n"}"#.into(),
             isolated: false,
             by_default: false,
+            longest: None,
         };
         let plan = charge(&self.job(job), &lane(), start, "test", now)?;
         self.apply(&plan);

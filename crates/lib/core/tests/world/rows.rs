@@ -78,6 +78,7 @@ pub(crate) fn start(i: u8) -> Start {
         request: String::new(),
         isolated: false,
         by_default: false,
+        longest: None,
     }
 }
 

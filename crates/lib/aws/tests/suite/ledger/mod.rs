@@ -80,6 +80,7 @@ fn start_of(launch: &str) -> Start {
         request: r#"{"nonce":"n"}"#.into(),
         isolated: true,
         by_default: false,
+        longest: None,
     }
 }
 
