@@ -59,6 +59,7 @@ async fn route<P: Ports>(
     let routed = Router { ports, rules, service: SERVICE }.route(key, now).await?;
     Ok(match routed {
         Routed::Launched { .. } => Result::Done,
+        Routed::Provision { launch, .. } => Result::Held(format!("launch {launch} is the provisioner's to start")),
         Routed::Already(why) | Routed::NotOurs(why) | Routed::Nothing(why) => Result::NotNeeded(why),
         Routed::Held { reason, .. } => Result::Held(reason),
     })
@@ -142,6 +143,7 @@ async fn start<P: Ports>(ports: &P, id: &LaunchId, now: Timestamp) -> std::resul
     let Some(launch) = Book(ports.ledger()).launch(id).await? else { return Ok(gone()) };
     Ok(match start_target(ports, &launch, now).await? {
         Launched::UnderWay => Result::Done,
+        Launched::Provision => Result::Held(format!("launch {id} is the provisioner's to start")),
         Launched::Throttled(_) => Result::Held("Lambda was throttled".to_owned()),
         Launched::Refused(error) => Result::Failed(error.name().to_owned()),
     })

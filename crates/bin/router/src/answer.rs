@@ -14,6 +14,13 @@ pub enum Routed {
         /// Why so.
         reason: String,
     },
+    /// A launch is charged, and its instance is the provisioner's to start.
+    Provision {
+        /// Which.
+        launch: LaunchId,
+        /// Why so.
+        reason: String,
+    },
     /// It has a launch, a runner or an end: nothing is to be done.
     Already(String),
     /// It is launched for later.
@@ -32,7 +39,7 @@ pub enum Routed {
 /// The function's answer; `start-runner.asl.json` chooses by `outcome`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Answer {
-    /// `launched`, `already`, `held`, `not_ours` or `nothing`.
+    /// `launched`, `provision`, `already`, `held`, `not_ours` or `nothing`.
     pub outcome: &'static str,
     /// The launch, if one is under way.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,6 +57,7 @@ impl From<&Routed> for Answer {
         };
         match routed {
             Routed::Launched { launch, reason } => answer("launched", Some(launch), reason),
+            Routed::Provision { launch, reason } => answer("provision", Some(launch), reason),
             Routed::Already(reason) => answer("already", None, reason),
             Routed::Held { reason, .. } => answer("held", None, reason),
             Routed::NotOurs(reason) => answer("not_ours", None, reason),

@@ -1,9 +1,11 @@
 //! What the router reads from its environment, and the ports that it makes of it.
 
 use runnerless_aws::{DynamoLedger, DynamoMapping, LambdaInvoker, ParameterCache, ParameterStore};
+use runnerless_core::fleet::Market;
+use runnerless_core::frozen::Ground;
 use runnerless_core::lane::{Engine, Lane, TagSet};
 use runnerless_core::live::Caps;
-use runnerless_core::route::{Abilities, DefaultRoute};
+use runnerless_core::route::{DefaultRoute, Size};
 use runnerless_lambda_kit::{Env, EnvError, SystemClock, SystemDice};
 
 use crate::Ports;
@@ -14,8 +16,8 @@ use crate::api::{GitLabApi, TokenHolder};
 pub struct Rules {
     /// Where jobs without a row go.
     pub default: DefaultRoute,
-    /// What this stack can run.
-    pub abilities: Abilities,
+    /// What this stack launches instances from; `None` when it launches none.
+    pub ground: Option<Ground>,
     /// The most live launches.
     pub caps: Caps,
     /// The only GitLab, for the launch event.
@@ -84,10 +86,10 @@ impl Rules {
     /// The variable that is missing or cannot be read.
     pub fn read(env: &Env) -> Result<Self, EnvError> {
         let executor = env.text("RUNNERLESS_EXECUTOR_ARN")?;
+        let ground = ground(env)?;
         Ok(Self {
-            default: default_route(env, &executor)?,
-            // Instances are launched by a later release's provisioner.
-            abilities: Abilities { ec2: false },
+            default: default_route(env, &executor, ground.is_some())?,
+            ground,
             caps: Caps { lane: env.number("RUNNERLESS_LANE_CAP")?, stack: env.number("RUNNERLESS_STACK_CAP")? },
             gitlab_url: env.text("RUNNERLESS_GITLAB_URL")?,
             claim_function: env.text("RUNNERLESS_CLAIM_FUNCTION")?,
@@ -96,22 +98,50 @@ impl Rules {
     }
 }
 
-fn default_route(env: &Env, executor: &str) -> Result<DefaultRoute, EnvError> {
+/// What instances are launched from. Without a launch template there are none, and the rest is not looked at.
+fn ground(env: &Env) -> Result<Option<Ground>, EnvError> {
+    const MACHINES: &str = "RUNNERLESS_MACHINES";
+    const SUBNETS: &str = "RUNNERLESS_SUBNETS";
+    let Some(launch_template) = env.optional("RUNNERLESS_LAUNCH_TEMPLATE") else { return Ok(None) };
+    let list = |name| -> Result<(String, Vec<String>), EnvError> {
+        let value = env.text(name)?;
+        let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect();
+        Ok((value, parts))
+    };
+    let (value, subnets) = list(SUBNETS)?;
+    if subnets.is_empty() {
+        return Err(EnvError::Wrong { name: SUBNETS, value, what: "the ids of subnets, separated by commas" });
+    }
+    let (value, mut machines) = list(MACHINES)?;
+    let market = match machines.first().map(String::as_str) {
+        Some("spot") if machines.len() > 1 => Market::Spot,
+        Some("on-demand") if machines.len() > 1 => Market::OnDemand,
+        _ => {
+            let what = "spot or on-demand, and then instance types, separated by commas";
+            return Err(EnvError::Wrong { name: MACHINES, value, what });
+        }
+    };
+    let instance_types = machines.split_off(1);
+    Ok(Some(Ground { stack: env.text("RUNNERLESS_STACK")?, launch_template, subnets, market, instance_types }))
+}
+
+fn default_route(env: &Env, executor: &str, instances: bool) -> Result<DefaultRoute, EnvError> {
     const ROUTE: &str = "RUNNERLESS_DEFAULT_ROUTE";
     const TAGS: &str = "RUNNERLESS_DEFAULT_TAGS";
     let texts = env.optional(TAGS).unwrap_or_default();
     let tags = TagSet::new(texts.split(',').map(str::trim).filter(|tag| !tag.is_empty()));
     let tags = tags.map_err(|_| EnvError::Wrong { name: TAGS, value: texts, what: "tags separated by commas" })?;
     let value = env.text(ROUTE)?;
+    let lane = |engine, target| DefaultRoute::Lane(Lane { run_untagged: tags.is_empty(), tags, engine, target });
     match value.as_str() {
         "NONE" => Ok(DefaultRoute::None),
-        "LAMBDA" => Ok(DefaultRoute::Lane(Lane {
-            run_untagged: tags.is_empty(),
-            tags,
-            engine: Engine::Lambda,
-            target: executor.to_owned(),
-        })),
-        _ => Err(EnvError::Wrong { name: ROUTE, value, what: "LAMBDA or NONE" }),
+        "LAMBDA" => Ok(lane(Engine::Lambda, executor.to_owned())),
+        "EC2" if instances => Ok(lane(Engine::Ec2, Size::default().target())),
+        _ => Err(EnvError::Wrong {
+            name: ROUTE,
+            value,
+            what: "LAMBDA or NONE, or EC2 where there are subnets for instances",
+        }),
     }
 }
 
@@ -145,5 +175,56 @@ impl<'a> Ports for AwsPorts<'a> {
     }
     fn dice(&self) -> &SystemDice {
         &SystemDice
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(variables: [(&'static str, &'static str); 4]) -> Env {
+        Env::of(variables)
+    }
+
+    #[test]
+    fn a_stack_without_a_launch_template_launches_no_instances() {
+        let none = [
+            ("RUNNERLESS_LAUNCH_TEMPLATE", ""),
+            ("RUNNERLESS_SUBNETS", ""),
+            ("RUNNERLESS_MACHINES", ""),
+            ("RUNNERLESS_STACK", "s"),
+        ];
+        assert_eq!(ground(&env(none)).unwrap(), None);
+    }
+
+    #[test]
+    fn machines_and_subnets_are_read_and_what_is_wrong_is_named() {
+        let of = |subnets, machines| {
+            ground(&env([
+                ("RUNNERLESS_LAUNCH_TEMPLATE", "lt-1:3"),
+                ("RUNNERLESS_SUBNETS", subnets),
+                ("RUNNERLESS_MACHINES", machines),
+                ("RUNNERLESS_STACK", "runnerless"),
+            ]))
+        };
+        let read = of("subnet-a, subnet-b", "on-demand, m7i.large,m7a.large").unwrap().expect("instances");
+        assert_eq!(
+            (read.market, read.launch_template.as_str(), read.stack.as_str()),
+            (Market::OnDemand, "lt-1:3", "runnerless")
+        );
+        assert_eq!(
+            (read.subnets, read.instance_types),
+            (vec!["subnet-a".to_owned(), "subnet-b".into()], vec!["m7i.large".to_owned(), "m7a.large".into()])
+        );
+        for (subnets, machines, named) in [
+            (",", "spot,m7i.large", "RUNNERLESS_SUBNETS"),
+            ("", "spot,m7i.large", "RUNNERLESS_SUBNETS"),
+            ("subnet-a", "m7i.large", "RUNNERLESS_MACHINES"),
+            ("subnet-a", "spot", "RUNNERLESS_MACHINES"),
+            ("subnet-a", "", "RUNNERLESS_MACHINES"),
+        ] {
+            let error = of(subnets, machines).unwrap_err().to_string();
+            assert!(error.contains(named), "{subnets:?} {machines:?}: {error}");
+        }
     }
 }

@@ -4,13 +4,14 @@ use runnerless_aws::AwsError;
 use runnerless_aws::book::{Book, Concluded};
 use runnerless_aws::ports::{Invoked, Invoker};
 use runnerless_core::event::{JobHint, LaunchEvent, Nonce, VERSION};
+use runnerless_core::frozen::Ground;
 use runnerless_core::id::LaunchId;
 use runnerless_core::job::JobRow;
-use runnerless_core::lane::{Lane, system_id};
+use runnerless_core::lane::{Engine, Lane, instance_system_id, system_id};
 use runnerless_core::launch::{LaunchRow, LaunchState};
 use runnerless_core::limits;
 use runnerless_core::moves::{End, Start};
-use runnerless_core::route::LaneEntry;
+use runnerless_core::route::{BadTarget, LaneEntry};
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_lambda_kit::{Clock as _, Dice};
 
@@ -23,28 +24,66 @@ const ID_BYTES: usize = 10;
 /// How long a job waits after Lambda asked to slow down: its queue is measured in minutes, its throttles in seconds.
 const THROTTLED_RETRY: Millis = Millis::secs(15);
 
-/// What became of the invocation of a launch's target.
+/// What became of the start of a launch's target.
 #[derive(Debug)]
 pub enum Launched {
     /// AWS took it.
     UnderWay,
     /// AWS asks to slow down: the launch is over, and the job waits until then.
     Throttled(Timestamp),
+    /// Its target is an instance: the provisioner's to start.
+    Provision,
     /// AWS will not start this target: it is gone, not allowed, or not callable like this. The launch is over.
     Refused(AwsError),
 }
 
 /// Draws and freezes a launch for the job.
-pub(crate) fn freeze(job: &JobRow, choice: &Choice, rules: &Rules, dice: &impl Dice, now: Timestamp) -> Start {
-    let hint = JobHint {
+///
+/// # Errors
+/// The lane is for instances, and its target names none.
+pub(crate) fn freeze(
+    job: &JobRow,
+    choice: &Choice,
+    rules: &Rules,
+    dice: &impl Dice,
+    now: Timestamp,
+) -> Result<Start, BadTarget> {
+    let start = match (choice.lane.engine, &rules.ground) {
+        (Engine::Ec2, Some(ground)) => frozen_instance(job, choice, ground, dice, now)?,
+        (Engine::Ec2, None) => return Err(BadTarget(choice.lane.target.clone())),
+        (Engine::Lambda, _) => frozen(&choice.lane, Some(hint(job)), rules, dice, now),
+    };
+    Ok(Start { isolated: choice.isolated, by_default: choice.by_default, ..start })
+}
+
+fn hint(job: &JobRow) -> JobHint {
+    JobHint {
         project_id: job.project_id,
         job_id: job.job_id,
         name: job.facts.name.clone(),
         git_ref: job.facts.git_ref.clone(),
         stage: job.facts.stage.clone(),
-    };
-    let start = frozen(&choice.lane, Some(hint), rules, dice, now);
-    Start { isolated: choice.isolated, by_default: choice.by_default, ..start }
+    }
+}
+
+/// An instance's launch has no nonce yet: its runner is known by its instance, and gets one when it begins. Until then
+/// nobody's matches.
+fn frozen_instance(
+    job: &JobRow,
+    choice: &Choice,
+    ground: &Ground,
+    dice: &impl Dice,
+    now: Timestamp,
+) -> Result<Start, BadTarget> {
+    let launch = draw(dice);
+    let longest = choice.row.as_ref().and_then(|row| row.size.longest());
+    let request = ground.freeze(&choice.lane, job, &launch, now + limits::ec2_deadline(longest))?.text();
+    let (nonce_sha256, system_id) = (String::new(), instance_system_id(&launch));
+    Ok(Start { launch, nonce_sha256, system_id, request, isolated: false, by_default: false, longest })
+}
+
+fn draw(dice: &impl Dice) -> LaunchId {
+    LaunchId::new(format!("l-{}", dice.token(ID_BYTES)))
 }
 
 /// Draws and freezes a lane's sentinel, which asks once and for no job.
@@ -56,7 +95,7 @@ pub fn freeze_sentinel(entry: &LaneEntry, rules: &Rules, dice: &impl Dice, now: 
 
 /// A launch for the job that is hinted at asks for a while, one for none asks once.
 fn frozen(lane: &Lane, job_hint: Option<JobHint>, rules: &Rules, dice: &impl Dice, now: Timestamp) -> Start {
-    let launch = LaunchId::new(format!("l-{}", dice.token(ID_BYTES)));
+    let launch = draw(dice);
     let secret = Nonce::new(dice.nonce());
     let nonce_sha256 = secret.sha256();
     let event = LaunchEvent {
@@ -90,6 +129,9 @@ fn frozen(lane: &Lane, job_hint: Option<JobHint>, rules: &Rules, dice: &impl Dic
 pub async fn start_target<P: Ports>(ports: &P, launch: &LaunchRow, now: Timestamp) -> Result<Launched, AwsError> {
     let book = Book(ports.ledger());
     let (LaunchState::Charged, Some(request)) = (launch.state, &launch.request) else { return Ok(Launched::UnderWay) };
+    if launch.engine == Engine::Ec2 {
+        return Ok(Launched::Provision);
+    }
     let tenant = launch.isolated.then(|| launch.launch.as_str());
     match ports.invoker().start(&launch.target, request, tenant).await {
         Ok(Invoked::Accepted) => {

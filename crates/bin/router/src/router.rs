@@ -6,11 +6,11 @@ use runnerless_aws::ports::{Applied, Ledger, Mapping};
 use runnerless_core::change::RowKey;
 use runnerless_core::id::{JobKey, LaneId, LaunchId};
 use runnerless_core::job::JobRow;
-use runnerless_core::lane::Lane;
+use runnerless_core::lane::{Engine, Lane};
 use runnerless_core::launch::{LaunchRow, LaunchState};
 use runnerless_core::limits;
 use runnerless_core::moves::{NotCharged, charge, hold, may_charge, not_ours, record};
-use runnerless_core::route::{BadMapRow, Decision, DefaultRoute, Job, MapRow, Outcome, learned_pk, route};
+use runnerless_core::route::{Abilities, BadMapRow, Decision, DefaultRoute, Job, MapRow, Outcome, learned_pk, route};
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_lambda_kit::metrics;
 use serde_json::json;
@@ -56,7 +56,7 @@ pub(crate) struct Choice {
     pub(crate) isolated: bool,
     pub(crate) by_default: bool,
     reason: String,
-    row: Option<MapRow>,
+    pub(crate) row: Option<MapRow>,
 }
 
 impl<P: Ports> Router<'_, P> {
@@ -106,12 +106,17 @@ impl<P: Ports> Router<'_, P> {
     async fn resume(&self, id: &LaunchId, now: Timestamp) -> Result<Routed, AwsError> {
         let already = Routed::Already(format!("launch {id} is charged to it already"));
         let Some(launch) = Book(self.ports.ledger()).launch(id).await? else { return Ok(already) };
+        if launch.engine == Engine::Ec2 && launch.state == LaunchState::Charged {
+            // Its provisioner may be called any number of times.
+            return Ok(Routed::Provision { launch: id.clone(), reason: "its start is repeated".to_owned() });
+        }
         let charged = launch.times.charged_at.unwrap_or(now);
         if launch.state != LaunchState::Charged || now < charged + RESUME_AFTER {
             return Ok(already);
         }
         match start_target(self.ports, &launch, now).await? {
             Launched::UnderWay => Ok(Routed::Launched { launch: id.clone(), reason: "its start was repeated".into() }),
+            Launched::Provision => Ok(Routed::Provision { launch: id.clone(), reason: "its start is repeated".into() }),
             Launched::Throttled(until) => Ok(Routed::Held { until, reason: "Lambda was throttled".into() }),
             Launched::Refused(error) => Err(error),
         }
@@ -157,8 +162,9 @@ impl<P: Ports> Router<'_, P> {
         };
         // Not since it waits again: a job whose launch another one took has let runners of others have their turn.
         let waiting_since = job.times.ingested_at.unwrap_or(now);
+        let abilities = Abilities { ec2: self.rules.ground.is_some() };
         let seen = Job { facts: &job.facts, tags: job.tags.as_ref(), waiting_since };
-        Ok(route(seen, &rows, &lanes, &self.rules.default, learned.as_ref(), self.rules.abilities, now))
+        Ok(route(seen, &rows, &lanes, &self.rules.default, learned.as_ref(), abilities, now))
     }
 
     async fn write(&self, job: &JobRow, none: &NoLaunch, now: Timestamp) -> Result<Applied, AwsError> {
@@ -168,7 +174,9 @@ impl<P: Ports> Router<'_, P> {
                 metrics::count(self.service, "JobsNotOurs", 1, &json!({"job.key": job.key()}));
                 not_ours(job, reason, now)
             }
-            Routed::Launched { .. } | Routed::Already(_) | Routed::Nothing(_) => return Ok(Applied::All),
+            Routed::Launched { .. } | Routed::Provision { .. } | Routed::Already(_) | Routed::Nothing(_) => {
+                return Ok(Applied::All);
+            }
         };
         self.ports.ledger().apply(&plan).await
     }
@@ -180,11 +188,22 @@ impl<P: Ports> Router<'_, P> {
         choice: &Choice,
         now: Timestamp,
     ) -> Result<Option<Result<Routed, AwsError>>, AwsError> {
-        let start = freeze(job, choice, self.rules, self.ports.dice(), now);
+        let start = match freeze(job, choice, self.rules, self.ports.dice(), now) {
+            Ok(start) => start,
+            Err(bad) => {
+                let routed = Routed::Held { until: now + limits::TROUBLE_RETRY, reason: bad.to_string() };
+                let none = NoLaunch { routed, lane: Some(choice.lane.id()) };
+                let written = self.write(job, &none, now).await?;
+                return Ok((written == Applied::All).then_some(Ok(none.routed)));
+            }
+        };
         let id = start.launch.clone();
         let Ok(plan) = charge(job, &choice.lane, start, &choice.reason, now) else { return Ok(None) };
         if self.ports.ledger().apply(&plan).await? == Applied::Conflict {
             return Ok(None);
+        }
+        if choice.lane.engine == Engine::Ec2 {
+            return Ok(Some(Ok(Routed::Provision { launch: id, reason: choice.reason.clone() })));
         }
         let launch = Book(self.ports.ledger()).launch(&id).await?;
         let launch: LaunchRow = launch.ok_or_else(|| AwsError::Contended(id.pk()))?;
@@ -194,6 +213,7 @@ impl<P: Ports> Router<'_, P> {
                 metrics::count(self.service, "Launches", 1, &json!({"job.key": job.key(), "launch": id}));
                 Ok(Routed::Launched { launch: id, reason: choice.reason.clone() })
             }
+            Launched::Provision => Ok(Routed::Provision { launch: id, reason: choice.reason.clone() }),
             Launched::Throttled(until) => Ok(Routed::Held { until, reason: "Lambda was throttled".into() }),
             Launched::Refused(error) => Err(error),
         }))

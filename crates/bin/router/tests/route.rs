@@ -8,12 +8,18 @@ use runnerless_aws::AwsError;
 use runnerless_aws::Service;
 use runnerless_aws::ports::Invoked;
 use runnerless_core::event::LaunchEvent;
+use runnerless_core::fleet::Market;
+use runnerless_core::frozen::FrozenFleet;
 use runnerless_core::job::JobState;
+use runnerless_core::lane::{Engine, Lane, TagSet};
 use runnerless_core::launch::LaunchState;
+use runnerless_core::limits;
 use runnerless_core::live::Caps;
-use runnerless_router::{Answer, Request, Routed, handle};
+use runnerless_core::route::DefaultRoute;
+use runnerless_core::time::Millis;
+use runnerless_router::{Answer, Request, Routed, Rules, handle};
 use serde_json::{Value, json};
-use support::{EXECUTOR, OTHER, T0, World, after, key, rules};
+use support::{EXECUTOR, OTHER, T0, World, after, key, rules, rules_with_instances};
 
 fn unavailable() -> AwsError {
     AwsError::Unavailable { service: Service::Invoke, operation: "Invoke", source: "no answer".into() }
@@ -240,4 +246,55 @@ async fn a_job_that_ended_or_runs_or_is_unknown_needs_nothing() {
     world.hook(1, "unit", "canceled", T0).await;
     assert!(matches!(world.router(&rules).route(key(1), T0).await.unwrap(), Routed::Already(_)));
     assert!(world.invoker.started().is_empty());
+}
+
+#[tokio::test]
+async fn a_lane_of_instances_is_charged_with_its_frozen_requests_and_left_to_the_provisioner() {
+    let (world, rules) = (World::default(), rules_with_instances());
+    world.mapping.put(json!({"pk": "job#image", "sk": "tags#docker", "type": "EC2", "timeout_s": 900,
+        "instance_types": ["c7i.large"], "disk_gb": 60}));
+    world.hook(1, "image", "pending", T0).await;
+    let routed = world.router(&rules).route(key(1), T0).await.unwrap();
+    let launch = world.launch(1).await;
+    let answer = serde_json::to_value(Answer::from(&routed)).unwrap();
+    assert_eq!((&answer["outcome"], &answer["launch"]), (&json!("provision"), &json!(launch.launch)));
+    assert!(world.invoker.started().is_empty(), "no function is invoked");
+    assert_eq!((launch.engine, launch.state), (Engine::Ec2, LaunchState::Charged));
+    assert_eq!(launch.nonce_sha256, "", "nobody speaks for it before its instance is known");
+    assert_eq!(launch.system_id, format!("r_{}", &launch.launch.as_str()[2..14]), "one of its own");
+    assert_eq!(launch.deadline, T0 + limits::ec2_deadline(Some(Millis::secs(900))));
+    let frozen = FrozenFleet::read(launch.request.as_deref().unwrap()).unwrap();
+    let request = frozen.next();
+    assert_eq!((request.market, request.disk_gb, request.pools.len()), (Market::Spot, Some(60), 2));
+    assert_eq!(request.tags["runnerless:launch"], launch.launch.as_str());
+    assert_eq!(request.tags["runnerless:expires"], launch.deadline.0.to_string());
+    assert_eq!(frozen.rest().expect("on demand").next().market, Market::OnDemand);
+    // A doubled event, or a router whose answer was lost: the same launch, which may be provisioned any number of times.
+    let again = world.router(&rules).route(key(1), T0).await.unwrap();
+    assert_eq!(Answer::from(&again).launch, Some(launch.launch));
+    assert_eq!(world.job(1).await.attempt, 1);
+}
+
+#[tokio::test]
+async fn an_instances_lane_that_cannot_be_read_holds_its_job_and_says_why() {
+    let (mut world, rules) = (World::default(), rules_with_instances());
+    let api = runnerless_gitlab::rest::fake::FakeJobs::default();
+    api.put(support_job(1, &["docker"]));
+    world.api = Some(api);
+    world.mapping.put(json!({"pk": "lanes", "sk": "tags#docker", "type": "EC2", "target": "large"}));
+    world.hook(1, "unit", "pending", T0).await;
+    assert!(matches!(world.router(&rules).route(key(1), T0).await.unwrap(), Routed::Held { .. }));
+    let held = world.job(1).await;
+    assert_eq!((held.state, held.charge), (JobState::Waiting, None));
+    assert!(held.reason.contains("large"), "{}", held.reason);
+}
+
+#[tokio::test]
+async fn the_default_route_may_be_instances() {
+    let world = World::default();
+    let lane = Lane { tags: TagSet::default(), engine: Engine::Ec2, target: "//".into(), run_untagged: true };
+    let rules = Rules { default: DefaultRoute::Lane(lane), ..rules_with_instances() };
+    world.hook(1, "unit", "pending", T0).await;
+    assert!(matches!(world.router(&rules).route(key(1), T0).await.unwrap(), Routed::Provision { .. }));
+    assert_eq!(world.launch(1).await.deadline, T0 + limits::ec2_deadline(None));
 }

@@ -24,8 +24,8 @@ use crate::stack::Stack;
 /// The stack's name.
 pub const STACK: &str = "runnerless";
 /// The functions: the names of their folders below `crates/bin` and of their binaries.
-pub const PARTS: [&str; 8] =
-    ["authorizer", "ingest", "router", "executor", "claim", "checkin", "terminator", "reconciler"];
+pub const PARTS: [&str; 9] =
+    ["authorizer", "ingest", "router", "provisioner", "executor", "claim", "checkin", "terminator", "reconciler"];
 /// The script, part of this program so that it needs no checkout beside it.
 const SCRIPT: &str = include_str!("../python/deploy.py");
 /// It takes two seconds; much more on a busy machine.

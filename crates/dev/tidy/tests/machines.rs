@@ -11,8 +11,13 @@ use serde_json::Value;
 const EXPRESS: f64 = 300.0;
 /// The adapters of `runnerless-aws`, and the first part of the names by which their errors leave a function. The
 /// parameters' are not among them: whoever reads secrets handles that they cannot be read.
-const SERVICES: [(&str, &str); 4] =
-    [("DynamoLedger", "Ledger"), ("DynamoMapping", "Mapping"), ("LambdaInvoker", "Invoke"), ("EventBus", "Bus")];
+const SERVICES: [(&str, &str); 5] = [
+    ("DynamoLedger", "Ledger"),
+    ("DynamoMapping", "Mapping"),
+    ("LambdaInvoker", "Invoke"),
+    ("EventBus", "Bus"),
+    ("Ec2Fleet", "Fleet"),
+];
 
 struct Machine {
     path: String,
@@ -46,8 +51,7 @@ impl Machine {
     }
 
     fn retried(&self) -> BTreeSet<String> {
-        let retriers = self.tasks().flat_map(|(_, task)| each(&task["Retry"]));
-        retriers.flat_map(|retrier| each(&retrier["ErrorEquals"])).map(|name| text(name).to_owned()).collect()
+        self.tasks().flat_map(|(_, task)| retried_by(task)).collect()
     }
 
     /// The part whose function a task calls, through the substitution in its `FunctionName`.
@@ -58,6 +62,11 @@ impl Machine {
         let function = Template::load().functions().into_iter().find(|function| ids.contains(&function.id));
         function.unwrap_or_else(|| panic!("{}: {name} is no function", self.path)).part
     }
+}
+
+fn retried_by(task: &Value) -> BTreeSet<String> {
+    let names = each(&task["Retry"]).into_iter().flat_map(|retrier| each(&retrier["ErrorEquals"]));
+    names.map(|name| text(name).to_owned()).collect()
 }
 
 fn targets(state: &Value) -> Vec<String> {
@@ -138,7 +147,8 @@ fn what_is_retried_is_what_the_function_can_answer() {
             let of_services =
                 |error: &&String| services.iter().any(|(_, service)| error.split('.').next() == Some(service));
             answered.extend(shared.iter().filter(of_services).cloned());
-            for error in machine.retried().iter().filter(|error| !is_of_aws(error)) {
+            let retried = retried_by(task);
+            for error in retried.iter().filter(|error| !is_of_aws(error)) {
                 assert!(
                     answered.contains(error),
                     "{}: {name} retries {error}, which {part} never answers",
@@ -148,7 +158,7 @@ fn what_is_retried_is_what_the_function_can_answer() {
             for error in
                 answered.iter().filter(|error| error.ends_with(".Throttled") || error.ends_with(".Unavailable"))
             {
-                assert!(machine.retried().contains(error), "{}: {name} does not retry {error} of {part}", machine.path);
+                assert!(retried.contains(error), "{}: {name} does not retry {error} of {part}", machine.path);
             }
         }
     }

@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use runnerless_core::lane::{Engine, Lane, TagSet};
 use runnerless_core::live::Caps;
-use runnerless_core::route::{Abilities, DefaultRoute};
+use runnerless_core::route::DefaultRoute;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::proof::TokenAlone;
 use runnerless_gitlab::webhook::Instance;
@@ -157,7 +157,7 @@ impl Setup {
             uncovered_one_in: if rng.u32(0..4) == 0 { 50 } else { 0 },
             rules: Rules {
                 default: DefaultRoute::Lane(default),
-                abilities: Abilities { ec2: false },
+                ground: None,
                 caps: Caps { lane: 100, stack: 400 },
                 gitlab_url: GITLAB.to_owned(),
                 claim_function: CLAIM.to_owned(),

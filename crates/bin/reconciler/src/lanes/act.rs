@@ -140,6 +140,8 @@ pub(crate) async fn sentinel<P: Ports, S: Parameters, R: Reporter, G: Runners>(
             metrics::count(SERVICE, "Sentinels", 1, &json!({"lane.id": id, "launch.id": launch.launch}));
             Result::Done
         }
+        // A lane of instances has no sentinel.
+        Launched::Provision => Result::NotNeeded("its target is an instance".to_owned()),
         Launched::Throttled(_) => Result::Held("Lambda was throttled".to_owned()),
         Launched::Refused(error) => Result::Failed(error.name().to_owned()),
     })

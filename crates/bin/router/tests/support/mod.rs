@@ -5,13 +5,15 @@
 use runnerless_aws::fake::{FakeClock, FakeInvoker, FakeLedger, FakeMapping};
 use runnerless_aws::ports::Ledger;
 use runnerless_core::change::RowKey;
+use runnerless_core::fleet::Market;
+use runnerless_core::frozen::Ground;
 use runnerless_core::id::JobKey;
 use runnerless_core::job::{JobEvent, JobFacts, JobRow, Taker};
 use runnerless_core::lane::{Engine, Lane, TagSet};
 use runnerless_core::launch::LaunchRow;
 use runnerless_core::live::Caps;
 use runnerless_core::moves::record;
-use runnerless_core::route::{Abilities, DefaultRoute};
+use runnerless_core::route::DefaultRoute;
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::rest::fake::FakeJobs;
@@ -90,12 +92,24 @@ pub fn rules() -> Rules {
             target: EXECUTOR.to_owned(),
             run_untagged: true,
         }),
-        abilities: Abilities { ec2: false },
+        ground: None,
         caps: Caps { lane: 100, stack: 400 },
         gitlab_url: "https://gitlab.example.com".to_owned(),
         claim_function: "arn:aws:lambda:eu-west-1:123456789012:function:claim".to_owned(),
         executor: (EXECUTOR.to_owned(), true),
     }
+}
+
+/// The rules of a stack that launches instances, too.
+pub fn rules_with_instances() -> Rules {
+    let ground = Ground {
+        stack: "runnerless".to_owned(),
+        launch_template: "lt-0123456789abcdef0:3".to_owned(),
+        subnets: vec!["subnet-a".to_owned(), "subnet-b".to_owned()],
+        market: Market::Spot,
+        instance_types: vec!["m7i.large".to_owned()],
+    };
+    Rules { ground: Some(ground), ..rules() }
 }
 
 impl World {

@@ -1,0 +1,73 @@
+//! The provisioner: from a charged launch to the instance that serves it.
+//!
+//! It sends the request that was frozen with the launch, and does what [`runnerless_core::moves::answered`] says of the
+//! answer. It may be called any number of times for one launch, and may die anywhere: the row and EC2's token for the
+//! request tell the next one where to go on. The sweep calls the same [`Provisioner`].
+
+mod answer;
+mod config;
+mod provisioner;
+
+use runnerless_aws::AwsError;
+use runnerless_aws::ports::Ledger;
+use runnerless_aws_ec2::Fleet;
+use runnerless_core::id::LaunchId;
+use runnerless_lambda_kit::{Clock, Named};
+use serde::Deserialize;
+
+pub use answer::{Answer, Provisioned};
+pub use config::Config;
+pub use provisioner::Provisioner;
+
+pub(crate) const SERVICE: &str = "provisioner";
+
+/// What StartRunner asks.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Start this launch's instance.
+    Provision {
+        /// The launch.
+        launch: LaunchId,
+    },
+}
+
+/// Why a launch has no instance now.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// AWS is out of reach, or it is unknown whether an instance was started: the same request is sent again.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// EC2 knows the request's token and shows no instance yet.
+    #[error("{0}")]
+    Unsure(String),
+    /// EC2 refuses the request as it is: the stack, the mapping row or the account is to be changed. The job waits.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Named for Error {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Aws(error) => error.name(),
+            Self::Unsure(_) => "Fleet.Unsure",
+            Self::Refused(_) => "Fleet.Refused",
+        }
+    }
+}
+
+/// Answers StartRunner.
+///
+/// # Errors
+/// See [`Error`]. What failed stays in the launch's row, so that the workflow's retry or the sweep goes on from there.
+pub async fn handle<L: Ledger, F: Fleet, C: Clock>(
+    request: &Request,
+    provisioner: &Provisioner<'_, L, F, C>,
+) -> Result<Answer, Error> {
+    let Request::Provision { launch } = request;
+    match provisioner.provision(launch).await? {
+        Provisioned::Refused(why) => Err(Error::Refused(why)),
+        Provisioned::Unsure(why) => Err(Error::Unsure(why)),
+        provisioned => Ok(Answer::from(&provisioned)),
+    }
+}
