@@ -63,6 +63,7 @@ impl World {
             request: "{}".into(),
             isolated: false,
             by_default: false,
+            longest: None,
         };
         fleet.add(Instance {
             id: INSTANCE.to_owned(),
