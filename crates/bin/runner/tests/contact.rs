@@ -55,6 +55,13 @@ fn exit_codes_tell_what_went_wrong() {
 }
 
 #[test]
+fn it_says_its_version() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_runnerless-runner")).arg("--version").output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("runnerless-runner {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
 fn a_bad_command_line_or_file_is_usage() {
     let desk = Desk::new(None);
     std::fs::write(desk.folder.path().join("token"), "  \n").unwrap();
