@@ -99,8 +99,8 @@ test: build ## all tests
 lint: .local/lint/.made ## formatting, clippy with warnings denied, template and shell
 	cargo fmt --check
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
-	.local/lint/bin/cfn-lint --non-zero-exit-code warning template.yaml
-	.local/lint/bin/shellcheck .ci/run helper-scripts/*.sh demo/repository/*.sh
+	.local/lint/bin/cfn-lint --non-zero-exit-code warning template.yaml ami/template.yaml
+	.local/lint/bin/shellcheck .ci/run ami/*.sh helper-scripts/*.sh demo/repository/*.sh crates/dev/local/tests/ami/*.sh
 	.local/lint/bin/shellcheck -s sh crates/dev/local/src/cage/cage.sh
 	.local/lint/bin/shellcheck -s bash crates/dev/local/src/hostile/control.sh crates/dev/local/src/isolation/plant.sh
 

@@ -36,8 +36,17 @@ impl Template {
     /// When it is no YAML.
     #[must_use]
     pub fn load() -> Self {
-        let text = read(FILE);
-        let value = yaml::load(&text).unwrap_or_else(|error| panic!("{FILE}: {error}"));
+        Self::at(FILE)
+    }
+
+    /// Reads another one, by its path below the root.
+    ///
+    /// # Panics
+    /// When it is no YAML.
+    #[must_use]
+    pub fn at(path: &str) -> Self {
+        let text = read(path);
+        let value = yaml::load(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
         Self { text, value }
     }
 
