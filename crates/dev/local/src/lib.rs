@@ -11,6 +11,7 @@ pub mod demo;
 pub mod deploy;
 pub mod desk;
 pub mod dice;
+pub mod faults;
 pub mod gitlab;
 pub mod guard;
 pub mod hostile;
