@@ -247,6 +247,21 @@ fn the_rules_match_what_is_announced() {
 }
 
 #[test]
+fn an_instances_user_data_is_what_the_documents_say_and_leads_to_the_claim_url() {
+    let template = Template::load();
+    let (_, launch) = template.resources("AWS::EC2::LaunchTemplate").next().expect("a launch template");
+    let data = text(&launch["LaunchTemplateData"]["UserData"]["Fn::Base64"]["!Sub"]);
+    let url = text(&template.value["Outputs"]["ClaimUrl"]["Value"]["!Sub"]);
+    assert!(url.ends_with("/claim") && data.contains(&format!("--claim-url {url} ")), "{data}");
+    let told = read("docs/instances.md");
+    for line in data.replace(url, "CLAIM_URL").lines().map(str::trim).filter(|line| !line.is_empty()) {
+        assert!(told.contains(line), "docs/instances.md lacks this line of the user data: {line}");
+    }
+    let last = data.lines().map(str::trim).rfind(|line| !line.is_empty());
+    assert!(last.is_some_and(|line| line.starts_with("poweroff")), "an instance powers off however its runner ends");
+}
+
+#[test]
 fn every_output_that_others_rely_on_is_there() {
     let template = Template::load();
     let outputs: BTreeSet<&str> = template.section("Outputs").map(|(name, _)| name).collect();
