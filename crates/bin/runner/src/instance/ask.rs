@@ -17,8 +17,10 @@ use super::{InstanceArguments, config, desk, gitlab, watch_signal};
 use crate::once::Exit;
 use crate::{Surroundings, say};
 
-/// How long to try to begin, counted from the program's start: within the time that the stack grants an instance to boot.
+/// How long to try to begin, counted from the program's start: within the time that the stack grants an instance to boot,
+/// after which the launch is somebody else's to end.
 const BEGIN_LIMIT: Duration = Duration::from_secs(240);
+const _: () = assert!(BEGIN_LIMIT.as_secs() * 1000 < limits::EC2_BOOT.0.unsigned_abs());
 /// The pause before a begin is said again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Random bytes of a claim: enough that two processes never draw the same.
