@@ -20,8 +20,13 @@ if command -v debootstrap >/dev/null; then
 else
   # The package is a shell script with data: it needs no installation.
   [[ -n "$(command -v apt-get)" && -n "$(command -v dpkg-deb)" ]] || lack "there is neither debootstrap nor apt-get"
-  (cd "$work" && apt-get --quiet=2 download debootstrap && dpkg-deb --extract debootstrap_*.deb .) ||
-    lack "debootstrap is neither installed nor known to apt-get (apt-get update)"
+  # Without lists of its own, as on a new machine, into a folder of ours: the machine's stay as they are.
+  ours=(-o "Dir::State::lists=$work/lists" -o "Dir::Cache=$work/cache")
+  mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
+  get() {
+    (cd "$work" && apt-get --quiet=2 "$@" download debootstrap && dpkg-deb --extract debootstrap_*.deb .)
+  }
+  get || { apt-get --quiet=2 "${ours[@]}" update && get "${ours[@]}"; } || lack "apt-get knows no debootstrap"
   export DEBOOTSTRAP_DIR="$work/usr/share/debootstrap"
   debootstrap=(sh "$work/usr/sbin/debootstrap")
 fi
