@@ -134,7 +134,7 @@ async fn an_instance_ends_in_steps_and_its_metadata_service_while_it_lives() {
     for name in ["Fleet.Throttled", "Fleet.Unavailable", "Fleet.Refused"] {
         assert_eq!(fleet.terminate(&id).await.unwrap_err().name(), name);
     }
-    assert_eq!(fleet.alive(), [id.clone()]);
+    assert_eq!(fleet.alive(), std::slice::from_ref(&id));
     fleet.trouble(Operation::TerminateInstances, Trouble::LostAnswer);
     assert!(fleet.terminate(&id).await.is_err() && fleet.alive().is_empty());
     assert_eq!(fleet.describe(&id).await.unwrap().unwrap().state, InstanceState::ShuttingDown);

@@ -75,7 +75,7 @@ async fn an_instance_is_found_by_its_tags_and_ended_once(fleet: &impl Fleet, giv
     assert_eq!(shown.instance_type, "c7i.large");
     assert!(shown.profile.is_some_and(|arn| arn.ends_with(":instance-profile/runner")));
 
-    assert_eq!(ids(fleet.of_launch(&LaunchId::new("l-1")).await.unwrap()).await, [mine.clone()]);
+    assert_eq!(ids(fleet.of_launch(&LaunchId::new("l-1")).await.unwrap()).await, std::slice::from_ref(&mine));
     assert_eq!(fleet.of_launch(&LaunchId::new("l-")).await.unwrap(), [], "no part of a tag's value is a match");
     let mut both = vec![mine.clone(), second.clone()];
     both.sort();
