@@ -293,14 +293,30 @@ impl<L: Ledger> Book<'_, L> {
             let settlement = moves::settle(&row, launch.as_ref(), now);
             let nothing = Plan::default();
             let plan = match &settlement {
-                Settlement::Retire(plan) | Settlement::EndsItself(plan) => plan,
-                Settlement::Nothing(_) | Settlement::Stop { .. } => &nothing,
+                Settlement::Retire(plan) | Settlement::EndsItself(plan) | Settlement::Stop { plan, .. } => plan,
+                Settlement::Nothing(_) => &nothing,
             };
             if self.0.apply(plan).await? == Applied::All {
                 return Ok(settlement);
             }
         }
         Err(AwsError::Contended(job.pk()))
+    }
+
+    /// See [`moves::cleared`]. Whether it was written: a launch that is not over, or was cleared before, is left as it is.
+    ///
+    /// # Errors
+    /// The ledger is out of reach.
+    pub async fn cleared(&self, id: &LaunchId, why: &str, now: Timestamp) -> Result<bool, AwsError> {
+        for _ in 0..TRIES {
+            let Some(plan) = self.launch(id).await?.and_then(|launch| moves::cleared(&launch, why, now)) else {
+                return Ok(false);
+            };
+            if self.0.apply(&plan).await? == Applied::All {
+                return Ok(true);
+            }
+        }
+        Err(AwsError::Contended(id.pk()))
     }
 
     /// See [`moves::introduced`].

@@ -5,6 +5,7 @@ use std::future::Future;
 
 use runnerless_core::change::{BadRow, Item, Plan, Row, RowKey, decode};
 use runnerless_core::id::{JobKey, LaneId, LaunchId};
+use runnerless_core::instance_row::{InstanceRow, instance_pk};
 use runnerless_core::job::JobRow;
 use runnerless_core::lane_row::{LaneRow, RunnerRow, lane_pk, runner_pk};
 use runnerless_core::launch::LaunchRow;
@@ -74,6 +75,14 @@ impl Rows {
     /// A row that cannot be read.
     pub fn project(&self, project_id: u64) -> Result<Option<ProjectRow>, BadRow> {
         self.row(&project_pk(project_id))
+    }
+
+    /// Since when an instance that no launch names is watched; `None` before it was first seen.
+    ///
+    /// # Errors
+    /// A row that cannot be read.
+    pub fn instance(&self, id: &str) -> Result<Option<InstanceRow>, BadRow> {
+        self.row(&instance_pk(id))
     }
 
     /// What is remembered of the listing as a whole; `None` before its first run.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::id::{JobKey, LaneId, LaunchId};
+use crate::instance_row::instance_pk;
 use crate::job::JobRow;
 use crate::lane_row::{lane_pk, runner_pk};
 use crate::launch::LaunchRow;
@@ -164,6 +165,8 @@ pub enum RowKey {
     Project(u64),
     /// The listing as a whole, see [`crate::project::Rounds`].
     Rounds,
+    /// An instance that no launch names, by its id, see [`crate::instance_row`].
+    Instance(String),
 }
 
 impl RowKey {
@@ -178,6 +181,7 @@ impl RowKey {
             Self::Runner(id) => runner_pk(*id),
             Self::Project(id) => project_pk(*id),
             Self::Rounds => ROUNDS_PK.to_owned(),
+            Self::Instance(id) => instance_pk(id),
         }
     }
 }

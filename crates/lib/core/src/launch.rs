@@ -181,8 +181,33 @@ impl LaunchRow {
         self.due = Due::at(&self.launch.pk(), until);
     }
 
-    /// Closes the row for good.
+    /// Ends the launch: it can neither bind nor owe anything any more. A row with an instance stays `closing` until that
+    /// is gone, see [`crate::moves::cleared`]: whoever ends instances does it at once, and the sweep follows.
     pub(crate) fn retire(&mut self, now: Timestamp, reason: impl Into<String>) {
+        if self.instance_id.is_none() {
+            return self.close_for_good(now, reason);
+        }
+        if self.is_winding_up() {
+            return;
+        }
+        self.enter(LaunchState::Closing, now);
+        self.end_reason = Some(reason.into());
+        self.request = None;
+        self.job_token = None;
+        self.lease(now + limits::SETTLE_CHECK);
+    }
+
+    /// Whether it is over but for its instance, which is to be ended.
+    #[must_use]
+    pub const fn is_winding_up(&self) -> bool {
+        matches!(self.state, LaunchState::Closing)
+            && self.instance_id.is_some()
+            && self.request.is_none()
+            && self.job_token.is_none()
+    }
+
+    /// Closes the row: nothing of the launch is left.
+    pub(crate) fn close_for_good(&mut self, now: Timestamp, reason: impl Into<String>) {
         self.enter(LaunchState::Closed, now);
         self.end_reason = Some(reason.into());
         self.request = None;
@@ -190,6 +215,7 @@ impl LaunchRow {
         self.due = Due::never();
         self.expires_at = Some((now + limits::KEEP_CLOSED_ROWS).epoch_secs());
     }
+
     /// Whether it is over but for one thing: GitLab is to be told that its job failed.
     #[must_use]
     pub fn owes_report(&self) -> bool {

@@ -10,6 +10,7 @@ pub mod event;
 pub mod fleet;
 pub mod frozen;
 pub mod id;
+pub mod instance_row;
 pub mod job;
 pub mod lane;
 pub mod lane_row;

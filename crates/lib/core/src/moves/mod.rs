@@ -4,7 +4,7 @@
 //! the books straight whatever comes back: [`record`] what GitLab said, [`found`] for what only its listing said, [`charge`] a launch to a waiting job,
 //! [`begin`] asking, [`bind`] what the runner really got, [`give_back`] what it may not keep, [`close`] and
 //! [`conclude`] what is not needed, [`settle`] what has ended, and [`lost`] for what went silent, of which GitLab is told ([`debt`]). [`due_job`] and
-//! [`due_launch`] are the sweep's view of a row whose time has come, [`lane_duty`] that of a lane, for which a [`sentinel`]
+//! [`due_launch`] are the sweep's view of a row whose time has come, [`lane_duty`] that of a lane, [`instance_duty`] that of an instance, for which a [`sentinel`]
 //! asks where a lost hook would be found by nobody else.
 //!
 //! `tests/explore.rs` drives these very functions through every interleaving of two jobs and three launches.
@@ -19,6 +19,7 @@ mod debt;
 mod fleet;
 mod found;
 mod give_back;
+mod instances;
 mod lane;
 mod lost;
 mod overdue;
@@ -36,6 +37,7 @@ pub use debt::{Debt, debt, paid, silence, unpaid};
 pub use fleet::{Answered, Provision, Withdrawal, answered, asks_for_owner, looked_up, provision};
 pub use found::found;
 pub use give_back::{GiveBackRows, give_back};
+pub use instances::{Host, InstanceDuty, Known, Ours, cleared, host, instance_duty, launch_of_instance};
 pub use lane::{
     Introduction, LaneDuty, LaneView, forgotten, introduced, lane_duty, look_again, troubled, unverified, verified,
 };

@@ -71,7 +71,7 @@ pub fn due_job(job: &JobRow, launch: Option<&LaunchRow>, now: Timestamp) -> DueJ
             None => waits_again(job, now),
         },
         JobState::Bound => match live {
-            Some(launch) if launch.owes_report() => postponed(job, now + limits::SETTLE_CHECK),
+            Some(launch) if launch.state == LaunchState::Closing => postponed(job, now + limits::SETTLE_CHECK),
             Some(launch) => postponed(job, launch.deadline.max(now + limits::SETTLE_CHECK)),
             None => without_word(job, now),
         },

@@ -1,8 +1,8 @@
 //! Settle: the end of a job stops the launch that its row names, and no other.
 
 use crate::change::{Plan, put};
+use crate::id::LaunchId;
 use crate::job::{JobRow, JobState};
-use crate::lane::Engine;
 use crate::launch::{LaunchRow, LaunchState};
 use crate::limits;
 use crate::time::Timestamp;
@@ -16,10 +16,13 @@ pub enum Settlement {
     Retire(Plan),
     /// The function ends by itself, and writes so; the sweep looks again.
     EndsItself(Plan),
-    /// The instance is to be terminated, then the launch concluded.
+    /// The job's row is done with; the instance of this launch is to be ended, and then the launch is
+    /// [`crate::moves::cleared`]. The sweep does it where nobody else does.
     Stop {
-        /// The instance, which we recorded when we started it.
-        instance: String,
+        /// The launch.
+        launch: LaunchId,
+        /// The writes: its runner can bind nothing any more, and the sweep looks at the launch.
+        plan: Plan,
     },
 }
 
@@ -40,22 +43,30 @@ pub fn settle(job: &JobRow, launch: Option<&LaunchRow>, now: Timestamp) -> Settl
     if launch.bound_job != Some(job.key()) || launch.state == LaunchState::Closed {
         return retire("its launch is over");
     }
-    match (launch.engine, &launch.instance_id) {
-        (Engine::Ec2, Some(instance)) => Settlement::Stop { instance: instance.clone() },
-        _ => {
-            let mut after = job.clone();
-            after.due_at(now + limits::SETTLE_CHECK);
-            Settlement::EndsItself(
-                Plan::because("its function reports and ends by itself").with_some(put(Some(job), after)),
-            )
-        }
+    if launch.instance_id.is_some() {
+        return stop(job, launch, now);
     }
+    let mut after = job.clone();
+    after.due_at(now + limits::SETTLE_CHECK);
+    Settlement::EndsItself(Plan::because("its function reports and ends by itself").with_some(put(Some(job), after)))
+}
+
+/// A debt is none any more: GitLab has ended the job.
+fn stop(job: &JobRow, launch: &LaunchRow, now: Timestamp) -> Settlement {
+    let why = "GitLab has ended its job";
+    let (mut done, mut after) = (job.clone(), launch.clone());
+    done.retire(now);
+    after.retire(now, why);
+    let plan = Plan::because(why).with_some(put(Some(launch), after)).with_some(put(Some(job), done));
+    Settlement::Stop { launch: launch.launch.clone(), plan }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::moves::testing::{T0, bound_pair, job_of};
+    use crate::moves::testing::{T0, bound_pair, job_of, launch_of};
+    use crate::moves::{End, conclude};
+    use crate::sealed::SealedToken;
     use crate::status::JobStatus;
 
     fn ended(job: JobRow) -> JobRow {
@@ -65,11 +76,29 @@ mod tests {
     #[test]
     fn only_the_launch_that_the_row_names_is_stopped() {
         let (job, launch) = bound_pair(2, "l-1");
-        let ec2 = LaunchRow { engine: Engine::Ec2, instance_id: Some("i-1".into()), ..launch };
-        assert_eq!(settle(&ended(job.clone()), Some(&ec2), T0), Settlement::Stop { instance: "i-1".into() });
+        let ec2 = LaunchRow { instance_id: Some("i-1".into()), ..launch };
+        let Settlement::Stop { launch, plan } = settle(&ended(job.clone()), Some(&ec2), T0) else { panic!("kept") };
+        assert_eq!(launch, ec2.launch);
+        let after = launch_of(&plan);
+        assert!(after.is_winding_up() && after.due.next_check_at == Some(T0 + limits::SETTLE_CHECK), "{after:?}");
+        assert!(job_of(&plan).expires_at.is_some());
         let others = LaunchRow { bound_job: Some(crate::moves::testing::key(9)), ..ec2.clone() };
         assert!(matches!(settle(&ended(job.clone()), Some(&others), T0), Settlement::Retire(_)));
         assert!(matches!(settle(&job, Some(&ec2), T0), Settlement::Nothing(_)), "a job that runs stops nothing");
+    }
+
+    #[test]
+    fn an_instance_whose_runner_ended_before_is_stopped_all_the_same() {
+        let (job, launch) = bound_pair(2, "l-1");
+        let ec2 = LaunchRow { instance_id: Some("i-1".into()), ..launch };
+        let done = launch_of(&conclude(&ec2, Some(&job), &End::JobDone("done".into()), T0).unwrap());
+        let later = T0 + crate::time::Millis::secs(9);
+        let Settlement::Stop { plan, .. } = settle(&ended(job.clone()), Some(&done), later) else { panic!("kept") };
+        assert_eq!(plan.changes.len(), 1, "the launch is as its runner left it: due for the sweep");
+        let owing = LaunchRow { job_token: Some(SealedToken::new("sealed")), ..ec2 };
+        let owing = launch_of(&conclude(&owing, Some(&job), &End::Untold("x".into()), T0).unwrap());
+        let Settlement::Stop { plan, .. } = settle(&ended(job), Some(&owing), later) else { panic!("kept") };
+        assert_eq!(launch_of(&plan).job_token, None, "GitLab knows of the end");
     }
 
     #[test]
