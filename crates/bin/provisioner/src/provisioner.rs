@@ -171,8 +171,11 @@ impl<L: Ledger, F: Fleet, C: Clock> Provisioner<'_, L, F, C> {
         self.conclude(id, &withdrawal.end).await
     }
 
+    /// What it brought is terminated, and its runner never asked: no manager of it is left at GitLab.
     async fn conclude(&self, id: &LaunchId, end: &End) -> Result<Provisioned, AwsError> {
-        metrics::concluded(self.service, Book(self.ledger).conclude(id, end, self.clock.now()).await?);
+        let (book, now) = (Book(self.ledger), self.clock.now());
+        metrics::concluded(self.service, book.conclude(id, end, now).await?);
+        book.cleared(id, "its instance is terminated", now).await?;
         metrics::count(self.service, "LaunchesWithdrawn", 1, &json!({"launch.id": id, "why": end.reason()}));
         Ok(Provisioned::Withdrawn(end.reason().to_owned()))
     }

@@ -3,15 +3,19 @@
 use runnerless_aws::AwsError;
 use runnerless_aws::book::{Book, MoveError};
 use runnerless_aws::ports::{Applied, Ledger, Parameters};
+use runnerless_aws_ec2::Fleet;
 use runnerless_core::change::{Plan, RowKey};
 use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::job::{JobEvent, JobFacts, Taker};
+use runnerless_core::launch::LaunchState;
 use runnerless_core::moves::{DueJob, End, Evidence, Settlement, assign, due_job, record};
 use runnerless_core::time::Timestamp;
 use runnerless_gitlab::protocol::Runners;
 use runnerless_gitlab::rest::{ApiJob, JobsApi};
-use runnerless_lambda_kit::{Clock as _, metrics};
+use runnerless_instances::{Cleared, Instances};
+use runnerless_lambda_kit::{Clock, metrics};
 use runnerless_lost::{LostJobs, Reporter, Told, Written};
+use runnerless_provisioner::{Provisioned, Provisioner};
 use runnerless_router::{Launched, Ports, Routed, Router, Rules, start_target};
 use serde_json::json;
 
@@ -21,28 +25,33 @@ use crate::report::Result;
 use crate::{SERVICE, Sweep};
 
 /// Does one thing, and says what came of it.
-pub(crate) async fn act<P: Ports, S: Parameters, R: Reporter, G: Runners>(
-    sweep: &Sweep<'_, P, S, R, G>,
+pub(crate) async fn act<P: Ports, S: Parameters, R: Reporter, G: Runners, F: Fleet>(
+    sweep: &Sweep<'_, P, S, R, G, F>,
     action: &Action,
     now: Timestamp,
 ) -> Result {
     let Sweep { ports, lost, rules, .. } = sweep;
+    let instances = sweep.instances();
     let ports = *ports;
     let acted = match action {
-        Action::Route(key) => route(ports, rules, *key, now).await,
+        Action::Route(key) => route(ports, sweep.ec2.fleet, rules, *key, now).await,
         Action::Assign(key, launch) => give(ports, *key, launch, now).await,
-        Action::Settle(key) => settle(ports, *key, now).await,
-        Action::Ask(key, plan) => ask(ports, *key, plan, now).await,
+        Action::Settle(key) => settle(&instances, *key, now).await,
+        Action::Ask(key, plan) => ask(ports, &instances, *key, plan, now).await,
         Action::Write(_, plan) => write(ports, plan).await,
-        Action::Start(id) => start(ports, id, now).await,
-        Action::Stop(id, end) => stop(ports, id, end, now).await,
-        Action::Lost(id) => lose(lost, id, now).await,
-        Action::Report(id) => lost.pay(id, now).await.map(told),
+        Action::Start(id) => start(ports, sweep.ec2.fleet, id, now).await,
+        Action::Stop(id, end) => stop(&instances, id, Evidence::RowOnly, end, now).await,
+        Action::Lost(id) => lose(lost, &instances, id, Evidence::RowOnly, now).await,
+        Action::Report(id) => report(lost, &instances, id, now).await,
         Action::Verify(lane, engine) => lanes::verify(sweep, lane, *engine, now).await,
         Action::Sentinel(entry) => lanes::sentinel(sweep, entry, now).await,
         Action::Forget(lane, engine) => lanes::forget(sweep, lane, *engine, now).await,
         Action::PutLane(_, plan) => write(ports, plan).await,
         Action::Unaccounted(key, at) => unaccounted(ports, *key, *at).await,
+        Action::HostGone(id) => host_gone(lost, &instances, id, now).await,
+        Action::Adopt(_, plan) => write(ports, plan).await,
+        Action::EndInstance(id) => end_instance(&instances, id).await,
+        Action::LookAlike(id) => Ok(look_alike(id)),
     };
     acted.unwrap_or_else(|error| {
         tracing::warn!(target: "runnerless", %error, row.pk = action.pk(), action = action.name(), "the sweep leaves this to its next run");
@@ -50,8 +59,9 @@ pub(crate) async fn act<P: Ports, S: Parameters, R: Reporter, G: Runners>(
     })
 }
 
-async fn route<P: Ports>(
+async fn route<P: Ports, F: Fleet>(
     ports: &P,
+    fleet: &F,
     rules: &Rules,
     key: JobKey,
     now: Timestamp,
@@ -59,9 +69,21 @@ async fn route<P: Ports>(
     let routed = Router { ports, rules, service: SERVICE }.route(key, now).await?;
     Ok(match routed {
         Routed::Launched { .. } => Result::Done,
-        Routed::Provision { launch, .. } => Result::Held(format!("launch {launch} is the provisioner's to start")),
+        Routed::Provision { launch, .. } => provision(ports, fleet, &launch).await?,
         Routed::Already(why) | Routed::NotOurs(why) | Routed::Nothing(why) => Result::NotNeeded(why),
         Routed::Held { reason, .. } => Result::Held(reason),
+    })
+}
+
+/// As the provisioner does it, with the launch's frozen request.
+async fn provision<P: Ports, F: Fleet>(ports: &P, fleet: &F, id: &LaunchId) -> std::result::Result<Result, AwsError> {
+    let provisioner = Provisioner { ledger: ports.ledger(), fleet, clock: ports.clock(), service: SERVICE };
+    Ok(match provisioner.provision(id).await? {
+        Provisioned::UnderWay { .. } | Provisioned::Withdrawn(_) => Result::Done,
+        Provisioned::Held { reason, .. } | Provisioned::Refused(reason) | Provisioned::Unsure(reason) => {
+            Result::Held(reason)
+        }
+        Provisioned::Nothing(why) => Result::NotNeeded(why),
     })
 }
 
@@ -96,16 +118,34 @@ pub(crate) async fn write<P: Ports>(ports: &P, plan: &Plan) -> std::result::Resu
     })
 }
 
-async fn settle<P: Ports>(ports: &P, key: JobKey, now: Timestamp) -> std::result::Result<Result, AwsError> {
-    Ok(match Book(ports.ledger()).settle(key, now).await? {
+async fn settle<L: Ledger, S: Parameters, F: Fleet, G: Runners, C: Clock>(
+    instances: &Instances<'_, L, S, F, G, C>,
+    key: JobKey,
+    now: Timestamp,
+) -> std::result::Result<Result, AwsError> {
+    Ok(match Book(instances.ledger).settle(key, now).await? {
         Settlement::Retire(_) | Settlement::EndsItself(_) => Result::Done,
         Settlement::Nothing(why) => Result::NotNeeded(why),
-        Settlement::Stop { instance } => Result::Held(format!("instance {instance} is the provisioner's to end")),
+        Settlement::Stop { launch, .. } => cleared(instances.clear(&launch, now).await?),
     })
 }
 
+fn cleared(cleared: Cleared) -> Result {
+    match cleared {
+        Cleared::Now(_) => Result::Done,
+        Cleared::Left(why) => Result::Held(why),
+        Cleared::NotNeeded(why) => Result::NotNeeded(why),
+    }
+}
+
 /// GitLab's word on a job whose end hook did not come.
-async fn ask<P: Ports>(ports: &P, key: JobKey, later: &Plan, now: Timestamp) -> std::result::Result<Result, AwsError> {
+async fn ask<P: Ports, S: Parameters, F: Fleet, G: Runners>(
+    ports: &P,
+    instances: &Instances<'_, P::Ledger, S, F, G, P::Clock>,
+    key: JobKey,
+    later: &Plan,
+    now: Timestamp,
+) -> std::result::Result<Result, AwsError> {
     let put_off = async |why: &str| {
         let written = write(ports, later).await?;
         Ok(if written == Result::Done { Result::Held(why.to_owned()) } else { written })
@@ -124,7 +164,7 @@ async fn ask<P: Ports>(ports: &P, key: JobKey, later: &Plan, now: Timestamp) -> 
     let Some(row) = row else { return Ok(gone()) };
     let recorded = record(Some(&row), &event(&job, row.facts.clone()), now);
     match write(ports, &recorded.plan).await? {
-        Result::Done => settle(ports, key, now).await,
+        Result::Done => settle(instances, key, now).await,
         other => Ok(other),
     }
 }
@@ -139,41 +179,107 @@ fn event(job: &ApiJob, facts: JobFacts) -> JobEvent {
     }
 }
 
-async fn start<P: Ports>(ports: &P, id: &LaunchId, now: Timestamp) -> std::result::Result<Result, AwsError> {
+async fn start<P: Ports, F: Fleet>(
+    ports: &P,
+    fleet: &F,
+    id: &LaunchId,
+    now: Timestamp,
+) -> std::result::Result<Result, AwsError> {
     let Some(launch) = Book(ports.ledger()).launch(id).await? else { return Ok(gone()) };
     Ok(match start_target(ports, &launch, now).await? {
         Launched::UnderWay => Result::Done,
-        Launched::Provision => Result::Held(format!("launch {id} is the provisioner's to start")),
+        Launched::Provision => provision(ports, fleet, id).await?,
         Launched::Throttled(_) => Result::Held("Lambda was throttled".to_owned()),
         Launched::Refused(error) => Result::Failed(error.name().to_owned()),
     })
 }
 
-/// Closes first: a runner that comes late finds that it may bind nothing. Then the launch is over.
-async fn stop<P: Ports>(ports: &P, id: &LaunchId, end: &End, now: Timestamp) -> std::result::Result<Result, AwsError> {
-    let book = Book(ports.ledger());
-    match book.close(id, Evidence::RowOnly, "the sweep stops it", now).await {
+/// Closes first: a runner that comes late finds that it may bind nothing. Then the launch is over, and its instance, if it
+/// has one, is ended.
+async fn stop<L: Ledger, S: Parameters, F: Fleet, G: Runners, C: Clock>(
+    instances: &Instances<'_, L, S, F, G, C>,
+    id: &LaunchId,
+    evidence: Evidence,
+    end: &End,
+    now: Timestamp,
+) -> std::result::Result<Result, AwsError> {
+    let book = Book(instances.ledger);
+    match book.close(id, evidence, "the sweep stops it", now).await {
         Ok(_) => {}
         Err(MoveError::Refused(why)) => return Ok(Result::NotNeeded(why.to_string())),
         Err(MoveError::NoLaunch(_)) => return Ok(gone()),
         Err(MoveError::Ledger(error)) => return Err(error),
     }
     metrics::concluded(SERVICE, book.conclude(id, end, now).await?);
-    Ok(Result::Done)
+    clear(instances, id, Result::Done, now).await
 }
 
-async fn lose<L: Ledger, S: Parameters, R: Reporter>(
+/// Ends what is left of a launch, if that is something.
+async fn clear<L: Ledger, S: Parameters, F: Fleet, G: Runners, C: Clock>(
+    instances: &Instances<'_, L, S, F, G, C>,
+    id: &LaunchId,
+    done: Result,
+    now: Timestamp,
+) -> std::result::Result<Result, AwsError> {
+    Ok(match instances.clear(id, now).await? {
+        Cleared::Left(why) => Result::Held(why),
+        Cleared::Now(_) | Cleared::NotNeeded(_) => done,
+    })
+}
+
+async fn lose<L: Ledger, S: Parameters, R: Reporter, F: Fleet, G: Runners, C: Clock>(
     lost: &LostJobs<'_, L, S, R>,
+    instances: &Instances<'_, L, S, F, G, C>,
+    id: &LaunchId,
+    evidence: Evidence,
+    now: Timestamp,
+) -> std::result::Result<Result, AwsError> {
+    match lost.lose(id, evidence, now).await? {
+        Written::NotLost(why) => Ok(Result::NotNeeded(why)),
+        Written::Lost(told) => {
+            metrics::lost(SERVICE, id, told.job(), &told.sentence());
+            clear(instances, id, self::told(told), now).await
+        }
+    }
+}
+
+async fn report<L: Ledger, S: Parameters, R: Reporter, F: Fleet, G: Runners, C: Clock>(
+    lost: &LostJobs<'_, L, S, R>,
+    instances: &Instances<'_, L, S, F, G, C>,
     id: &LaunchId,
     now: Timestamp,
 ) -> std::result::Result<Result, AwsError> {
-    Ok(match lost.lose(id, Evidence::RowOnly, now).await? {
-        Written::NotLost(why) => Result::NotNeeded(why),
-        Written::Lost(told) => {
-            metrics::lost(SERVICE, id, told.job(), &told.sentence());
-            self::told(told)
-        }
-    })
+    let told = told(lost.pay(id, now).await?);
+    clear(instances, id, told, now).await
+}
+
+/// EC2 says that a launch's instance is over: its runner asks no more, and what it ran is lost.
+async fn host_gone<L: Ledger, S: Parameters, R: Reporter, F: Fleet, G: Runners, C: Clock>(
+    lost: &LostJobs<'_, L, S, R>,
+    instances: &Instances<'_, L, S, F, G, C>,
+    id: &LaunchId,
+    now: Timestamp,
+) -> std::result::Result<Result, AwsError> {
+    let Some(launch) = Book(instances.ledger).launch(id).await? else { return Ok(gone()) };
+    if launch.state == LaunchState::Bound {
+        return lose(lost, instances, id, Evidence::HostGone, now).await;
+    }
+    let end = End::Fruitless("its instance ended before it got a job".to_owned());
+    stop(instances, id, Evidence::HostGone, &end, now).await
+}
+
+async fn end_instance<L, S, F: Fleet, G, C>(
+    instances: &Instances<'_, L, S, F, G, C>,
+    instance: &str,
+) -> std::result::Result<Result, AwsError> {
+    instances.fleet.terminate(instance).await?;
+    metrics::count(SERVICE, "InstancesSwept", 1, &json!({"instance.id": instance}));
+    Ok(Result::Done)
+}
+
+fn look_alike(instance: &str) -> Result {
+    metrics::trouble(SERVICE, "LookAlikeInstances", 1, &json!({"instance.id": instance}));
+    Result::Held("it is not ours, and is left alone".to_owned())
 }
 
 fn told(told: Told) -> Result {

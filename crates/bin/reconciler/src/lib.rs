@@ -6,6 +6,7 @@
 
 mod act;
 mod backfill;
+mod instances;
 mod lanes;
 mod load;
 mod plan;
@@ -17,9 +18,12 @@ use std::collections::BTreeSet;
 use futures_util::{StreamExt as _, stream};
 use runnerless_aws::ports::Parameters;
 use runnerless_aws::{AwsError, DynamoLedger, ParameterStore};
+use runnerless_aws_ec2::{Ec2Fleet, Fleet};
 use runnerless_core::chain::chain;
+use runnerless_core::moves::Ours;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::protocol::Runners;
+use runnerless_instances::{Ec2, Instances};
 use runnerless_lambda_kit::{Clock as _, Env, EnvError, Named, within};
 use runnerless_lost::{LostJobs, OnDemand, Reporter};
 use runnerless_router::{Config as RouterConfig, Ports, Rules};
@@ -59,6 +63,8 @@ pub struct Config {
     gitlab: OnDemand,
     sentinel_every: Millis,
     listing: Listing,
+    fleet: Ec2Fleet,
+    ours: Option<Ours>,
 }
 
 impl Config {
@@ -67,9 +73,12 @@ impl Config {
     /// # Errors
     /// The variable that is missing or cannot be read.
     pub fn read(env: &Env) -> std::result::Result<Self, EnvError> {
+        let (place, credentials, stack) = (env.place()?, env.credentials()?, env.text("RUNNERLESS_STACK")?);
         Ok(Self {
             router: RouterConfig::read(env)?,
-            parameters: ParameterStore::new(&env.place()?, &env.credentials()?),
+            parameters: ParameterStore::new(&place, &credentials),
+            fleet: Ec2Fleet::new(&place, &credentials),
+            ours: env.optional("RUNNERLESS_INSTANCE_PROFILE").map(|profile| Ours { stack, profile }),
             parameter_path: env.text("RUNNERLESS_PARAMETER_PATH")?,
             gitlab: OnDemand::new(env.text("RUNNERLESS_GITLAB_URL")?),
             sentinel_every: Millis::minutes(
@@ -107,6 +116,12 @@ impl Config {
         }
     }
 
+    /// The side of instances.
+    #[must_use]
+    pub const fn ec2(&self) -> Ec2<'_, Ec2Fleet, OnDemand> {
+        Ec2 { fleet: &self.fleet, runners: &self.gitlab, ours: self.ours.as_ref() }
+    }
+
     /// What looks after lanes.
     #[must_use]
     pub const fn lanes(&self) -> Lanes<'_, OnDemand> {
@@ -116,20 +131,22 @@ impl Config {
 
 /// What it takes to sweep.
 #[derive(Debug)]
-pub struct Sweep<'a, P: Ports, S, R, G> {
+pub struct Sweep<'a, P: Ports, S, R, G, F> {
     /// What the router speaks to, for the same launches by the same rules.
     pub ports: &'a P,
     /// What reports the jobs of lost launches.
     pub lost: LostJobs<'a, P::Ledger, S, R>,
     /// What looks after lanes.
     pub lanes: Lanes<'a, G>,
+    /// The side of instances.
+    pub ec2: Ec2<'a, F, G>,
     /// The rules of this stack.
     pub rules: &'a Rules,
     /// How jobs are found whose hook never came.
     pub listing: &'a Listing,
 }
 
-impl<P: Ports, S: Parameters, R: Reporter, G: Runners> Sweep<'_, P, S, R, G> {
+impl<P: Ports, S: Parameters, R: Reporter, G: Runners, F: Fleet> Sweep<'_, P, S, R, G, F> {
     /// Sweeps once; `ends_at` is when the invocation ends.
     ///
     /// # Errors
@@ -145,6 +162,7 @@ impl<P: Ports, S: Parameters, R: Reporter, G: Runners> Sweep<'_, P, S, R, G> {
         let mut report = Report::new(&loaded, dry_run);
         report.take(listed);
         // After what jobs wait for: nobody waits for these.
+        planned.extend(self.plan_instances(&loaded, &mut report, now).await);
         planned.extend(self.plan_lanes(&loaded, &mut report, now).await);
         if !dry_run {
             load::recount(ledger, &loaded).await?;
@@ -172,6 +190,33 @@ impl<P: Ports, S: Parameters, R: Reporter, G: Runners> Sweep<'_, P, S, R, G> {
         }
     }
 
+    /// What EC2 shows of this stack. When it cannot be loaded, that is a failure of its own, as with lanes.
+    async fn plan_instances(&self, loaded: &load::Loaded, report: &mut Report, now: Timestamp) -> Vec<Planned> {
+        let Some(ours) = self.ec2.ours else { return Vec::new() };
+        match instances::load(self.ports.ledger(), self.ec2.fleet, ours, loaded, now).await {
+            Ok(seen) => {
+                report.unreadable.extend(seen.unreadable.iter().filter(|pk| !loaded.unreadable.contains(*pk)).cloned());
+                instances::plan(ours, &seen, loaded, now)
+            }
+            Err(error) => {
+                report.failed("instances", &error);
+                Vec::new()
+            }
+        }
+    }
+
+    /// What ends instances.
+    pub(crate) fn instances(&self) -> Instances<'_, P::Ledger, S, F, G, P::Clock> {
+        Instances {
+            ledger: self.ports.ledger(),
+            parameters: self.lost.parameters,
+            parameter_path: self.lost.parameter_path,
+            fleet: self.ec2.fleet,
+            runners: self.ec2.runners,
+            clock: self.ports.clock(),
+        }
+    }
+
     /// Does what is planned, several things at once, and says what came of each, in the plan's order.
     async fn act_on(&self, planned: &[Planned], until: Timestamp) -> Vec<Result> {
         let acted = stream::iter(0..planned.len());
@@ -191,7 +236,7 @@ impl<P: Ports, S: Parameters, R: Reporter, G: Runners> Sweep<'_, P, S, R, G> {
     }
 }
 
-impl<P: Ports, S, R, G> Sweep<'_, P, S, R, G> {
+impl<P: Ports, S, R, G, F> Sweep<'_, P, S, R, G, F> {
     /// The listing comes first, so that what it finds is launched for in the same run. Whatever becomes of it, the rows that
     /// are due are swept.
     async fn list(&self, dry_run: bool, ends_at: Timestamp) -> Backfill {

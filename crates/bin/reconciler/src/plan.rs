@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use runnerless_core::change::Plan;
 use runnerless_core::id::{JobKey, LaneId, LaunchId};
+use runnerless_core::instance_row::instance_pk;
 use runnerless_core::job::{JobRow, JobState};
 use runnerless_core::lane::Engine;
 use runnerless_core::lane_row::lane_pk;
@@ -46,6 +47,14 @@ pub enum Action {
     PutLane(LaneId, Plan),
     /// Sound the alarm about a job that our runner has and no launch got, if that is still so at this time.
     Unaccounted(JobKey, Timestamp),
+    /// Close or write off the launch whose instance is gone.
+    HostGone(LaunchId),
+    /// Write down since when an instance is watched that no launch names.
+    Adopt(String, Plan),
+    /// End an instance that no launch leads.
+    EndInstance(String),
+    /// Tell of an instance that carries the stack's tag and is not ours. It is not touched.
+    LookAlike(String),
 }
 
 impl Action {
@@ -67,6 +76,10 @@ impl Action {
             Self::Forget(..) => "forget",
             Self::PutLane(..) => "put_lane",
             Self::Unaccounted(..) => "unaccounted",
+            Self::HostGone(_) => "host_gone",
+            Self::Adopt(..) => "adopt",
+            Self::EndInstance(_) => "end_instance",
+            Self::LookAlike(_) => "look_alike",
         }
     }
 
@@ -80,7 +93,8 @@ impl Action {
             | Self::Ask(key, _)
             | Self::Write(key, _)
             | Self::Unaccounted(key, _) => key.pk(),
-            Self::Start(id) | Self::Stop(id, _) | Self::Lost(id) | Self::Report(id) => id.pk(),
+            Self::Start(id) | Self::Stop(id, _) | Self::Lost(id) | Self::Report(id) | Self::HostGone(id) => id.pk(),
+            Self::Adopt(id, _) | Self::EndInstance(id) | Self::LookAlike(id) => instance_pk(id),
             Self::Verify(lane, _) | Self::Forget(lane, _) | Self::PutLane(lane, _) => lane_pk(lane),
             Self::Sentinel(entry) => lane_pk(&entry.lane.id()),
         }

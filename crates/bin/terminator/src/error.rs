@@ -14,20 +14,16 @@ pub enum Error {
         /// What it must be.
         what: &'static str,
     },
-    /// The launch runs on an instance, and this version has none: the row is another version's.
-    #[error("instance {0} is not ended: this version runs no instances; its row was written by another")]
-    NoInstances(String),
-    /// The ledger is out of reach.
+    /// The ledger is out of reach, or EC2 did not take what it was asked.
     #[error(transparent)]
-    Ledger(#[from] AwsError),
+    Aws(#[from] AwsError),
 }
 
 impl Named for Error {
     fn name(&self) -> &'static str {
         match self {
             Self::BadRequest { .. } => "Terminator.BadRequest",
-            Self::NoInstances(_) => "Terminator.NoInstances",
-            Self::Ledger(error) => error.name(),
+            Self::Aws(error) => error.name(),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What the terminator is invoked with: a request of the stop workflow, or Lambda's record of an asynchronous invocation
-//! that failed.
+//! What the terminator is invoked with: a request of the stop workflow, Lambda's record of an asynchronous invocation that
+//! failed, or EC2's warning that it takes a spot instance back.
 
 use runnerless_core::event::LaunchEvent;
 use runnerless_core::id::JobKey;
@@ -14,6 +14,8 @@ const NEVER_STARTED: [&str; 2] = ["EventAgeExceeded", "ZeroReservedConcurrency"]
 /// question or when its environment is not fit for the launch, and the local stack when it throttled the invocation.
 const NOT_BEGUN: [&str; 5] =
     ["Executor.NotBegun", "Executor.NoTenant", "Executor.WrongTenant", "Executor.NotClean", "TooManyRequestsException"];
+/// The `detail-type` of EC2's warning, on the account's default event bus.
+const INTERRUPTION: &str = "EC2 Spot Instance Interruption Warning";
 /// Longest name of an error that is kept.
 const NAME_CHARS: usize = 80;
 
@@ -29,6 +31,8 @@ pub enum Work {
         /// How.
         failure: Failure,
     },
+    /// EC2 takes this instance back within two minutes.
+    Interrupted(String),
 }
 
 /// How an asynchronous invocation failed. The names are AWS's or the function's own text, for people only.
@@ -44,14 +48,21 @@ impl Work {
     /// Reads an event.
     ///
     /// # Errors
-    /// It is neither, or names no job.
+    /// It is none of them, or names no job or no instance.
     pub fn read(event: &Value) -> Result<Self, Error> {
         if event.get("requestContext").is_some_and(Value::is_object) && event.get("requestPayload").is_some() {
             let launch = event.get("requestPayload").map(LaunchEvent::read).and_then(Result::ok).map(Box::new);
             return Ok(Self::Failed { launch, failure: Failure::of(event) });
         }
+        if event.get("detail-type").and_then(Value::as_str) == Some(INTERRUPTION) {
+            let instance = event.pointer("/detail/instance-id").and_then(Value::as_str);
+            let what = "the id of an instance";
+            let instance = instance.filter(|id| id.starts_with("i-")).map(plain);
+            return instance.map(Self::Interrupted).ok_or(Error::BadRequest { field: "detail.instance-id", what });
+        }
         if event.get("do").and_then(Value::as_str) != Some("settle") {
-            return Err(Error::BadRequest { field: "do", what: "settle, or the event a failure record of Lambda's" });
+            let what = "settle, or the event a failure record of Lambda's or a warning of EC2's";
+            return Err(Error::BadRequest { field: "do", what });
         }
         let key = event.get("job").and_then(Value::as_str).and_then(|text| text.parse().ok());
         let what = "a job key, <project id>/<job id>";
@@ -133,11 +144,20 @@ mod tests {
             (json!({"do": "settle", "job": 380}), "job"),
             (json!({"do": "kill", "job": "1/2"}), "do"),
             (json!({"requestContext": "x", "requestPayload": {}}), "do"),
+            (json!({"detail-type": INTERRUPTION, "detail": {}}), "detail.instance-id"),
+            (json!({"detail-type": INTERRUPTION, "detail": {"instance-id": "job"}}), "detail.instance-id"),
+            (json!({"detail-type": "EC2 Instance State-change Notification"}), "do"),
             (json!([]), "do"),
         ] {
             let error = Work::read(&wrong).unwrap_err();
             assert!(matches!(error, Error::BadRequest { field: named, .. } if named == field), "{wrong}: {error}");
         }
+    }
+
+    #[test]
+    fn a_warning_of_ec2_names_its_instance() {
+        let warning = include_str!("../../../../events/terminator/interruption.json");
+        assert_eq!(record(warning), Work::Interrupted("i-0123456789abcdef0".to_owned()));
     }
 
     #[test]

@@ -129,7 +129,7 @@ async fn is_silent<L: Ledger>(book: &Book<'_, L>, id: &LaunchId, clock: &impl Cl
 }
 
 /// A launch that is not to be touched.
-fn nothing(refused: MoveError<CloseRefused>) -> Result<Outcome, Error> {
+pub(crate) fn nothing(refused: MoveError<CloseRefused>) -> Result<Outcome, Error> {
     match refused {
         MoveError::Ledger(error) => Err(error.into()),
         refused @ (MoveError::Refused(_) | MoveError::NoLaunch(_)) => {

@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use runnerless_aws::ports::{Ledger, Parameters};
 use runnerless_aws::{Credentials, DynamoLedger, ParameterStore, Place};
+use runnerless_aws_ec2::{Ec2Fleet, Fleet};
+use runnerless_core::moves::Ours;
+use runnerless_gitlab::protocol::Runners;
+use runnerless_instances::{Ec2, Instances};
 use runnerless_lambda_kit::{Call, Clock, Env, EnvError, SystemClock};
 use runnerless_lost::{LostJobs, OnDemand, Reporter};
 use serde_json::Value;
@@ -11,6 +15,7 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::event::Work;
 use crate::failed::failed;
+use crate::interrupted::interrupted;
 use crate::outcome::Outcome;
 use crate::settle::settle;
 
@@ -23,6 +28,9 @@ pub struct Config {
     pub parameter_path: String,
     /// `RUNNERLESS_GITLAB_URL`: the only GitLab that is ever called.
     pub gitlab_url: String,
+    /// `RUNNERLESS_STACK` and `RUNNERLESS_INSTANCE_PROFILE`: what this stack's instances look like. An empty profile
+    /// says that it launches none.
+    pub ours: Option<Ours>,
     /// Where AWS is.
     pub place: Place,
     /// Who we are there.
@@ -35,7 +43,9 @@ impl Config {
     /// # Errors
     /// The first variable that is missing.
     pub fn read(env: &Env) -> Result<Self, EnvError> {
+        let stack = env.text("RUNNERLESS_STACK")?;
         Ok(Self {
+            ours: env.optional("RUNNERLESS_INSTANCE_PROFILE").map(|profile| Ours { stack, profile }),
             ledger_table: env.text("RUNNERLESS_LEDGER_TABLE")?,
             parameter_path: env.text("RUNNERLESS_PARAMETER_PATH")?,
             gitlab_url: env.text("RUNNERLESS_GITLAB_URL")?,
@@ -51,7 +61,9 @@ pub struct Terminator {
     ledger: DynamoLedger,
     parameters: ParameterStore,
     parameter_path: String,
-    reporter: OnDemand,
+    gitlab: OnDemand,
+    fleet: Ec2Fleet,
+    ours: Option<Ours>,
 }
 
 impl Terminator {
@@ -65,7 +77,9 @@ impl Terminator {
             ledger: DynamoLedger::new(&config.place, &config.credentials, config.ledger_table),
             parameters: ParameterStore::new(&config.place, &config.credentials),
             parameter_path: config.parameter_path,
-            reporter: OnDemand::new(config.gitlab_url),
+            gitlab: OnDemand::new(config.gitlab_url),
+            fleet: Ec2Fleet::new(&config.place, &config.credentials),
+            ours: config.ours,
         })
     }
 
@@ -78,23 +92,28 @@ impl Terminator {
             ledger: &self.ledger,
             parameters: &self.parameters,
             parameter_path: &self.parameter_path,
-            reporter: &self.reporter,
+            reporter: &self.gitlab,
         };
-        handle(Work::read(&call.event)?, &jobs, &SystemClock).await
+        let ec2 = Ec2 { fleet: &self.fleet, runners: &self.gitlab, ours: self.ours.as_ref() };
+        handle(Work::read(&call.event)?, &jobs, ec2, &SystemClock).await
     }
 }
 
 /// Does one piece of work.
 ///
 /// # Errors
-/// A ledger out of reach: what is to be done then stays due.
-pub async fn handle<L: Ledger, P: Parameters, R: Reporter>(
+/// A ledger out of reach, or EC2: what is to be done then stays due.
+pub async fn handle<L: Ledger, P: Parameters, R: Reporter, F: Fleet, G: Runners, C: Clock>(
     work: Work,
     jobs: &LostJobs<'_, L, P, R>,
-    clock: &impl Clock,
+    ec2: Ec2<'_, F, G>,
+    clock: &C,
 ) -> Result<Outcome, Error> {
+    let LostJobs { ledger, parameters, parameter_path, .. } = *jobs;
+    let instances = Instances { ledger, parameters, parameter_path, fleet: ec2.fleet, runners: ec2.runners, clock };
     match work {
-        Work::Settle(job) => settle(jobs.ledger, job, clock.now()).await,
+        Work::Settle(job) => settle(&instances, job, clock.now()).await,
         Work::Failed { launch, failure } => failed(jobs, launch.as_deref(), &failure, clock).await,
+        Work::Interrupted(instance) => interrupted(jobs, &instances, ec2.ours, &instance, clock.now()).await,
     }
 }

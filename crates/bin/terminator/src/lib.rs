@@ -1,12 +1,15 @@
-//! The terminator: settles the launch of a job that ended, and takes the failure records of asynchronous invocations.
+//! The terminator: settles the launch of a job that ended, takes the failure records of asynchronous invocations, and hears
+//! of instances that EC2 takes back.
 //!
 //! It is idempotent, and each of its failures leaves a row that is still due, which the sweep finds. It acts on ids that
-//! the ledger recorded, never on what an event says about them: a record counts only with the nonce of its launch.
+//! the ledger recorded, never on what an event says about them: a record counts only with the nonce of its launch, and a
+//! warning only for an instance that is this stack's and that its launch names.
 
 mod error;
 mod event;
 mod failed;
 mod function;
+mod interrupted;
 mod outcome;
 mod settle;
 

@@ -19,6 +19,10 @@ pub enum Ended {
     Retired,
     /// The launch reports and ends by itself; the sweep looks again.
     EndsItself,
+    /// The launch's instance is ended, and nothing of it is left.
+    Stopped,
+    /// The launch's instance is ended, and its runner manager is still to be removed: the sweep does it.
+    StopLeft,
     /// A launch whose invocation failed is closed, and its job waits for the next.
     Closed,
     /// AWS never started the launch: its job waits a little, at no attempt's cost.

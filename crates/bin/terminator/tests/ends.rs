@@ -8,16 +8,22 @@ use runnerless_aws::fake::{FakeLedger, FakeParameters};
 use runnerless_aws::job_token::TokenSeal;
 use runnerless_aws::ports::Ledger as _;
 use runnerless_aws::runner_token_name;
+use runnerless_aws_ec2::FakeFleet;
+use runnerless_aws_ec2::fake::{Operation, Trouble};
 use runnerless_core::change::{Item, RowKey};
 use runnerless_core::event::LaunchEvent;
+use runnerless_core::fleet::{EXPIRES_TAG, Instance, InstanceState, LANE_TAG, LAUNCH_TAG, STACK_TAG};
 use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::job::{JobEvent, JobFacts, JobRow, JobState};
 use runnerless_core::lane::{Engine, Lane, TagSet};
 use runnerless_core::launch::{LaunchRow, LaunchState};
 use runnerless_core::limits;
-use runnerless_core::moves::{End, Got, Start, charge, record};
+use runnerless_core::moves::{End, Got, Ours, Start, charge, record};
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::{Millis, Timestamp};
+use runnerless_gitlab::protocol::fake::FakeRunners;
+use runnerless_gitlab::protocol::{Runners as _, Secret};
+use runnerless_instances::Ec2;
 use runnerless_lambda_kit::{Clock, Named as _};
 use runnerless_lost::fake::FakeReporter;
 use runnerless_lost::{Answer, LostJobs};
@@ -31,7 +37,13 @@ const TIMEOUT: &str = include_str!("../../../../events/terminator/timeout.json")
 const EXIT: &str = include_str!("../../../../events/terminator/exit.json");
 const AGE_EXCEEDED: &str = include_str!("../../../../events/terminator/age-exceeded.json");
 const NOT_BEGUN: &str = include_str!("../../../../events/terminator/not-begun.json");
+const INTERRUPTION: &str = include_str!("../../../../events/terminator/interruption.json");
 const SETTLE: &str = include_str!("../../../../events/terminator/settle.json");
+
+/// The instance of the example event.
+const INSTANCE: &str = "i-0123456789abcdef0";
+/// An instance of this stack that another launch has.
+const OTHER: &str = "i-0123456789abcdef1";
 
 const LANE_TOKEN: &str = "glrt-t3_lane";
 const JOB_TOKEN: &str = "glcbt-66_job";
@@ -40,11 +52,28 @@ fn lane() -> Lane {
     Lane { tags: TagSet::default(), engine: Engine::Lambda, target: "arn".into(), run_untagged: true }
 }
 
+fn instance(id: &str, launch: &str) -> Instance {
+    let tags = [(STACK_TAG, "ours"), (LAUNCH_TAG, launch), (LANE_TAG, "lane"), (EXPIRES_TAG, "9999999999999")];
+    Instance {
+        id: id.to_owned(),
+        state: InstanceState::Running,
+        tags: tags.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        launched_at: T0,
+        instance_type: "c7i.large".into(),
+        subnet: "subnet-a".into(),
+        spot: true,
+        profile: Some("arn:profile".into()),
+    }
+}
+
 /// The pending job and the launch of the example events.
 struct World {
     ledger: FakeLedger,
     parameters: FakeParameters,
     gitlab: FakeReporter,
+    fleet: FakeFleet,
+    runners: FakeRunners,
+    ours: Option<Ours>,
     event: LaunchEvent,
     /// Whether the runner gives a sign of life whenever somebody waits.
     alive: bool,
@@ -77,6 +106,9 @@ impl World {
             ledger: FakeLedger::default(),
             parameters: FakeParameters::default(),
             gitlab: FakeReporter::default(),
+            fleet: FakeFleet::default(),
+            runners: FakeRunners::default(),
+            ours: Some(Ours { stack: "ours".into(), profile: "arn:profile".into() }),
             alive: false,
             waited: AtomicI64::new(0),
             event: LaunchEvent::read(&record["requestPayload"]).unwrap(),
@@ -151,7 +183,24 @@ impl World {
             parameter_path: "/r",
             reporter: &self.gitlab,
         };
-        handle(Work::read(&serde_json::from_str(event).unwrap())?, &jobs, &Watch { now, world: self }).await
+        let ec2 = Ec2 { fleet: &self.fleet, runners: &self.runners, ours: self.ours.as_ref() };
+        handle(Work::read(&serde_json::from_str(event).unwrap())?, &jobs, ec2, &Watch { now, world: self }).await
+    }
+
+    /// Its launch runs on an instance, whose runner GitLab knows.
+    async fn on_an_instance(self) -> Self {
+        let mut item = self.ledger.items()[&self.id().pk()].clone();
+        item.insert("engine".into(), "EC2".into());
+        item.insert("instance_id".into(), INSTANCE.into());
+        self.ledger.put(item);
+        self.parameters.put(&runner_token_name("/r", Engine::Ec2, &lane().id()), LANE_TOKEN);
+        self.runners.put(LANE_TOKEN, 5);
+        for system_id in ["r_lane", "r_other"] {
+            self.runners.verify(&Secret::new(LANE_TOKEN), system_id).await;
+        }
+        self.fleet.add(instance(INSTANCE, self.id().as_str()));
+        self.fleet.add(instance(OTHER, "l-other"));
+        self
     }
 
     /// Its row as a runner leaves it that renews once a minute, as those of others do.
@@ -328,16 +377,91 @@ async fn the_end_of_a_job_waits_for_the_function_and_retires_the_row_after_it() 
 }
 
 #[tokio::test]
-async fn an_instance_of_another_version_is_an_error_that_names_it() {
-    let world = World::running().await;
+async fn the_end_of_a_job_ends_its_instance_and_its_manager_and_no_other() {
+    let world = World::running().await.on_an_instance().await;
+    assert_eq!(world.take(SETTLE).await.unwrap().outcome, Ended::Nothing, "a job that runs stops nothing");
     world.hook("success").await;
-    let mut item = world.ledger.items()[&world.id().pk()].clone();
-    item.insert("engine".into(), "EC2".into());
-    item.insert("instance_id".into(), "i-0123456789abcdef0".into());
-    world.ledger.put(item);
-    let error = world.take(SETTLE).await.unwrap_err();
-    assert_eq!(error.name(), "Terminator.NoInstances");
-    assert!(error.to_string().contains("i-0123456789abcdef0"), "{error}");
+    assert_eq!(world.take(SETTLE).await.unwrap().outcome, Ended::Stopped);
+    assert_eq!((world.fleet.alive(), world.runners.managers()), (vec![OTHER.to_owned()], vec![(5, "r_other".into())]));
+    let launch = world.launch().await;
+    assert_eq!((launch.state, launch.due.next_check_at), (LaunchState::Closed, None));
+    assert!(world.job().await.expires_at.is_some());
+    assert_eq!(world.take(SETTLE).await.unwrap().outcome, Ended::Retired, "an event that comes twice");
+    assert_eq!(world.fleet.terminations(), [INSTANCE]);
+}
+
+#[tokio::test]
+async fn a_runner_that_ended_by_itself_leaves_nothing_either() {
+    let world = World::running().await.on_an_instance().await;
+    Book(&world.ledger).conclude(&world.id(), &End::JobDone("done".into()), NOW).await.unwrap();
+    assert_eq!(world.launch().await.state, LaunchState::Closing, "its instance is still to be ended");
+    world.fleet.forget(INSTANCE);
+    world.hook("success").await;
+    assert_eq!(world.take(SETTLE).await.unwrap().outcome, Ended::Stopped);
+    assert_eq!(world.runners.managers(), [(5, "r_other".into())]);
+}
+
+#[tokio::test]
+async fn what_ec2_or_gitlab_do_not_do_stays_due() {
+    let world = World::running().await.on_an_instance().await;
+    world.hook("failed").await;
+    world.fleet.trouble(Operation::TerminateInstances, Trouble::Throttled);
+    assert_eq!(world.take(SETTLE).await.unwrap_err().name(), "Fleet.Throttled");
+    assert!(world.launch().await.is_winding_up() && world.launch().await.due.next_check_at.is_some());
+    world.runners.fail(true);
+    assert_eq!(world.take(SETTLE).await.unwrap().outcome, Ended::StopLeft, "the workflow's next try");
+    assert!(world.launch().await.is_winding_up() && world.fleet.alive() == [OTHER]);
+    world.runners.fail(false);
+    assert_eq!(world.take(SETTLE).await.unwrap().outcome, Ended::Stopped);
+    assert_eq!(world.launch().await.state, LaunchState::Closed);
+}
+
+#[tokio::test]
+async fn a_job_whose_spot_instance_is_taken_back_is_reported_while_there_is_time() {
+    let world = World::running().await.on_an_instance().await;
+    let outcome = world.take(INTERRUPTION).await.unwrap();
+    assert_eq!(outcome.outcome, Ended::Lost, "{outcome:?}");
+    assert_eq!(world.gitlab.told(), [(KEY.job, JOB_TOKEN.to_owned())]);
+    assert_eq!((world.launch().await.state, world.fleet.alive()), (LaunchState::Closed, vec![OTHER.to_owned()]));
+    let after = world.rows();
+    assert_eq!(world.take(INTERRUPTION).await.unwrap().outcome, Ended::Nothing, "a warning that comes twice");
+    assert_eq!((world.rows(), world.gitlab.told().len()), (after, 1));
+
+    let silent = World::running().await.on_an_instance().await;
+    silent.gitlab.answer(Some(Answer::Later("503".into())));
+    assert_eq!(silent.take(INTERRUPTION).await.unwrap().outcome, Ended::Lost);
+    assert!(silent.launch().await.owes_report(), "the sweep tells it later");
+}
+
+#[tokio::test]
+async fn an_instance_that_is_taken_back_before_it_asked_costs_its_job_no_attempt() {
+    let world = World::charged().await.on_an_instance().await;
+    assert_eq!(world.take(INTERRUPTION).await.unwrap().outcome, Ended::Stopped);
+    let job = world.job().await;
+    assert_eq!((job.state, job.fruitless, world.launch().await.state), (JobState::Waiting, 0, LaunchState::Closed));
+    let asking = World::polling().await.on_an_instance().await;
+    let before = asking.rows();
+    assert_eq!(asking.take(INTERRUPTION).await.unwrap().outcome, Ended::Nothing, "it may hold an answer of GitLab's");
+    assert_eq!((asking.rows(), asking.fleet.alive().len()), (before, 2));
+}
+
+#[tokio::test]
+async fn a_warning_about_an_instance_that_is_not_ours_changes_nothing() {
+    let mut world = World::running().await.on_an_instance().await;
+    let before = world.rows();
+    let shown = world.fleet.instances();
+    for id in ["i-0fffffffffffffff0", OTHER] {
+        let warning = INTERRUPTION.replace(INSTANCE, id);
+        assert_eq!(world.take(&warning).await.unwrap().outcome, Ended::Nothing, "{id}");
+    }
+    let alike = Instance { profile: Some("arn:another".into()), ..shown[0].clone() };
+    assert_eq!(alike.id, INSTANCE);
+    world.fleet.add(alike);
+    assert_eq!(world.take(INTERRUPTION).await.unwrap().outcome, Ended::Nothing);
+    world.fleet.add(shown[0].clone());
+    world.ours = None;
+    assert_eq!(world.take(INTERRUPTION).await.unwrap().outcome, Ended::Nothing, "a stack that launches none");
+    assert_eq!((world.rows(), world.gitlab.told().len(), world.fleet.terminations().len()), (before, 0, 0));
 }
 
 #[tokio::test]

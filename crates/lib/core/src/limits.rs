@@ -215,8 +215,5 @@ pub const HEARD_FOR: Millis = Millis::days(1);
 /// answer that was lost is sent again, and its launch names the instance.
 pub const ADOPTION: Millis = HEARTBEAT_LEASE;
 
-/// How soon after its launch EC2 shows an instance to everybody. It is a matter of seconds; AWS promises no number.
-pub const SIGHT: Millis = Millis::minutes(2);
-
 /// How long removing an instance's runner manager is tried: GitLab forgets a manager that is silent by itself.
 pub const MANAGER_LIMIT: Millis = DEBT_LIMIT;

@@ -3,6 +3,7 @@
 use runnerless_aws::book::Book;
 use runnerless_aws::ports::{Applied, Ledger, Parameters};
 use runnerless_aws::{AwsError, TokenError, runner_token, runner_token_name};
+use runnerless_aws_ec2::Fleet;
 use runnerless_core::chain::chain;
 use runnerless_core::change::RowKey;
 use runnerless_core::id::LaneId;
@@ -31,8 +32,8 @@ const PATIENCE: Millis = Millis::secs(5);
 type Acted = std::result::Result<Result, AwsError>;
 
 /// Has a lane's token verified.
-pub(crate) async fn verify<P: Ports, S: Parameters, R: Reporter, G: Runners>(
-    sweep: &Sweep<'_, P, S, R, G>,
+pub(crate) async fn verify<P: Ports, S: Parameters, R: Reporter, G: Runners, F: Fleet>(
+    sweep: &Sweep<'_, P, S, R, G, F>,
     lane: &LaneId,
     engine: Engine,
     now: Timestamp,
@@ -77,8 +78,8 @@ pub(crate) async fn verify<P: Ports, S: Parameters, R: Reporter, G: Runners>(
     }
 }
 
-fn tell_trouble<P: Ports, S, R, G>(
-    sweep: &Sweep<'_, P, S, R, G>,
+fn tell_trouble<P: Ports, S, R, G, F>(
+    sweep: &Sweep<'_, P, S, R, G, F>,
     lane: &LaneId,
     engine: Engine,
     trouble: TokenTrouble,
@@ -92,8 +93,8 @@ fn tell_trouble<P: Ports, S, R, G>(
     metrics::trouble(SERVICE, name, 1, &json!({"lane.id": lane, "parameter": parameter, "why": why}));
 }
 
-async fn token<P: Ports, S: Parameters, R, G>(
-    sweep: &Sweep<'_, P, S, R, G>,
+async fn token<P: Ports, S: Parameters, R, G, F>(
+    sweep: &Sweep<'_, P, S, R, G, F>,
     lane: &LaneId,
     engine: Engine,
 ) -> std::result::Result<Secret, TokenError> {
@@ -106,8 +107,8 @@ fn late() -> String {
 }
 
 /// Sends a lane's sentinel, unless somebody was faster.
-pub(crate) async fn sentinel<P: Ports, S: Parameters, R: Reporter, G: Runners>(
-    sweep: &Sweep<'_, P, S, R, G>,
+pub(crate) async fn sentinel<P: Ports, S: Parameters, R: Reporter, G: Runners, F: Fleet>(
+    sweep: &Sweep<'_, P, S, R, G, F>,
     entry: &LaneEntry,
     now: Timestamp,
 ) -> Acted {
@@ -148,8 +149,8 @@ pub(crate) async fn sentinel<P: Ports, S: Parameters, R: Reporter, G: Runners>(
 }
 
 /// Removes the runner manager of a lane that is gone, and retires its row.
-pub(crate) async fn forget<P: Ports, S: Parameters, R: Reporter, G: Runners>(
-    sweep: &Sweep<'_, P, S, R, G>,
+pub(crate) async fn forget<P: Ports, S: Parameters, R: Reporter, G: Runners, F: Fleet>(
+    sweep: &Sweep<'_, P, S, R, G, F>,
     lane: &LaneId,
     engine: Engine,
     now: Timestamp,

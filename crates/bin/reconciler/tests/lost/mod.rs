@@ -3,8 +3,11 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses what it needs of this module")]
 
 use runnerless_aws::fake::FakeParameters;
+use runnerless_aws_ec2::FakeFleet;
+use runnerless_core::moves::Ours;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::protocol::fake::FakeRunners;
+use runnerless_instances::Ec2;
 use runnerless_lost::LostJobs;
 use runnerless_lost::fake::FakeReporter;
 use runnerless_reconciler::{Error, Lanes, Listing, Report, Sweep};
@@ -27,6 +30,9 @@ pub struct Lost {
     /// Time between two sentinels; none are sent by default.
     pub sentinel_every: Millis,
     pub listing: Listing,
+    pub fleet: FakeFleet,
+    /// What instances of this stack look like; it launches none by default.
+    pub ours: Option<Ours>,
 }
 
 impl Default for Lost {
@@ -38,6 +44,8 @@ impl Default for Lost {
             runners: FakeRunners::default(),
             sentinel_every: Millis(0),
             listing,
+            fleet: FakeFleet::default(),
+            ours: None,
         }
     }
 }
@@ -69,7 +77,8 @@ impl Lost {
         let (parameters, reporter) = (&self.parameters, &self.gitlab);
         let lost = LostJobs { ledger: &world.ledger, parameters, parameter_path: PATH, reporter };
         let lanes = Lanes { runners: &self.runners, sentinel_every: self.sentinel_every };
-        Sweep { ports: world, lost, lanes, rules, listing: &self.listing }.run(dry_run, ends_at).await
+        let ec2 = Ec2 { fleet: &self.fleet, runners: &self.runners, ours: self.ours.as_ref() };
+        Sweep { ports: world, lost, lanes, ec2, rules, listing: &self.listing }.run(dry_run, ends_at).await
     }
 }
 

@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use runnerless_aws_ec2::FakeFleet;
 use runnerless_core::time::Millis;
+use runnerless_instances::Ec2;
 use runnerless_lambda_kit::Named as _;
 use runnerless_lost::LostJobs;
 use runnerless_reconciler::{Lanes, Sweep};
@@ -67,7 +69,9 @@ async fn swept(hands: &Hands<'_>) {
     let lost = LostJobs { ledger: hands, parameters: hands, parameter_path: PARAMETERS, reporter: hands };
     let setup = &hands.world.setup;
     let lanes = Lanes { runners: hands, sentinel_every: setup.sentinel_every };
-    let sweep = Sweep { ports: hands, lost, lanes, rules: &setup.rules, listing: &setup.listing };
+    let fleet = FakeFleet::default();
+    let ec2 = Ec2 { fleet: &fleet, runners: hands, ours: None };
+    let sweep = Sweep { ports: hands, lost, lanes, ec2, rules: &setup.rules, listing: &setup.listing };
     match sweep.run(false, hands.process.ends_at + hands.process.clock_off).await {
         Ok(report) => hands.world.note(format_args!("{hands} did {:?}", report.counts)),
         Err(error) => hands.world.note(format_args!("{hands} fails: {}", error.name())),

@@ -1,7 +1,9 @@
 //! The terminator: by the stop workflow, and by Lambda's records of invocations that failed.
 
+use runnerless_aws_ec2::FakeFleet;
 use runnerless_core::id::JobKey;
 use runnerless_core::time::Millis;
+use runnerless_instances::Ec2;
 use runnerless_lambda_kit::Named as _;
 use runnerless_lost::LostJobs;
 use runnerless_terminator::{Error, Work, handle};
@@ -44,7 +46,9 @@ pub(crate) async fn hears(world: &World, record: Record) {
 
 async fn works(hands: &Hands<'_>, work: Work) -> Result<(), Error> {
     let jobs = LostJobs { ledger: hands, parameters: hands, parameter_path: PARAMETERS, reporter: hands };
-    let done = handle(work, &jobs, hands).await;
+    let fleet = FakeFleet::default();
+    let ec2 = Ec2 { fleet: &fleet, runners: hands, ours: None };
+    let done = handle(work, &jobs, ec2, hands).await;
     match &done {
         Ok(outcome) => hands.world.note(format_args!("{hands}: {:?}, {}", outcome.outcome, outcome.reason)),
         Err(error) => hands.world.note(format_args!("{hands} fails: {}", error.name())),

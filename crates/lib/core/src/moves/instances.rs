@@ -122,7 +122,7 @@ pub enum Host {
 /// EC2 shows what it launched some seconds late, and what ended for about an hour.
 #[must_use]
 pub fn host(launch: &LaunchRow, shown: Option<&Instance>, now: Timestamp) -> Host {
-    let young = launch.times.starting_at.or(launch.times.charged_at).is_none_or(|at| now - at < limits::SIGHT);
+    let young = launch.times.starting_at.or(launch.times.charged_at).is_none_or(|at| now - at < limits::EC2_VISIBLE);
     match shown.map(|instance| instance.state) {
         Some(InstanceState::Terminated | InstanceState::ShuttingDown | InstanceState::Stopped) => Host::Gone,
         Some(InstanceState::Pending | InstanceState::Running | InstanceState::Stopping) => Host::There,
@@ -247,8 +247,8 @@ mod tests {
         let (_, mut launch) = charged_pair(1, "l-1");
         launch.times.starting_at = Some(T0);
         let seen = |state| Some(Instance { state, ..instance() });
-        assert_eq!(host(&launch, None, T0 + limits::SIGHT - Millis(1)), Host::There);
-        assert_eq!(host(&launch, None, T0 + limits::SIGHT), Host::Gone);
+        assert_eq!(host(&launch, None, T0 + limits::EC2_VISIBLE - Millis(1)), Host::There);
+        assert_eq!(host(&launch, None, T0 + limits::EC2_VISIBLE), Host::Gone);
         assert_eq!(host(&launch, seen(InstanceState::Running).as_ref(), secs(9_999)), Host::There);
         assert_eq!(host(&launch, seen(InstanceState::Terminated).as_ref(), T0), Host::Gone);
         assert_eq!(host(&launch, seen(InstanceState::Stopped).as_ref(), T0), Host::Gone);

@@ -4,7 +4,7 @@ use super::*;
 use crate::fleet::InstanceState;
 use crate::job::JobState;
 use crate::moves::testing::{T0, ec2_pair, event_of, job_of, key, launch_of, pending_job, secs};
-use crate::moves::{Evidence, close, conclude, record};
+use crate::moves::{Evidence, cleared, close, conclude, record};
 
 fn sent(launch: &LaunchRow) -> FleetRequest {
     match provision(launch, None, T0) {
@@ -146,7 +146,8 @@ fn a_launch_whose_job_ended_meanwhile_is_closed_with_its_instance_recorded_then_
     assert_eq!((closing.state, closing.instance_id.as_deref()), (LaunchState::Closing, Some("i-1")));
     assert_eq!(closing.due.next_check_at, Some(secs(3) + limits::SETTLE_CHECK), "the sweep finishes it");
     assert_eq!(instances, ["i-1", "i-2"]);
-    let after = launch_of(&conclude(&closing, Some(&ended), &back.end, secs(4)).unwrap());
+    let over = launch_of(&conclude(&closing, Some(&ended), &back.end, secs(4)).unwrap());
+    let after = launch_of(&cleared(&over, "both are terminated", secs(4)).unwrap());
     assert_eq!(after.state, LaunchState::Closed);
     // Its provisioner died before the conclusion: the next one goes on.
     let Provision::Withdraw(again) = provision(&closing, None, secs(5)) else { panic!("left") };
