@@ -7,6 +7,8 @@ What the emulator cannot evaluate is adjusted after the deployment, here and now
 
 - It evaluates ssm:GetParametersByPath against the resource `*`, so a grant for a path is refused. Roles whose policy
   grants the action get it on `*`; the witness proxy enforces the paths instead, from the file of scopes.
+- It treats the tags of a request and of an instance as absent, so a grant of EC2 on condition of a tag is refused. Roles
+  get such actions without their conditions; the witness proxy enforces these instead.
 - The executor's working folder is the machine's /tmp/runnerless; it is set to a folder below the state, so that two
   checkouts do not meet. So are the folders that it scrubs: the machine's /tmp is not the executor's alone.
 - It drops tenant isolation and the tenant id of a call, so the executor is told that its environment is shared.
@@ -28,6 +30,8 @@ from botocore.exceptions import ClientError
 BUCKET = "runnerless-artifacts"
 BY_PATH = "ssm:GetParametersByPath"
 LOCAL_POLICY = "local-stack-parameters-by-path"
+LOCAL_TAGS_POLICY = "local-stack-without-tags"
+TAG_KEYS = ("aws:RequestTag/", "aws:ResourceTag/", "ec2:ResourceTag/")
 # A zip's first possible time: equal content gives an equal zip, and so an equal key.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -56,8 +60,10 @@ class Deployer:
         template = self.package(pathlib.Path(self.order["template"]))
         outputs = self.change(template)
         functions = self.functions()
-        scopes = self.grant_by_path(functions)
+        paths, tagged = self.grant_by_path(functions), self.grant_tagged(functions)
         self.adjust_executor(functions)
+        names = [function["name"] for function in functions.values()]
+        scopes = {name: {"paths": paths.get(name), "tagged": tagged.get(name, [])} for name in names}
         pathlib.Path(self.order["scopes"]).write_text(json.dumps(scopes))
         return {"outputs": outputs, "functions": functions}
 
@@ -161,13 +167,42 @@ class Deployer:
     def by_path_resources(self, role):
         iam, resources = self.client["iam"], []
         for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
-            if name == LOCAL_POLICY:
+            if name in (LOCAL_POLICY, LOCAL_TAGS_POLICY):
                 continue
             document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
             for statement in listed(document["Statement"]):
                 if statement["Effect"] == "Allow" and BY_PATH in listed(statement["Action"]):
                     resources += listed(statement["Resource"])
         return resources
+
+    def grant_tagged(self, functions):
+        """Function name to [{"actions": [...], "tags": {condition key: [values]}}]."""
+        found = {}
+        for function in functions.values():
+            role = function["role"].rsplit("/", 1)[-1]
+            tagged = [(listed(s["Action"]), tags_of(s)) for s in self.statements(role) if tags_of(s)]
+            if tagged:
+                found[function["name"]] = [{"actions": actions, "tags": tags} for actions, tags in tagged]
+                actions = sorted({action for actions, _ in tagged for action in actions})
+                self.client["iam"].put_role_policy(
+                    RoleName=role,
+                    PolicyName=LOCAL_TAGS_POLICY,
+                    PolicyDocument=json.dumps(policy([{"Effect": "Allow", "Action": actions, "Resource": "*"}])),
+                )
+        return found
+
+    def statements(self, role):
+        """What a role is allowed, in policies of its own and in others."""
+        iam = self.client["iam"]
+        names = [name for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
+                 if name not in (LOCAL_POLICY, LOCAL_TAGS_POLICY)]
+        documents = [iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names]
+        for attached in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+            arn = attached["PolicyArn"]
+            if ":aws:policy/" not in arn:
+                version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+                documents.append(iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"])
+        return [s for document in documents for s in listed(document["Statement"]) if s["Effect"] == "Allow"]
 
     def adjust_executor(self, functions):
         name = functions["ExecutorFunction"]["name"]
@@ -233,6 +268,14 @@ def zipped(files):
 
 def policy(statements):
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def tags_of(statement):
+    """The tags that a grant of EC2 asks for."""
+    if not all(action.startswith("ec2:") for action in listed(statement["Action"])):
+        return {}
+    equals = statement.get("Condition", {}).get("StringEquals", {})
+    return {key: listed(value) for key, value in equals.items() if key.startswith(TAG_KEYS)}
 
 
 def listed(value):

@@ -16,8 +16,9 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use crate::aws::{ACCOUNT, REGION, SECRET};
+use crate::aws::{ACCOUNT, Aws, REGION, SECRET};
 use crate::http::{Http, HttpError};
+use crate::instances::{Ec2, Ec2Error};
 use crate::layout::Layout;
 use crate::stack::Stack;
 
@@ -58,6 +59,9 @@ pub enum DeployError {
     /// The witness does not answer.
     #[error(transparent)]
     Witness(#[from] HttpError),
+    /// The emulator's network.
+    #[error(transparent)]
+    Network(#[from] Ec2Error),
 }
 
 /// What was deployed.
@@ -138,6 +142,17 @@ pub async fn foreign(stack: &Stack, function: &Foreign<'_>) -> Result<String, De
     let answer = run(stack, order).await?;
     refresh(stack).await?;
     Ok(answer["arn"].as_str().unwrap_or_default().to_owned())
+}
+
+/// The parameters that let a local deployment launch instances: the emulator's own network.
+///
+/// # Errors
+/// When the emulator does not tell.
+pub async fn network(aws: &Aws) -> Result<BTreeMap<&'static str, String>, DeployError> {
+    let subnets = Ec2::new(aws.clone()).subnets().await?;
+    let vpc = subnets.first().map(|(_, vpc)| vpc.clone()).unwrap_or_default();
+    let of_it: Vec<&str> = subnets.iter().filter(|(_, of)| *of == vpc).map(|(id, _)| id.as_str()).collect();
+    Ok(BTreeMap::from([("Ec2Subnets", of_it.join(",")), ("Ec2Vpc", vpc)]))
 }
 
 /// The parameters that every local deployment has.

@@ -133,6 +133,17 @@ impl Simulator {
         Ok(String::from_utf8_lossy(&answer.body).into_owned())
     }
 
+    /// The system ids of the machines of the runner with this description.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn managers(&self, description: &str) -> Result<Vec<String>, HttpError> {
+        let runners = self.call(Method::GET, "/_sim/v1/runners", &Value::Null).await?;
+        let of_it = runners.as_array().into_iter().flatten().filter(|runner| runner["description"] == description);
+        let managers = of_it.flat_map(|runner| runner["managers"].as_array().into_iter().flatten());
+        Ok(managers.filter_map(|name| name.as_str().map(str::to_owned)).collect())
+    }
+
     /// What a strict GitLab would have refused, in words.
     ///
     /// # Errors

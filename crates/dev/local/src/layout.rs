@@ -109,6 +109,12 @@ impl Layout {
         self.at("aws-calls.jsonl")
     }
 
+    /// What happened to instances: JSON lines {t, instance, what: begun | off | terminated}.
+    #[must_use]
+    pub fn instances(&self) -> PathBuf {
+        self.at("log/instances.jsonl")
+    }
+
     /// Temporary files of everything that runs in the stack.
     #[must_use]
     pub fn tmp(&self) -> PathBuf {

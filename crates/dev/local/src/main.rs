@@ -144,6 +144,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
                 out: wish.out.clone(),
                 api_token: wish.api_token,
                 build_ms: wish.build_ms,
+                search_path: arguments.search_path.clone(),
                 limit: wish.limit,
             };
             let mut signals = Signals::new()?;

@@ -17,6 +17,10 @@ use crate::stack_env::{self, upper_snake};
 
 /// The longest job of a Lambda lane: Lambda's 900 s less what the end of a job needs. GitLab shows it on the runner.
 const LAMBDA_TIMEOUT_S: u64 = 840;
+/// The longest job of a lane of instances, where its rows do not say.
+const EC2_TIMEOUT_S: u64 = 3 * 3600;
+/// The target of a lane of instances whose rows name no types, no disk and no market: the stack's own.
+const OF_THE_STACK: &str = "//";
 
 /// The stack cannot be made ready.
 #[derive(Debug, thiserror::Error)]
@@ -64,10 +68,12 @@ pub struct Lane<'a> {
     pub description: &'a str,
     /// Its tags; none for the default lane, which takes untagged jobs.
     pub tags: &'a [&'a str],
+    /// On what its jobs run.
+    pub engine: Engine,
 }
 
 /// The lane of the default route.
-pub const DEFAULT_LANE: Lane<'_> = Lane { description: "Runnerless, default lane", tags: &[] };
+pub const DEFAULT_LANE: Lane<'_> = Lane { description: "Runnerless, default lane", tags: &[], engine: Engine::Lambda };
 
 /// Writes the secrets, makes the lanes' runners, writes `stack.env`. What is there already stays: seeding a running
 /// stack again changes nothing.
@@ -101,7 +107,8 @@ pub async fn seed(
     Ok(hook)
 }
 
-/// Loads a mapping row: jobs of this name in this project go to the function. The row's format is the promised one.
+/// Loads a mapping row: jobs of this name in this project go to the lane; a Lambda lane's to this function. The row's format
+/// is the promised one.
 ///
 /// # Errors
 /// When the table refuses it.
@@ -115,14 +122,23 @@ pub async fn map_job(
 ) -> Result<(), SeedError> {
     let tags = tags(lane).sort_key();
     let text = |value: &str| json!({"S": value});
-    let row = json!({
-        "pk": text(&format!("job#{job}")), "sk": text(&tags), "type": text("LAMBDA"), "arn": text(function),
+    let mut row = json!({
+        "pk": text(&format!("job#{job}")), "sk": text(&tags), "type": text(lane.engine.as_str()),
         "projects": {"L": [text(project)]}, "owner": text("demo"),
-        "tenancy": {"BOOL": false}, "function_timeout_s": {"N": "900"}, "retries": {"N": "0"},
     });
+    let target = match lane.engine {
+        Engine::Lambda => {
+            row["arn"] = text(function);
+            row["tenancy"] = json!({"BOOL": false});
+            row["function_timeout_s"] = json!({"N": "900"});
+            row["retries"] = json!({"N": "0"});
+            function.to_owned()
+        }
+        Engine::Ec2 => OF_THE_STACK.to_owned(),
+    };
     let entry = json!({
-        "pk": text("lanes"), "sk": text(&tags), "type": text("LAMBDA"), "target": text(function),
-        "run_untagged": {"BOOL": false}, "lane": text(lane_id(Engine::Lambda, &self::tags(lane)).as_str()),
+        "pk": text("lanes"), "sk": text(&tags), "type": text(lane.engine.as_str()), "target": text(&target),
+        "run_untagged": {"BOOL": false}, "lane": text(lane_id(lane.engine, &self::tags(lane)).as_str()),
     });
     let table = output(deployment, "MappingTableName")?;
     for item in [row, entry] {
@@ -189,8 +205,8 @@ impl Parameters {
     }
 
     async fn runner(&self, simulator: &Simulator, lane: &Lane<'_>) -> Result<(), HttpError> {
-        let id = lane_id(Engine::Lambda, &tags(lane));
-        let name = format!("runner/LAMBDA/{}/RegistrationToken", id.as_str());
+        let id = lane_id(lane.engine, &tags(lane));
+        let name = format!("runner/{}/{}/RegistrationToken", lane.engine.as_str(), id.as_str());
         if self.get(&name).await?.is_some() {
             return Ok(());
         }
@@ -198,7 +214,10 @@ impl Parameters {
             description: lane.description,
             tags: lane.tags.to_vec(),
             run_untagged: lane.tags.is_empty(),
-            maximum_timeout: LAMBDA_TIMEOUT_S,
+            maximum_timeout: match lane.engine {
+                Engine::Lambda => LAMBDA_TIMEOUT_S,
+                Engine::Ec2 => EC2_TIMEOUT_S,
+            },
         };
         let token = simulator.create_runner(&runner).await?;
         self.put(&name, &token).await

@@ -51,5 +51,7 @@ pub async fn take(options: &Options) -> Result<Stack, StackError> {
 /// When it cannot be deployed.
 pub async fn deploy(stack: &Stack) -> Result<Deployment, UpError> {
     let gitlab = stack.gitlab().ok_or(UpError::NoGitLab)?;
-    Ok(deploy::deploy(stack, &deploy::parameters(&gitlab.url)).await?)
+    let mut parameters = deploy::parameters(&gitlab.url);
+    parameters.extend(deploy::network(&stack.aws()).await?);
+    Ok(deploy::deploy(stack, &parameters).await?)
 }

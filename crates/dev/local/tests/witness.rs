@@ -36,7 +36,11 @@ struct Setting {
 impl Setting {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let scopes = json!({"router": ["arn:aws:ssm:us-east-1:000000000000:parameter/r/control/*"]});
+        let scopes = json!({"router": {
+            "paths": ["arn:aws:ssm:us-east-1:000000000000:parameter/r/control/*"],
+            "tagged": [{"actions": ["ec2:CreateFleet"], "tags": {"aws:RequestTag/stack": ["ours"]}},
+                {"actions": ["ec2:TerminateInstances"], "tags": {"ec2:ResourceTag/stack": ["ours"]}}],
+        }});
         std::fs::write(folder.path().join("scopes.json"), scopes.to_string()).unwrap();
         let (emulator, reached) = emulator().await;
         let at = |name: &str| folder.path().join(name);
@@ -316,4 +320,32 @@ async fn parameters_outside_the_roles_branches_are_refused() {
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     assert_eq!(serde_json::from_slice::<Value>(&refused.body).unwrap()["__type"], "AccessDeniedException");
     assert_eq!(setting.reached(), 1);
+}
+
+#[tokio::test]
+async fn instances_are_made_and_ended_with_the_tags_of_the_grant_only() {
+    let setting = Setting::new().await;
+    let ask = async |form: &str| {
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        setting.call(Method::POST, "/", "ec2", &headers, form.to_owned(), LIMIT).await.unwrap()
+    };
+    let tagged = |kind: &str, value: &str| {
+        format!(
+            "Action=CreateFleet&TagSpecification.1.ResourceType={kind}&TagSpecification.1.Tag.1.Key=a\
+             &TagSpecification.1.Tag.1.Value=b&TagSpecification.1.Tag.2.Key=stack&TagSpecification.1.Tag.2.Value={value}"
+        )
+    };
+    let is_refused =
+        |answer: &Answer| String::from_utf8_lossy(&answer.body).contains("<Code>UnauthorizedOperation</Code>");
+    for form in ["Action=CreateFleet", &tagged("instance", "theirs"), &tagged("volume", "ours")] {
+        assert!(is_refused(&ask(form).await), "{form}");
+    }
+    assert_eq!(setting.reached(), 0);
+    assert_eq!(ask(&tagged("instance", "ours")).await.status, StatusCode::OK);
+    assert_eq!(setting.reached(), 1);
+
+    // The instance is looked at first; the stand-in shows none with that tag.
+    assert!(is_refused(&ask("Action=TerminateInstances&InstanceId.1=i-1").await));
+    assert_eq!(setting.reached(), 2);
+    assert_eq!(ask("Action=DescribeInstances").await.status, StatusCode::OK, "no grant of it asks for tags");
 }

@@ -9,6 +9,7 @@
 //! | `GET jobs?pipeline=&project=&status=`, `GET jobs/:id?wait_s=&until=`, `GET jobs/:id/log` | `reported` is what the runner itself said last of the end: {state, failure_reason, exit_code} or null |
 //! | `POST jobs` {a case file} | one job for any runner, without hooks: {project, pipeline, job} |
 //! | `POST jobs/:id/cancel?force=` | as a person does |
+//! | `GET runners` | {id, description, tags, managers: [system ids]} |
 //! | `POST hooks` {project, url, token?, signing_token?, host_header?, job_events?}, `POST hooks/:id`, `GET hooks` | |
 //! | `GET deliveries?wait_s=&bodies=`, `POST deliveries/:id/resend` | every attempt to deliver |
 //! | `GET requests?since=` | JSON lines, one a request, never with a token |
@@ -24,6 +25,7 @@ mod jobs;
 mod pipelines;
 mod projects;
 mod raw;
+mod runners;
 mod streams;
 mod tuning;
 pub(crate) mod variables;
@@ -50,6 +52,7 @@ pub(crate) async fn route(sim: &Sim, request: &Request, path: &[&str]) -> Answer
         ("GET", ["jobs", id]) => return jobs::show(sim, request, id).await,
         ("GET", ["jobs", id, "log"]) => jobs::log(sim, id),
         ("POST", ["jobs", id, "cancel"]) => jobs::cancel(sim, request, id),
+        ("GET", ["runners"]) => runners::list(sim),
         ("POST", ["hooks"]) => deliveries::create_hook(sim, request),
         ("GET", ["hooks"]) => deliveries::hooks(sim),
         ("POST", ["hooks", "release"]) => deliveries::release(sim),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::Method;
+use runnerless_core::lane::Engine;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -50,7 +51,8 @@ impl<'a> Ground<'a> {
     pub(super) async fn prepare(stack: &'a Stack, cases: &[Case]) -> Result<Self, BreakageError> {
         let deployment = up::deploy(stack).await?;
         let tags: Vec<[&str; 1]> = cases.iter().map(|case| [case.id.as_str()]).collect();
-        let lanes: Vec<Lane<'_>> = tags.iter().map(|tags| Lane { description: tags[0], tags }).collect();
+        let lanes: Vec<Lane<'_>> =
+            tags.iter().map(|tags| Lane { description: tags[0], tags, engine: Engine::Lambda }).collect();
         let hook = seed::seed(stack, &deployment, &lanes, false).await?;
         let executor = function(&deployment, "Executor")?.arn.clone();
         for (case, lane) in cases.iter().zip(&lanes) {

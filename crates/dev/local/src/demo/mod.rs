@@ -1,6 +1,7 @@
 //! `make demo`: the main job end to end on the local stack, in six stages, and nothing left of it afterwards.
 
 mod explore;
+mod instances;
 mod prepare;
 mod watch;
 
@@ -14,6 +15,8 @@ use crate::deploy::Deployment;
 use crate::gitlab::Simulator;
 use crate::guard::Signals;
 use crate::http::HttpError;
+use crate::instances::Ec2Error;
+use crate::instances::confine::{Confinement, NoConfinement};
 use crate::pipelines::expect::{BadExpect, Expect};
 use crate::pipelines::ledger::Ledger;
 use crate::pipelines::leftovers::{Before, Leftover};
@@ -52,6 +55,8 @@ pub struct Demo {
     pub api_token: bool,
     /// How long the build took before us.
     pub build_ms: u64,
+    /// Where `unshare` and the like are.
+    pub search_path: String,
     /// How long the pipeline may take; three minutes for the demo's own, a quarter of an hour for another.
     pub limit: Option<Duration>,
 }
@@ -83,6 +88,9 @@ pub enum DemoError {
     /// AWS or GitLab.
     #[error(transparent)]
     Call(#[from] HttpError),
+    /// EC2.
+    #[error(transparent)]
+    Instances(#[from] Ec2Error),
     /// The pipeline did not end.
     #[error("the pipeline is still {status} after {limit:?}; unfinished: {unfinished}")]
     Late {
@@ -116,6 +124,7 @@ pub async fn demo(demo: &Demo, signals: &mut Signals) -> Result<bool, DemoError>
         jobs: Vec::new(),
         failures: Vec::new(),
         rows: Vec::new(),
+        no_instances: None,
         stays: false,
     };
     lines.stage("build", demo.build_ms);
@@ -147,8 +156,10 @@ struct Run<'a> {
     jobs: Vec<JobLine>,
     /// What went wrong beside the jobs.
     failures: Vec<String>,
-    /// Launches that did not end.
+    /// Launches that did not end, and what is left of instances.
     rows: Vec<Leftover>,
+    /// Why no job gets an instance here.
+    no_instances: Option<String>,
     /// Whether the stack outlives this run.
     stays: bool,
 }
@@ -156,6 +167,10 @@ struct Run<'a> {
 impl Run<'_> {
     async fn stages(&mut self, lines: &mut Lines) -> Result<(), DemoError> {
         let demo = self.demo;
+        self.no_instances = demo.confinement().await.err().map(|error| error.to_string());
+        if let Some(why) = &self.no_instances {
+            tell(&format!("skipped, {:?}: {why}", instances::JOB));
+        }
         let expect = self.expect()?;
         if let Some(repo) = &demo.repo {
             // Before anything is started for it.
@@ -172,7 +187,8 @@ impl Run<'_> {
         lines.stage("deploy", ms(at));
         let at = Instant::now();
         tell("writing secrets, making runners, the mapping, a project and its hook");
-        let project = prepare::seed_project(demo, stack, &deployment, python.as_deref()).await?;
+        let with_instances = self.no_instances.is_none();
+        let project = prepare::seed_project(demo, stack, &deployment, python.as_deref(), with_instances).await?;
         lines.stage("seed", ms(at));
         let at = Instant::now();
         let project_id = project.id;
@@ -196,9 +212,11 @@ impl Run<'_> {
         if late.is_none() {
             let open = ledger.open_launches().await?;
             self.rows.extend(open.into_iter().map(|id| Leftover { what: "row", id }));
+            self.rows.extend(instances::leftovers(stack, &simulator).await?);
         }
         let logs = stack.layout().at("jobs");
         self.jobs = jobs::collect(&simulator, &ledger, project, &pipeline, expect, &logs).await?;
+        instances::complete(stack.layout(), &mut self.jobs);
         let names: Vec<String> = self.jobs.iter().map(|job| job.name.clone()).collect();
         self.failures
             .extend(expect.unknown(&names).map(|name| format!("EXPECT names {name:?}, which no job is called")));
@@ -216,7 +234,13 @@ impl Run<'_> {
         let own = self.demo.stack.layout.source("demo/expect.json");
         match (&self.demo.expect, &self.demo.repo) {
             (Some(path), _) => Ok(Expect::read(path)?),
-            (None, None) => Ok(self.with_nonce(Expect::read(&own)?)),
+            (None, None) => {
+                let mut expect = self.with_nonce(Expect::read(&own)?);
+                if self.no_instances.is_some() {
+                    expect.jobs.remove(instances::JOB);
+                }
+                Ok(expect)
+            }
             (None, Some(_)) => Ok(Expect::default()),
         }
     }
@@ -260,6 +284,7 @@ impl Run<'_> {
         let failed = count(|job| !job.ok);
         let left_out = count(skipped);
         let passed = self.jobs.len() - failed - left_out;
+        let left_out = left_out + usize::from(self.no_instances.is_some() && self.demo.repo.is_none());
         let ok = failed == 0 && self.failures.is_empty() && !self.jobs.is_empty();
         tell(&format!("\n{}", timeline::table(&self.jobs)));
         for job in &self.jobs {
@@ -292,6 +317,13 @@ impl Run<'_> {
 }
 
 impl Demo {
+    /// Whether instances can run here, see `docs/limits.md`.
+    async fn confinement(&self) -> Result<Confinement, NoConfinement> {
+        let layout = &self.stack.layout;
+        let folder = layout.at("probe-of-the-demo");
+        Confinement::new(&layout.command("runnerless-runner"), &self.search_path, &folder).await
+    }
+
     /// That lines are missing in the file, in words.
     fn unwritten(&self, lines: &mut Lines) -> Option<String> {
         let path = self.out.clone().unwrap_or_default();

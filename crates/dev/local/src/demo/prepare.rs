@@ -1,8 +1,9 @@
 //! What the demo adds to a seeded stack: a project with a hook, and a function of somebody else with its mapping.
 
+use runnerless_core::lane::Engine;
 use serde_json::json;
 
-use super::{Demo, DemoError};
+use super::{Demo, DemoError, instances};
 use crate::deploy::{self, Deployment, Foreign};
 use crate::gitlab::{NewHook, Simulator};
 use crate::pipelines::repository;
@@ -11,7 +12,8 @@ use crate::stack::Stack;
 use crate::up::UpError;
 
 /// The lane of the second function, see `demo/python-runner`.
-const PYTHON_LANE: Lane<'_> = Lane { description: "Runnerless, a Python function's lane", tags: &["python-function"] };
+const PYTHON_LANE: Lane<'_> =
+    Lane { description: "Runnerless, a Python function's lane", tags: &["python-function"], engine: Engine::Lambda };
 /// The job of the demo's pipeline that goes there.
 const PYTHON_JOB: &str = "in a python function";
 /// The second function.
@@ -47,12 +49,14 @@ pub(super) async fn seed_project(
     stack: &Stack,
     deployment: &Deployment,
     python: Option<&str>,
+    with_instances: bool,
 ) -> Result<Project, DemoError> {
-    let hook = seed::seed(stack, deployment, &[DEFAULT_LANE, PYTHON_LANE], demo.api_token).await?;
+    let hook = seed::seed(stack, deployment, &[DEFAULT_LANE, PYTHON_LANE, instances::LANE], demo.api_token).await?;
     let simulator = Simulator::new(stack.gitlab().ok_or(SeedError::NoGitLab)?);
     let name = format!("demo/pipeline-{}", jiff::Timestamp::now().as_millisecond());
     if let Some(python) = python {
         seed::map_job(stack, deployment, PYTHON_JOB, &PYTHON_LANE, python, &name).await?;
+        seed::map_job(stack, deployment, instances::JOB, &instances::LANE, "", &name).await?;
     }
     let source = match &demo.repo {
         Some(repo) => repository::check(repo).await?,
@@ -62,6 +66,7 @@ pub(super) async fn seed_project(
         }
     };
     let variables = json!([
+        {"key": "INSTANCES", "value": if with_instances { "yes" } else { "no" }},
         {"key": "NONCE", "value": demo.nonce.as_deref().unwrap_or("none")},
         {"key": "DEMO_SECRET", "value": "a-secret-that-no-log-shows", "masked": true},
     ]);

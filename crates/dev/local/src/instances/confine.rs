@@ -55,7 +55,7 @@ impl Confinement {
         }
         let confinement = Self { runner: runner.to_owned(), search_path: search_path.to_owned() };
         let folder = Folder::new(folder, PROBE, "127.0.0.1 localhost\n").map_err(no)?;
-        let words = confinement.words(&folder, 0, "http://127.0.0.1:1");
+        let words = confinement.words(&folder, 0, &[]);
         let (first, rest) = words.split_first().ok_or_else(|| NoConfinement("nothing to start".to_owned()))?;
         let mut command = Command::new(first);
         command.args(rest).env_clear().env("PATH", search_path).stdin(Stdio::null()).kill_on_drop(true);
@@ -70,8 +70,9 @@ impl Confinement {
         Err(NoConfinement(format!("a harmless script failed with {}: {words}", output.status)))
     }
 
-    /// The words that start the user data of a folder. What they start ends with 0 when the power is switched off.
-    pub(crate) fn words(&self, folder: &Folder, number: u32, metadata: &str) -> Vec<OsString> {
+    /// The words that start the user data of a folder with these variables. What they start ends with 0 when the power is
+    /// switched off.
+    pub(crate) fn words(&self, folder: &Folder, number: u32, variables: &[(&str, &str)]) -> Vec<OsString> {
         let root = rustix::process::geteuid().is_root();
         let mut words: Vec<OsString> = vec!["unshare".into()];
         if !root {
@@ -81,7 +82,8 @@ impl Confinement {
         let users = if root { (USERS + number % RANGES * 65536).to_string() } else { "own".to_owned() };
         let path = |name: &str| folder.0.join(name).into_os_string();
         words.extend([path("instance.sh"), path("root"), users.into(), folder.0.clone().into_os_string()]);
-        words.extend([self.runner.clone().into_os_string(), metadata.into(), TASKS.to_string().into()]);
+        words.extend([self.runner.clone().into_os_string(), TASKS.to_string().into()]);
+        words.extend(variables.iter().map(|(name, value)| format!("{name}={value}").into()));
         words
     }
 

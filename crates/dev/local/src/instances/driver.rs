@@ -2,11 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use serde_json::json;
 use tokio::process::{ChildStdin, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -164,7 +166,10 @@ impl Driver {
         let _ = log.parent().map(std::fs::create_dir_all);
         if let Some(user_data) = known.template.user_data.clone() {
             match self.start(record, origin, &known.template, &user_data).await {
-                Ok(running) => known.running = Some(running),
+                Ok(running) => {
+                    self.note(&record.id, "begun");
+                    known.running = Some(running);
+                }
                 Err(error) => {
                     let words = format!("instance {} is terminated: {}", record.id, said(&error));
                     tell(&words);
@@ -207,7 +212,9 @@ impl Driver {
         let metadata = Service::start(facts, role, Arc::clone(&self.plan.register)).await?;
         let path = self.plan.layout.tmp().join("instances").join(&record.id);
         let folder = Folder::new(&path, &user_data, &format!("127.0.0.1 localhost\n{names}"))?;
-        let words = confinement.words(&folder, self.number(), &metadata.url());
+        let (number, metadata_url) = (self.number(), metadata.url());
+        let variables = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata_url.as_str())];
+        let words = confinement.words(&folder, number, &variables);
         let output = File::create(log(&self.plan.layout, &record.id))?;
         let errors = output.try_clone()?;
         let mut command: Command = guard::command(&self.plan.program, &words).into();
@@ -247,10 +254,10 @@ impl Driver {
         items.filter_map(|api| api["apiId"].as_str().map(str::to_owned)).collect()
     }
 
-    /// The names that APIs have on AWS lead to the emulator, which has no TLS.
+    /// The names that APIs have on AWS lead to the emulator, by way of the witness. Neither has TLS.
     fn with_local_apis(&self, user_data: &[u8], apis: &[String]) -> Vec<u8> {
         let Ok(text) = std::str::from_utf8(user_data) else { return user_data.to_vec() };
-        let port = self.plan.emulator.rsplit(':').next().unwrap_or_default();
+        let port = self.plan.witness.rsplit(':').next().unwrap_or_default();
         let with = |text: String, api: &String| {
             let there = format!("https://{api}.execute-api.{REGION}.amazonaws.com");
             text.replace(&there, &format!("http://{api}.execute-api.localhost:{port}"))
@@ -262,13 +269,15 @@ impl Driver {
     fn has_ended(&mut self, id: &str, status: io::Result<ExitStatus>) {
         let Some(known) = self.known.get_mut(id).filter(|known| known.running.is_some()) else { return };
         known.running = None;
+        let over = known.template.off_is_over;
+        self.note(id, "off");
         let is_off = status.as_ref().is_ok_and(ExitStatus::success);
         if !is_off {
             let log = log(&self.plan.layout, id);
             let why = status.map_or_else(|error| error.to_string(), |status| status.to_string());
             tell(&format!("instance {id} is terminated: it broke ({why}); its last words are in {}", log.display()));
         }
-        self.off.insert(id.to_owned(), !is_off || known.template.off_is_over);
+        self.off.insert(id.to_owned(), !is_off || over);
     }
 
     /// An instance that is over takes its volumes with it, but for those that are to stay.
@@ -281,7 +290,16 @@ impl Driver {
             self.ec2.remove(&volume.id).await?;
         }
         self.settled.insert(record.id.clone());
+        self.note(&record.id, "terminated");
         Ok(())
+    }
+
+    /// When what happened to an instance, for the demo's table. A line that is missing shows there.
+    fn note(&self, id: &str, what: &str) {
+        let line = json!({"t": Timestamp::now().as_millisecond(), "instance": id, "what": what});
+        let path = self.plan.layout.instances();
+        let file = File::options().create(true).append(true).open(path);
+        let _ = file.and_then(|mut file| writeln!(file, "{line}"));
     }
 }
 

@@ -12,7 +12,7 @@ use crate::http::HttpError;
 
 /// EC2 cannot be talked to.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Ec2Error {
+pub enum Ec2Error {
     /// No answer, or an error.
     #[error(transparent)]
     Call(#[from] HttpError),
@@ -88,6 +88,20 @@ impl Ec2 {
         let answer = self.call("DescribeInstances", &[]).await?;
         let reservations = answer.list("reservationSet");
         Ok(reservations.flat_map(|reservation| reservation.list("instancesSet")).filter_map(record).collect())
+    }
+
+    /// All subnets, each with its VPC.
+    pub(crate) async fn subnets(&self) -> Result<Vec<(String, String)>, Ec2Error> {
+        let answer = self.call("DescribeSubnets", &[]).await?;
+        let text = |subnet: &Element, name: &str| subnet.text_at(&[name]).map(str::to_owned);
+        let both = |subnet: &Element| Some((text(subnet, "subnetId")?, text(subnet, "vpcId")?));
+        Ok(answer.list("subnetSet").filter_map(both).collect())
+    }
+
+    /// The ids of all volumes.
+    pub(crate) async fn volumes(&self) -> Result<Vec<String>, Ec2Error> {
+        let answer = self.call("DescribeVolumes", &[]).await?;
+        Ok(answer.list("volumeSet").filter_map(|volume| volume.text_at(&["volumeId"]).map(str::to_owned)).collect())
     }
 
     /// From which launch template each instance of a fleet was made. Records tell nothing of it.

@@ -2,10 +2,11 @@
 # namespace in which nobody is anybody of this machine. Ends with 0, and with it ends everything in the namespaces, when the
 # power is switched off.
 # $1 an empty folder; $2 the first of those numbers of users that are the instance's, or `own` where it has only the caller's;
-# $3 a folder with `user-data` and `hosts`; $4 the runner; $5 the address of the metadata; $6 the most processes.
+# $3 a folder with `user-data` and `hosts`; $4 the runner; $5 the most processes; then variables of the environment, NAME=value.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
-root=$1 users=$2 given=$3 runner=$4 metadata=$5 tasks=$6
+root=$1 users=$2 given=$3 runner=$4 tasks=$5
+shift 5
 owner=0
 [ "$users" = own ] || owner=$users
 trap 'exit 143' TERM
@@ -71,16 +72,14 @@ done
 
 # What root of the user data may do to what is the instance's; none of it reaches beyond its user namespace.
 keep=+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service,+sys_chroot,+setfcap,+sys_ptrace
-confined() {
-  "$@" setpriv --bounding-set="-all,$keep" --inh-caps=-all --no-new-privs \
-    prlimit --nproc="$tasks" --core=0 --fsize=1073741824 \
-    env -i PATH=/runnerless/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
-    AWS_EC2_METADATA_SERVICE_ENDPOINT="$metadata" /bin/sh -c "$begin"
-}
+programs=/runnerless/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 # shellcheck disable=SC2016 # for the other shell
 begin='echo in > /runnerless/in; read -r go < /runnerless/go; exec /runnerless/user-data'
+set -- setpriv --bounding-set="-all,$keep" --inh-caps=-all --no-new-privs -- \
+  prlimit --nproc="$tasks" --core=0 --fsize=1073741824 \
+  env -i PATH="$programs" HOME=/root LANG=C.UTF-8 "$@" /bin/sh -c "$begin"
 if [ "$users" = own ]; then
-  confined unshare --user --map-root-user -- &
+  unshare --user --map-root-user -- "$@" &
   read -r word < /runnerless/in
 else
   # A namespace needs somebody in it until its users are written down. He is this machine's root, and gone before the user
@@ -90,7 +89,7 @@ else
   read -r word < /runnerless/made
   echo "0 $users 65536" > "/proc/$holder/uid_map"
   echo "0 $users 65536" > "/proc/$holder/gid_map"
-  confined nsenter --user="/proc/$holder/ns/user" --setuid 0 --setgid 0 -- &
+  nsenter --user="/proc/$holder/ns/user" --setuid 0 --setgid 0 -- "$@" &
   read -r word < /runnerless/in
   kill -9 "$holder"
   wait "$holder" 2> /dev/null || true

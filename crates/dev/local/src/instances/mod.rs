@@ -23,7 +23,10 @@ use tokio::task::JoinHandle;
 
 use crate::layout::Layout;
 use driver::Driver;
+pub(crate) use ec2::Ec2;
+pub use ec2::Ec2Error;
 use register::Register;
+pub(crate) use xml::Element;
 
 /// Longer than all guards together need in the worst case.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -33,6 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Plan {
     /// The emulator's address.
     pub(crate) emulator: String,
+    /// The witness's.
+    pub(crate) witness: String,
     /// Where everything is.
     pub(crate) layout: Layout,
     /// This very command, for guards.

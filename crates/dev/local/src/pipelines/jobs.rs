@@ -67,6 +67,7 @@ fn line(project: u64, id: u64, job: &Value, rows: &Rows) -> JobLine {
         engine: text(&rows.launch, "engine"),
         target: text(&rows.launch, "target"),
         launch: text(&rows.launch, "launch"),
+        instance: text(&rows.launch, "instance_id"),
         attempt: rows.job["attempt"].as_u64().unwrap_or_default(),
         status: status.to_owned(),
         exit_code,
@@ -89,6 +90,7 @@ fn times(job: &Value, rows: &Rows) -> Times {
         first_output: stamp("first_output"),
         finished: stamp("finished"),
         closed: at(&rows.launch, "closed_at"),
+        terminated: None,
     }
 }
 

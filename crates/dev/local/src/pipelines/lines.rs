@@ -27,6 +27,9 @@ pub struct JobLine {
     pub target: Option<String>,
     /// The launch that ran it.
     pub launch: Option<String>,
+    /// The instance that it had to itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
     /// How many launches were charged to it.
     pub attempt: u64,
     /// GitLab's word for how it ended.
@@ -71,6 +74,9 @@ pub struct Times {
     pub finished: Option<i64>,
     /// The launch was closed.
     pub closed: Option<i64>,
+    /// Its instance and what belonged to it were gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terminated: Option<i64>,
 }
 
 /// The last line's numbers.

@@ -8,7 +8,7 @@ use super::lines::{JobLine, Times};
 type Step = (&'static str, fn(&Times) -> Option<i64>);
 
 /// The columns.
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     ("ingested", |t| t.ingested),
     ("charged", |t| t.charged),
     ("launched", |t| t.launched),
@@ -17,6 +17,7 @@ const STEPS: [Step; 8] = [
     ("1st output", |t| t.first_output),
     ("finished", |t| t.finished),
     ("closed", |t| t.closed),
+    ("terminated", |t| t.terminated),
 ];
 
 /// One row a job: ms after GitLab sent the hook that said that the job waits.
@@ -49,6 +50,6 @@ mod tests {
         let job = JobLine { name: "build: [x]".into(), status: "success".into(), ok: true, t, ..JobLine::default() };
         let shown = table(&[job]);
         let row: Vec<&str> = shown.lines().nth(1).unwrap().split_whitespace().collect();
-        assert_eq!(row, ["build:", "[x]", "success", "20", "-", "-", "-", "-", "-", "-", "2000", "ok"]);
+        assert_eq!(row, ["build:", "[x]", "success", "20", "-", "-", "-", "-", "-", "-", "2000", "-", "ok"]);
     }
 }

@@ -3,6 +3,8 @@
 //! - `CreateFleet` with a `ClientToken`: the same request with the same token is answered as the first time and launches
 //!   nothing; another request with that token is an `IdempotentParameterMismatch`. The emulator launches each time.
 //! - `ModifyInstanceMetadataOptions`, which it does not know. The caller's right is still its to check.
+//! - Grants on condition of a tag of the request or of the instance: the emulator treats both as absent. The deployment
+//!   grants these actions without the condition, and it is enforced here.
 //! - The warning of a spot instance that is taken away.
 
 use std::collections::HashMap;
@@ -16,9 +18,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tokio::sync::Mutex;
 
+use super::identify::Tagged;
+use super::operation::Call;
 use super::{Body, answers, never};
 use crate::aws::{ACCOUNT, Aws, EC2, EVENTS, REGION};
 use crate::http::HttpError;
+use crate::instances::Element;
 use crate::instances::register::Register;
 
 /// EC2 warns two minutes before.
@@ -127,6 +132,36 @@ impl Lacking {
         answers::xml(StatusCode::OK, text)
     }
 
+    /// The refusal of a call whose tags, or whose instances' tags, no grant takes. `grants` are those that ask for tags.
+    pub(super) async fn untagged(
+        &self,
+        grants: &[Tagged],
+        function: &str,
+        call: &Call,
+        form: &[u8],
+    ) -> Option<Response<Body>> {
+        if grants.is_empty() {
+            return None;
+        }
+        let requested = tags_of_instances(form);
+        let mut resources = Vec::new();
+        for id in listed(form, "InstanceId") {
+            let shown = self.aws.query(EC2, "DescribeInstances", &[("InstanceId.1", &id)]).await.ok();
+            // One that is not there has no tags; the operation itself says so.
+            resources.extend(shown.map(|shown| tags_shown(&shown)));
+        }
+        let holds = |key: &str, values: &[String]| match key.split_once('/') {
+            Some(("aws:RequestTag", tag)) => requested.get(tag).is_some_and(|value| values.contains(value)),
+            Some((_, tag)) => resources.iter().all(|tags| tags.get(tag).is_some_and(|value| values.contains(value))),
+            None => false,
+        };
+        if grants.iter().any(|grant| grant.tags.iter().all(|(key, values)| holds(key, values))) {
+            return None;
+        }
+        let message = format!("{function} is not authorized to perform: {} without the tags of its grant", call.op());
+        Some(answers::error(Some("ec2"), &HeaderMap::new(), "UnauthorizedOperation", &message))
+    }
+
     /// Warns of a spot instance's end: in its metadata, and by an event on the default bus.
     pub(super) async fn interrupt(&self, instance: &str, now: Timestamp) -> Result<Timestamp, HttpError> {
         let at = now + WARNING;
@@ -137,6 +172,35 @@ impl Lacking {
         self.aws.call(EVENTS, "PutEvents", &json!({"Entries": [entry]})).await?;
         Ok(at)
     }
+}
+
+/// The tags that a request gives to the instances that it makes.
+fn tags_of_instances(form: &[u8]) -> HashMap<String, String> {
+    let mut tags = HashMap::new();
+    for at in 1.. {
+        let of = |rest: &str| format!("TagSpecification.{at}.{rest}");
+        let Some(kind) = parameter(form, &of("ResourceType")) else { break };
+        for tag in (1..).map_while(|tag| parameter(form, &of(&format!("Tag.{tag}.Key"))).map(|key| (tag, key))) {
+            if kind == "instance" {
+                let value = parameter(form, &of(&format!("Tag.{}.Value", tag.0)));
+                tags.insert(tag.1, value.unwrap_or_default());
+            }
+        }
+    }
+    tags
+}
+
+/// The tags of the one instance that was described.
+fn tags_shown(answer: &str) -> HashMap<String, String> {
+    let Some(answer) = Element::parse(answer) else { return HashMap::new() };
+    let instances = answer.list("reservationSet").flat_map(|reservation| reservation.list("instancesSet"));
+    let tags = instances.flat_map(|instance| instance.list("tagSet"));
+    let tag = |tag: &Element| Some((tag.text_at(&["key"])?.to_owned(), tag.child("value")?.text().to_owned()));
+    tags.filter_map(tag).collect()
+}
+
+fn listed(form: &[u8], name: &str) -> Vec<String> {
+    (1..).map_while(|at| parameter(form, &format!("{name}.{at}"))).chain(parameter(form, name)).collect()
 }
 
 fn parameter(form: &[u8], name: &str) -> Option<String> {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -29,12 +30,30 @@ pub struct Identities {
 #[derive(Debug, Default)]
 struct Known {
     functions: HashMap<String, String>,
-    scopes: HashMap<String, Vec<String>>,
+    scopes: HashMap<String, Scope>,
+}
+
+/// What a function's role may only do within bounds that the emulator cannot evaluate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+struct Scope {
+    /// The resources of its `ssm:GetParametersByPath`; none when it has no such right, and the emulator refuses.
+    paths: Option<Vec<String>>,
+    #[serde(default)]
+    tagged: Vec<Tagged>,
+}
+
+/// Actions of EC2 that are granted on condition of tags.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Tagged {
+    /// As in `ec2:TerminateInstances`.
+    pub actions: Vec<String>,
+    /// Condition keys, as in `ec2:ResourceTag/<tag>`, and which values each takes.
+    pub tags: HashMap<String, Vec<String>>,
 }
 
 impl Identities {
-    /// Asks the emulator behind `aws`; `scopes` is the file that the deployment writes: function name to the resources
-    /// of its role's `ssm:GetParametersByPath`.
+    /// Asks the emulator behind `aws`; `scopes` is the file that the deployment writes: function name to `paths`, the
+    /// resources of its role's `ssm:GetParametersByPath`, and `tagged`, its grants on condition of tags.
     #[must_use]
     pub fn new(aws: Aws, scopes: PathBuf) -> Self {
         Self { aws, scopes, known: Mutex::default(), asking: tokio::sync::Mutex::default() }
@@ -67,7 +86,17 @@ impl Identities {
     pub fn may_read(&self, function: &str, path: &str) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let resource = format!("arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{}", path.trim_end_matches('/'));
-        known.scopes.get(function).is_none_or(|scopes| scopes.iter().any(|scope| matches(scope, &resource)))
+        let paths = known.scopes.get(function).and_then(|scope| scope.paths.as_ref());
+        paths.is_none_or(|paths| paths.iter().any(|path| matches(path, &resource)))
+    }
+
+    /// The grants of an operation of EC2 to a function that have tags as a condition. One of them must hold, if there is
+    /// one.
+    #[must_use]
+    pub fn tagged(&self, function: &str, op: &str) -> Vec<Tagged> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = known.scopes.get(function).map(|scope| scope.tagged.as_slice()).unwrap_or_default();
+        all.iter().filter(|tagged| tagged.actions.iter().any(|action| action == op)).cloned().collect()
     }
 
     fn known(&self, key: &str) -> Option<String> {

@@ -118,6 +118,13 @@ impl Witness {
             pending.answered(refused.status());
             return Ok(refused);
         }
+        if let (Some(function), Some(form)) = (&function, held.as_deref())
+            && let Some(refused) =
+                self.lacking.untagged(&self.identities.tagged(function, &call.op()), function, &call, form).await
+        {
+            pending.answered(refused.status());
+            return Ok(refused);
+        }
         let asked = Asked { call: &call, form: held.filter(|_| is_form(&parts.headers)) };
         match deed {
             None => self.pass(&asked, parts, body, pending).await,

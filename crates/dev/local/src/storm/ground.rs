@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hyper::Method;
+use runnerless_core::lane::Engine;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
@@ -20,7 +21,7 @@ use crate::witness::Witness;
 use crate::{schedule, sentinels, up};
 
 /// The lane of the jobs with a tag.
-const LANE: Lane<'_> = Lane { description: "Runnerless, the storm's lane", tags: &[TAG] };
+const LANE: Lane<'_> = Lane { description: "Runnerless, the storm's lane", tags: &[TAG], engine: Engine::Lambda };
 /// Of a hundred hooks so many are lost, sent twice, and sent after others that were made later.
 const SHARES: [(&str, u64); 3] = [("lost", 20), ("doubled", 20), ("late", 10)];
 /// How late.

@@ -156,6 +156,7 @@ async fn run(layout: &Layout, plan: &Plan, parts: &mut Parts) -> Result<(), Supe
     }
     let instances = instances::Plan {
         emulator: endpoints.emulator.clone(),
+        witness: endpoints.proxy.clone(),
         layout: layout.clone(),
         program: plan.program.clone(),
         search_path: plan.search_path.clone(),
