@@ -78,6 +78,7 @@ impl World {
             request: "{}".into(),
             isolated: false,
             by_default: false,
+            longest: None,
         };
         world.ledger.apply(&charge(&row, &lane(), start, "test", T0).unwrap()).await.unwrap();
         let launch = world.launch().await;
