@@ -102,11 +102,13 @@ class Deployer:
     def change(self, template):
         cloudformation, name = self.client["cloudformation"], self.order["stack"]
         change = f"c{time.time_ns()}"
+        # From a bucket, as `sam deploy` does: in a request a template may have 51,200 bytes only.
+        bucket, key = self.upload(template.encode(), "templates", ".yaml").removeprefix("s3://").split("/", 1)
         cloudformation.create_change_set(
             StackName=name,
             ChangeSetName=change,
             ChangeSetType="UPDATE" if self.describe() else "CREATE",
-            TemplateBody=template,
+            TemplateURL=f"{self.order['endpoint']}/{bucket}/{key}",
             Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in self.order["parameters"].items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
