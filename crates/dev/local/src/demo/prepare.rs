@@ -62,11 +62,11 @@ pub(super) async fn seed_project(
         Some(repo) => repository::check(repo).await?,
         None => {
             let files = stack.layout().source("demo/repository");
-            repository::commit(&files, &stack.layout().tmp().join(name.replace('/', "-"))).await?
+            let without = if with_instances { None } else { Some(instances::JOB) };
+            repository::commit_without(without, &files, &stack.layout().tmp().join(name.replace('/', "-"))).await?
         }
     };
     let variables = json!([
-        {"key": "INSTANCES", "value": if with_instances { "yes" } else { "no" }},
         {"key": "NONCE", "value": demo.nonce.as_deref().unwrap_or("none")},
         {"key": "DEMO_SECRET", "value": "a-secret-that-no-log-shows", "masked": true},
     ]);

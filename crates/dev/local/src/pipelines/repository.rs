@@ -54,7 +54,21 @@ pub(crate) async fn check(path: &Path) -> Result<PathBuf, RepositoryError> {
 /// # Errors
 /// When a file cannot be copied, or git fails.
 pub(crate) async fn commit(files: &Path, into: &Path) -> Result<PathBuf, RepositoryError> {
-    copy(files, into).map_err(|source| RepositoryError::Copy { path: files.to_owned(), source })?;
+    commit_without(None, files, into).await
+}
+
+/// The same, and the job `without` is not in its pipeline.
+///
+/// # Errors
+/// When a file cannot be copied, or git fails.
+pub(crate) async fn commit_without(
+    without: Option<&str>,
+    files: &Path,
+    into: &Path,
+) -> Result<PathBuf, RepositoryError> {
+    copy(files, into)
+        .and_then(|()| without.map_or(Ok(()), |job| take_out(&into.join(".gitlab-ci.yml"), job)))
+        .map_err(|source| RepositoryError::Copy { path: files.to_owned(), source })?;
     git(into, &["init", "--quiet", "--initial-branch=main"]).await?;
     git(into, &["add", "--all"]).await?;
     git(into, &["commit", "--quiet", "--message", "The demo's pipeline"]).await?;
@@ -73,6 +87,20 @@ fn copy(from: &Path, into: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Takes a job out of a pipeline's file: its key, and what is indented below.
+fn take_out(pipeline: &Path, job: &str) -> io::Result<()> {
+    let text = fs::read_to_string(pipeline)?;
+    let key = format!("{job}:");
+    let mut within = false;
+    let kept = text.split_inclusive('\n').filter(|line| {
+        if !line.starts_with([' ', '\n']) {
+            within = line.trim_end() == key;
+        }
+        !within
+    });
+    fs::write(pipeline, kept.collect::<String>())
 }
 
 /// Without the user's configuration: no hooks, signing keys or templates of theirs.
@@ -122,5 +150,16 @@ mod tests {
         fs::write(files.join(".gitlab-ci.yml"), "a: {script: ['true']}\n").unwrap();
         let again = run(commit(&files, &folder.path().join("again"))).unwrap();
         assert_eq!(run(check(&again)).unwrap(), again.canonicalize().unwrap());
+    }
+
+    #[test]
+    fn a_job_that_cannot_run_here_is_taken_out_whole_and_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = folder.path().join("files");
+        fs::create_dir_all(&files).unwrap();
+        let (first, last) = ("first job:\n  script: [a]\n\n", "# About it.\njob:\n  script:\n    - b\n");
+        fs::write(files.join(".gitlab-ci.yml"), format!("{first}this job:\n  script:\n\n    - c\n{last}")).unwrap();
+        let into = run(commit_without(Some("this job"), &files, &folder.path().join("repo"))).unwrap();
+        assert_eq!(fs::read_to_string(into.join(".gitlab-ci.yml")).unwrap(), format!("{first}{last}"));
     }
 }
