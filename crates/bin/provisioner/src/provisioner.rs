@@ -9,7 +9,9 @@ use runnerless_core::fleet::{FaultKind, FleetAnswer, FleetOutcome, FleetRequest,
 use runnerless_core::id::LaunchId;
 use runnerless_core::job::JobRow;
 use runnerless_core::launch::LaunchRow;
-use runnerless_core::moves::{Answered, End, Provision, Withdrawal, answered, asks_for_owner, looked_up, provision};
+use runnerless_core::moves::{
+    Answered, End, Ours, Provision, Withdrawal, answered, asks_for_owner, brought_by, looked_up, provision,
+};
 use runnerless_lambda_kit::{Clock, metrics};
 use serde_json::json;
 
@@ -30,6 +32,8 @@ pub struct Provisioner<'a, L, F, C> {
     pub fleet: &'a F,
     /// Time.
     pub clock: &'a C,
+    /// What instances of this stack look like; `None` in a stack that launches none.
+    pub ours: Option<&'a Ours>,
     /// Whose metrics these are.
     pub service: &'static str,
 }
@@ -73,7 +77,7 @@ impl<L: Ledger, F: Fleet, C: Clock> Provisioner<'_, L, F, C> {
             FleetOutcome::Answer(answer) => Word::Answer(answer),
             FleetOutcome::Mismatch => {
                 metrics::count(self.service, "FleetMismatch", 1, &json!({"launch.id": launch.launch}));
-                Word::Found(self.fleet.of_launch(&launch.launch).await?)
+                Word::Found(self.found(&launch.launch).await?)
             }
         };
         let id = launch.launch.clone();
@@ -165,10 +169,15 @@ impl<L: Ledger, F: Fleet, C: Clock> Provisioner<'_, L, F, C> {
         if self.ledger.apply(&withdrawal.plan).await? == Applied::Conflict {
             return Ok(Provisioned::Unsure("its row changed meanwhile".to_owned()));
         }
-        let found = self.fleet.of_launch(id).await?;
+        let found = self.found(id).await?;
         let there = found.into_iter().filter(|instance| instance.state.is_there()).map(|instance| instance.id);
         self.end_all(&there.collect::<Vec<_>>()).await?;
         self.conclude(id, &withdrawal.end).await
+    }
+
+    /// What EC2 shows of what the launch brought.
+    async fn found(&self, id: &LaunchId) -> Result<Vec<Instance>, AwsError> {
+        Ok(brought_by(self.ours, id, self.fleet.of_launch(id).await?))
     }
 
     /// What it brought is terminated, and its runner never asked: no manager of it is left at GitLab.

@@ -209,6 +209,19 @@ async fn a_token_that_ec2_knows_from_another_request_is_resolved_by_the_tag() {
 }
 
 #[tokio::test]
+async fn an_instance_that_only_carries_the_launchs_tags_is_neither_taken_nor_ended() {
+    let world = World::with_launch().await;
+    let (theirs, alike) = (world.foreign_use_of_the_token(None).await, world.look_alike().await);
+    assert!(matches!(world.provision().await.unwrap(), Provisioned::Unsure(_)));
+    assert_eq!(world.launch().await.instance_id, None);
+    world.hook_now("canceled");
+    world.clock.set(after(60));
+    assert!(matches!(world.provision().await.unwrap(), Provisioned::Withdrawn(_)));
+    assert!(world.fleet.terminations().is_empty());
+    assert_eq!(world.fleet.alive().len(), [theirs, alike].len());
+}
+
+#[tokio::test]
 async fn surplus_is_ended_and_what_cannot_be_ended_costs_nobody_his_launch() {
     for trouble in [None, Some(Trouble::Throttled)] {
         let world = World::with_launch().await;

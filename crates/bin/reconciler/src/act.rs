@@ -12,7 +12,7 @@ use runnerless_core::moves::{DueJob, End, Evidence, Settlement, assign, due_job,
 use runnerless_core::time::Timestamp;
 use runnerless_gitlab::protocol::Runners;
 use runnerless_gitlab::rest::{ApiJob, JobsApi};
-use runnerless_instances::{Cleared, Instances};
+use runnerless_instances::{Cleared, Ec2, Instances};
 use runnerless_lambda_kit::{Clock, metrics};
 use runnerless_lost::{LostJobs, Reporter, Told, Written};
 use runnerless_provisioner::{Provisioned, Provisioner};
@@ -34,12 +34,12 @@ pub(crate) async fn act<P: Ports, S: Parameters, R: Reporter, G: Runners, F: Fle
     let instances = sweep.instances();
     let ports = *ports;
     let acted = match action {
-        Action::Route(key) => route(ports, sweep.ec2.fleet, rules, *key, now).await,
+        Action::Route(key) => route(ports, &sweep.ec2, rules, *key, now).await,
         Action::Assign(key, launch) => give(ports, *key, launch, now).await,
         Action::Settle(key) => settle(&instances, *key, now).await,
         Action::Ask(key, plan) => ask(ports, &instances, *key, plan, now).await,
         Action::Write(_, plan) => write(ports, plan).await,
-        Action::Start(id) => start(ports, sweep.ec2.fleet, id, now).await,
+        Action::Start(id) => start(ports, &sweep.ec2, id, now).await,
         Action::Stop(id, end) => stop(&instances, id, Evidence::RowOnly, end, now).await,
         Action::Lost(id) => lose(lost, &instances, id, Evidence::RowOnly, now).await,
         Action::Report(id) => report(lost, &instances, id, now).await,
@@ -59,9 +59,9 @@ pub(crate) async fn act<P: Ports, S: Parameters, R: Reporter, G: Runners, F: Fle
     })
 }
 
-async fn route<P: Ports, F: Fleet>(
+async fn route<P: Ports, F: Fleet, G>(
     ports: &P,
-    fleet: &F,
+    ec2: &Ec2<'_, F, G>,
     rules: &Rules,
     key: JobKey,
     now: Timestamp,
@@ -69,15 +69,20 @@ async fn route<P: Ports, F: Fleet>(
     let routed = Router { ports, rules, service: SERVICE }.route(key, now).await?;
     Ok(match routed {
         Routed::Launched { .. } => Result::Done,
-        Routed::Provision { launch, .. } => provision(ports, fleet, &launch).await?,
+        Routed::Provision { launch, .. } => provision(ports, ec2, &launch).await?,
         Routed::Already(why) | Routed::NotOurs(why) | Routed::Nothing(why) => Result::NotNeeded(why),
         Routed::Held { reason, .. } => Result::Held(reason),
     })
 }
 
 /// As the provisioner does it, with the launch's frozen request.
-async fn provision<P: Ports, F: Fleet>(ports: &P, fleet: &F, id: &LaunchId) -> std::result::Result<Result, AwsError> {
-    let provisioner = Provisioner { ledger: ports.ledger(), fleet, clock: ports.clock(), service: SERVICE };
+async fn provision<P: Ports, F: Fleet, G>(
+    ports: &P,
+    ec2: &Ec2<'_, F, G>,
+    id: &LaunchId,
+) -> std::result::Result<Result, AwsError> {
+    let Ec2 { fleet, ours, .. } = *ec2;
+    let provisioner = Provisioner { ledger: ports.ledger(), fleet, clock: ports.clock(), ours, service: SERVICE };
     Ok(match provisioner.provision(id).await? {
         Provisioned::UnderWay { .. } | Provisioned::Withdrawn(_) => Result::Done,
         Provisioned::Held { reason, .. } | Provisioned::Refused(reason) | Provisioned::Unsure(reason) => {
@@ -179,16 +184,16 @@ fn event(job: &ApiJob, facts: JobFacts) -> JobEvent {
     }
 }
 
-async fn start<P: Ports, F: Fleet>(
+async fn start<P: Ports, F: Fleet, G>(
     ports: &P,
-    fleet: &F,
+    ec2: &Ec2<'_, F, G>,
     id: &LaunchId,
     now: Timestamp,
 ) -> std::result::Result<Result, AwsError> {
     let Some(launch) = Book(ports.ledger()).launch(id).await? else { return Ok(gone()) };
     Ok(match start_target(ports, &launch, now).await? {
         Launched::UnderWay => Result::Done,
-        Launched::Provision => provision(ports, fleet, id).await?,
+        Launched::Provision => provision(ports, ec2, id).await?,
         Launched::Throttled(_) => Result::Held("Lambda was throttled".to_owned()),
         Launched::Refused(error) => Result::Failed(error.name().to_owned()),
     })

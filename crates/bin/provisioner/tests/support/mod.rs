@@ -13,20 +13,21 @@ use runnerless_aws::fake::{FakeClock, FakeLedger};
 use runnerless_aws::ports::{Applied, Ledger as _};
 use runnerless_aws_ec2::{FakeFleet, Fleet, Terminated};
 use runnerless_core::change::RowKey;
-use runnerless_core::fleet::{FleetOutcome, FleetRequest, Instance, LAUNCH_TAG, Market};
+use runnerless_core::fleet::{FleetOutcome, FleetRequest, Instance, InstanceState, LAUNCH_TAG, Market};
 use runnerless_core::frozen::{FrozenFleet, Ground};
 use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::job::{JobEvent, JobFacts, JobRow};
 use runnerless_core::lane::{Engine, Lane, TagSet};
 use runnerless_core::launch::LaunchRow;
 use runnerless_core::limits;
-use runnerless_core::moves::{Start, charge, record};
+use runnerless_core::moves::{Ours, Start, charge, record};
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_provisioner::{Provisioned, Provisioner};
 
 pub const T0: Timestamp = Timestamp(1_789_373_730_000);
 const TEMPLATE: &str = "lt-0123456789abcdef0";
+const PROFILE: &str = "arn:aws:iam::123456789012:instance-profile/runner";
 
 pub fn after(seconds: i64) -> Timestamp {
     T0 + Millis::secs(seconds)
@@ -44,6 +45,7 @@ pub struct World {
     pub fleet: FakeFleet,
     pub clock: FakeClock,
     pub launch_id: LaunchId,
+    ours: Ours,
     /// Runs once between EC2's deed and its answer.
     hook: Mutex<Option<Hook>>,
 }
@@ -57,12 +59,13 @@ impl fmt::Debug for World {
 impl Default for World {
     fn default() -> Self {
         let fleet = FakeFleet::default();
-        fleet.deploy(TEMPLATE, "arn:aws:iam::123456789012:instance-profile/runner");
+        fleet.deploy(TEMPLATE, PROFILE);
         Self {
             ledger: FakeLedger::default(),
             fleet,
             clock: FakeClock::leaping(T0),
             launch_id: LaunchId::new("l-0a1b2c3d4e5f60718293"),
+            ours: Ours { stack: "runnerless".into(), profile: PROFILE.into() },
             hook: Mutex::default(),
         }
     }
@@ -111,7 +114,8 @@ impl World {
     }
 
     pub fn provisioner(&self) -> Provisioner<'_, FakeLedger, Self, FakeClock> {
-        Provisioner { ledger: &self.ledger, fleet: self, clock: &self.clock, service: "test" }
+        let ours = Some(&self.ours);
+        Provisioner { ledger: &self.ledger, fleet: self, clock: &self.clock, ours, service: "test" }
     }
 
     pub async fn provision(&self) -> Result<Provisioned, AwsError> {
@@ -143,6 +147,23 @@ impl World {
             FleetOutcome::Answer(answer) => answer.instances[0].clone(),
             FleetOutcome::Mismatch => panic!("the token is taken"),
         }
+    }
+
+    /// Somebody launches an instance of his own with all the tags of this launch's.
+    pub async fn look_alike(&self) -> String {
+        let frozen = FrozenFleet::read(&self.launch().await.request.expect("it is not sent yet")).unwrap();
+        let id = "i-0123456789abcdef0".to_owned();
+        self.fleet.add(Instance {
+            id: id.clone(),
+            state: InstanceState::Running,
+            tags: frozen.next().tags.clone(),
+            launched_at: T0,
+            instance_type: "m7i.large".into(),
+            subnet: "subnet-theirs".into(),
+            spot: false,
+            profile: Some(format!("{PROFILE}-of-another")),
+        });
+        id
     }
 
     pub async fn job(&self) -> JobRow {

@@ -62,6 +62,16 @@ pub fn launch_of_instance(ours: &Ours, instance: &Instance) -> Result<LaunchId, 
     launch.map(LaunchId::new).ok_or_else(|| format!("its tag {LAUNCH_TAG} names no launch"))
 }
 
+/// Those of the instances with a launch's tag that are this stack's. Whoever gives an instance of his own that tag has not
+/// made it ours: it is neither the launch's nor to be ended with it. `ours` is `None` in a stack that launches none.
+#[must_use]
+pub fn brought_by(ours: Option<&Ours>, launch: &LaunchId, tagged: Vec<Instance>) -> Vec<Instance> {
+    let is_its = |instance: &Instance| {
+        ours.is_some_and(|ours| launch_of_instance(ours, instance).is_ok_and(|named| named == *launch))
+    };
+    tagged.into_iter().filter(is_its).collect()
+}
+
 fn expiry(instance: &Instance) -> Option<Timestamp> {
     instance.tag(EXPIRES_TAG)?.parse().ok().map(Timestamp)
 }
@@ -240,6 +250,18 @@ mod tests {
         }
         let over = Instance { state: InstanceState::ShuttingDown, profile: None, ..instance() };
         assert_eq!(instance_duty(&ours(), &over, Known::Nothing, None, T0), InstanceDuty::Leave);
+    }
+
+    #[test]
+    fn what_only_carries_a_launchs_tag_was_not_brought_by_it() {
+        let alike = Instance { id: "i-2".into(), profile: None, ..instance() };
+        let of = |ours: Option<&Ours>, launch: &str| {
+            let brought = brought_by(ours, &LaunchId::new(launch), vec![alike.clone(), instance()]);
+            brought.into_iter().map(|one| one.id).collect::<Vec<_>>()
+        };
+        assert_eq!(of(Some(&ours()), "l-1"), ["i-1"]);
+        assert!(of(Some(&ours()), "l-2").is_empty());
+        assert!(of(None, "l-1").is_empty(), "a stack that launches none has none");
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub use debt::{Debt, debt, paid, silence, unpaid};
 pub use fleet::{Answered, Provision, Withdrawal, answered, asks_for_owner, looked_up, provision};
 pub use found::found;
 pub use give_back::{GiveBackRows, give_back};
-pub use instances::{Host, InstanceDuty, Known, Ours, cleared, host, instance_duty, launch_of_instance};
+pub use instances::{Host, InstanceDuty, Known, Ours, brought_by, cleared, host, instance_duty, launch_of_instance};
 pub use lane::{
     Introduction, LaneDuty, LaneView, forgotten, introduced, lane_duty, look_again, troubled, unverified, verified,
 };
