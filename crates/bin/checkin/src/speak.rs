@@ -3,7 +3,7 @@
 use runnerless_aws::book::Book;
 use runnerless_aws::job_token::TokenSeal;
 use runnerless_aws::ports::{Ledger, Parameters};
-use runnerless_aws::runner_token;
+use runnerless_aws::{TokenError, runner_token};
 use runnerless_aws_ec2::Fleet;
 use runnerless_claim::deeds::{end, give_back, settled, unknown};
 use runnerless_core::chain::chain;
@@ -32,7 +32,7 @@ pub(crate) async fn speak<L: Ledger, P: Parameters, F: Fleet>(
     let Some(launch) = row.filter(|launch| is_theirs(launch, &nonce)) else { return Ok(Reply::Said(unknown())) };
     let answer = match does {
         Does::Bind(bind) => {
-            let job_token = sealed(ports, &launch, &bind).await;
+            let job_token = sealed(ports, &launch, &bind).await?;
             let got = Got { job: bind.job, job_token, beat_ms: Some(bind.beat) };
             settled(book.bind(&id, got, now).await)?
         }
@@ -49,20 +49,27 @@ fn is_theirs(launch: &LaunchRow, nonce: &Nonce) -> bool {
     bool::from(proved) && launch.engine == Engine::Ec2 && launch.claim.is_some()
 }
 
-/// The job's token for the launch's row. Without it the job runs all the same, and is not reported should its instance
-/// be lost.
+/// The job's token for the launch's row. A lane's token that only cannot be read now is waited for: the runner says the same
+/// word again within its thirty seconds. Without any, the job runs all the same, and is not reported should its instance be
+/// lost.
 async fn sealed<L, P: Parameters, F>(
     ports: &Ports<'_, L, P, F>,
     launch: &LaunchRow,
     bind: &Bind,
-) -> Option<SealedToken> {
+) -> Result<Option<SealedToken>, Error> {
     let not_kept = |error: String| {
         let launch = launch.launch.as_str();
         tracing::error!(target: "runnerless", service = SERVICE, "launch.id" = launch, error, "the job's token is not kept");
     };
     let path = &ports.settings.parameter_path;
-    let token = runner_token(ports.parameters, path, launch.engine, &launch.lane).await;
-    let token = token.inspect_err(|error| not_kept(chain(error))).ok()?;
+    let token = match runner_token(ports.parameters, path, launch.engine, &launch.lane).await {
+        Ok(token) => token,
+        Err(error @ TokenError::Unread { .. }) => return Err(error.into()),
+        Err(error @ (TokenError::Missing(_) | TokenError::Registration(_))) => {
+            not_kept(chain(&error));
+            return Ok(None);
+        }
+    };
     let seal = TokenSeal::new(&token, &launch.launch).and_then(|seal| seal.seal(bind.job, &bind.token));
-    seal.inspect_err(|error| not_kept(error.to_string())).ok()
+    Ok(seal.inspect_err(|error| not_kept(error.to_string())).ok())
 }

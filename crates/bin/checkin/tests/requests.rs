@@ -342,9 +342,18 @@ async fn a_job_that_is_given_back_waits_again() {
 }
 
 #[tokio::test]
-async fn a_job_is_bound_also_when_its_token_cannot_be_kept() {
+async fn a_job_is_bound_once_its_token_is_kept_and_also_where_it_never_can_be() {
     let (world, nonce) = World::begun().await;
     world.parameters.fail(true);
+    let (status, answer) = world.say(&nonce, bind(1)).await;
+    assert_eq!((status, &answer["again"]), (503, &json!(true)), "it is said again within the runner's thirty seconds");
+    assert_eq!(world.launch().await.state, LaunchState::Polling);
+    world.parameters.fail(false);
+    assert_eq!(world.say(&nonce, bind(1)).await, ok());
+    assert!(world.launch().await.job_token.is_some());
+    // A lane's token that was deleted meanwhile keeps nobody from running the job.
+    let (world, nonce) = World::begun().await;
+    world.parameters.delete(&World::token_name());
     assert_eq!(world.say(&nonce, bind(1)).await, ok());
     let launch = world.launch().await;
     assert_eq!((launch.state, launch.job_token), (LaunchState::Bound, None));
