@@ -241,7 +241,7 @@ async fn a_launch_whose_provisioner_died_gets_its_instance() {
     let mut item = stack.world.ledger.items()[&stack.launch.pk()].clone();
     item.remove("instance_id");
     item.insert("state".into(), "charged".into());
-    item.insert("request".into(), serde_json::to_string(&request).unwrap().into());
+    item.insert("request".into(), serde_json::to_string(&[&request]).unwrap().into());
     item.insert("next_check_at".into(), after(60).0.into());
     stack.world.ledger.put(item);
     let report = stack.swept(after(60)).await;
