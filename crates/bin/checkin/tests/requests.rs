@@ -178,7 +178,7 @@ async fn a_launch_from_its_begin_to_its_end() {
     assert_eq!(world.say(nonce, end("done")).await, ok());
     assert_eq!(world.say(nonce, end("done")).await, ok(), "an end may be told twice");
     let launch = world.launch().await;
-    assert_eq!((launch.state, launch.job_token), (LaunchState::Closed, None));
+    assert_eq!((launch.state, launch.job_token), (LaunchState::Closing, None), "its instance is still there");
     assert_eq!(launch.end_reason.as_deref(), Some("job 380/2 is done: said so"));
     assert_eq!(world.job(1).await.state, JobState::Waiting, "its own job is free for another launch");
 }
@@ -253,7 +253,7 @@ async fn a_begin_that_is_repeated_too_late_ends_its_launch_at_no_attempt_s_cost(
     let http = json!({"routeKey": "POST /claim", "body": body, "requestContext": {"authorizer": iam}});
     let (status, answer) = world.ask_at(http, T0 + Millis::secs(1) + limits::WAIT).await;
     assert_eq!((status, &answer["gone"]), (410, &json!(true)));
-    assert_eq!(world.launch().await.state, LaunchState::Closed);
+    assert_eq!(world.launch().await.state, LaunchState::Closing, "its instance is still there");
     assert_eq!((world.job(1).await.state, world.job(1).await.fruitless), (JobState::Waiting, 0));
 }
 
@@ -338,7 +338,7 @@ async fn a_job_that_is_given_back_waits_again() {
     let back = json!({"do": "give_back", "job": {"project_id": 380, "job_id": 1}});
     assert_eq!(world.say(&nonce, back.clone()).await, ok());
     assert_eq!(world.say(&nonce, back).await, ok());
-    assert_eq!((world.launch().await.state, world.job(1).await.state), (LaunchState::Closed, JobState::Waiting));
+    assert_eq!((world.launch().await.state, world.job(1).await.state), (LaunchState::Closing, JobState::Waiting));
 }
 
 #[tokio::test]
