@@ -204,10 +204,9 @@ fn found(facts: &Facts, warned: Option<Timestamp>, path: &str) -> Option<Bytes> 
         _ => {
             let tags = facts.tags.as_ref()?;
             let key = path.strip_prefix("meta-data/tags/instance")?;
-            match key.strip_prefix('/') {
-                None | Some("") if key.len() < 2 => text(&tags.keys().cloned().collect::<Vec<_>>().join("\n")),
-                Some(key) => tags.get(key).and_then(|value| text(value)),
-                None => None,
+            match key {
+                "" | "/" => text(&tags.keys().cloned().collect::<Vec<_>>().join("\n")),
+                _ => tags.get(key.strip_prefix('/')?).and_then(|value| text(value)),
             }
         }
     }
