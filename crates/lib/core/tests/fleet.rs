@@ -414,6 +414,10 @@ impl World {
     }
 
     fn conclude(&mut self, end: &End) -> Result<(), String> {
+        let lives = matches!(self.launch.state, LaunchState::Starting | LaunchState::Polling | LaunchState::Bound);
+        if lives && matches!(end, End::NeverStarted { .. }) {
+            return Err("a launch that has its instance is said to have never started".to_owned());
+        }
         let key = self.launch.bound_job.or(self.launch.charged_to);
         let job = key.and_then(|key| self.jobs.iter().find(|job| job.key() == key));
         match conclude(&self.launch, job, end, self.now) {
