@@ -12,6 +12,7 @@ pub mod deploy;
 pub mod desk;
 pub mod dice;
 pub mod faults;
+mod field;
 pub mod gitlab;
 pub mod guard;
 pub mod hostile;

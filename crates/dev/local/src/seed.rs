@@ -19,8 +19,6 @@ use crate::stack_env::{self, upper_snake};
 const LAMBDA_TIMEOUT_S: u64 = 840;
 /// The longest job of a lane of instances, where its rows do not say.
 const EC2_TIMEOUT_S: u64 = 3 * 3600;
-/// The target of a lane of instances whose rows name no types, no disk and no market: the stack's own.
-const OF_THE_STACK: &str = "//";
 
 /// The stack cannot be made ready.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +70,31 @@ pub struct Lane<'a> {
     pub engine: Engine,
 }
 
+/// What a lane launches for a mapped job.
+#[derive(Clone, Copy, Debug)]
+pub enum Target<'a> {
+    /// This function, by its ARN.
+    Function(&'a str),
+    /// An instance of the stack's own types and disk.
+    Instance {
+        /// `spot` or `on-demand`; none: the stack's own.
+        market: Option<&'a str>,
+        /// The longest job (s); none: the product's own.
+        timeout_s: Option<u64>,
+    },
+}
+
+impl Target<'_> {
+    /// On what its jobs run.
+    #[must_use]
+    pub const fn engine(&self) -> Engine {
+        match self {
+            Self::Function(_) => Engine::Lambda,
+            Self::Instance { .. } => Engine::Ec2,
+        }
+    }
+}
+
 /// The lane of the default route.
 pub const DEFAULT_LANE: Lane<'_> = Lane { description: "Runnerless, default lane", tags: &[], engine: Engine::Lambda };
 
@@ -107,8 +130,8 @@ pub async fn seed(
     Ok(hook)
 }
 
-/// Loads a mapping row: jobs of this name in this project go to the lane; a Lambda lane's to this function. The row's format
-/// is the promised one.
+/// Loads a mapping row: jobs of this name in this project go to the lane, which launches this target. The row's format is the
+/// promised one.
 ///
 /// # Errors
 /// When the table refuses it.
@@ -117,7 +140,7 @@ pub async fn map_job(
     deployment: &Deployment,
     job: &str,
     lane: &Lane<'_>,
-    function: &str,
+    target: &Target<'_>,
     project: &str,
 ) -> Result<(), SeedError> {
     let tags = tags(lane).sort_key();
@@ -126,15 +149,23 @@ pub async fn map_job(
         "pk": text(&format!("job#{job}")), "sk": text(&tags), "type": text(lane.engine.as_str()),
         "projects": {"L": [text(project)]}, "owner": text("demo"),
     });
-    let target = match lane.engine {
-        Engine::Lambda => {
-            row["arn"] = text(function);
+    let target = match *target {
+        Target::Function(arn) => {
+            row["arn"] = text(arn);
             row["tenancy"] = json!({"BOOL": false});
             row["function_timeout_s"] = json!({"N": "900"});
             row["retries"] = json!({"N": "0"});
-            function.to_owned()
+            arn.to_owned()
         }
-        Engine::Ec2 => OF_THE_STACK.to_owned(),
+        Target::Instance { market, timeout_s } => {
+            if let Some(market) = market {
+                row["market"] = text(market);
+            }
+            if let Some(timeout_s) = timeout_s {
+                row["timeout_s"] = json!({"N": timeout_s.to_string()});
+            }
+            format!("//{}", market.unwrap_or_default())
+        }
     };
     let entry = json!({
         "pk": text("lanes"), "sk": text(&tags), "type": text(lane.engine.as_str()), "target": text(&target),

@@ -32,7 +32,7 @@ impl Ground<'_> {
         }
         let began = Instant::now();
         while !open.is_empty() {
-            self.sweep().await?;
+            self.field.sweep().await?;
             let mut left = Vec::new();
             for (case, mut seen) in open {
                 if self.is_over(case, seen.job).await?.is_none() && began.elapsed() < case.expect.within {
@@ -51,8 +51,8 @@ impl Ground<'_> {
     /// When the sweep may act: with its schedule's minute that is within the time that was stated. The rows of a killed
     /// executor change for some time.
     async fn due(&self, case: &Case, seen: &mut Seen) -> Result<(), BreakageError> {
-        let row = self.row(seen.job).await?;
-        let launch = self.launch(seen.job, &row).await?;
+        let row = self.field.row(seen.job).await?;
+        let launch = self.field.launch(seen.job, &row).await?;
         let due = [&row, &launch].into_iter().filter_map(|row| row["next_check_at"].as_i64()).min();
         let after = due.map(|due| due - seen.lifted_ms);
         let within = i64::try_from(case.expect.within.as_millis()).unwrap_or(i64::MAX);

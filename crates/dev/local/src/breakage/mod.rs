@@ -24,12 +24,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::demo::tell;
+use crate::field::{self, FieldError};
 use crate::guard::Signals;
 use crate::http::HttpError;
-use crate::pipelines::RepositoryError;
 use crate::seed::SeedError;
 use crate::stack::{Options, Stack, StackError};
-use crate::up::UpError;
 use case::{Case, Pace};
 use expect::Healer;
 use ground::Ground;
@@ -71,30 +70,15 @@ pub enum BreakageError {
     /// The stack.
     #[error(transparent)]
     Stack(#[from] StackError),
-    /// Its deployment.
-    #[error(transparent)]
-    Up(#[from] UpError),
     /// Its secrets and lanes.
     #[error(transparent)]
     Seed(#[from] SeedError),
-    /// The repository of the cases' jobs.
+    /// The ground of the cases.
     #[error(transparent)]
-    Repository(#[from] RepositoryError),
-    /// A file of the cases' jobs.
-    #[error("{path} cannot be used")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    Field(#[from] FieldError),
     /// The emulator, the witness or the simulator.
     #[error(transparent)]
     Call(#[from] HttpError),
-    /// The stack lacks something that the cases need.
-    #[error("the stack has no {0}")]
-    Missing(String),
     /// A signal came.
     #[error("interrupted")]
     Interrupted,
@@ -135,9 +119,10 @@ fn chosen(wish: &Breakage) -> Result<Vec<Case>, BreakageError> {
 /// When they cannot be run at all.
 pub async fn run(stack: &Stack, cases: &[Case], mut tell_of: impl FnMut(&Verdict)) -> Result<(), BreakageError> {
     tell(&format!("{} cases: deploying, making a lane and a job for each", cases.len()));
-    let ground = Ground::prepare(stack, cases).await?;
+    let deployment = field::deploy(stack).await?;
+    let ground = Ground::prepare(stack, &deployment, cases).await?;
     // It verifies the lanes' tokens, so that no executor has to: its writes would meet what is meant for its moves.
-    ground.sweep().await?;
+    ground.field.sweep().await?;
     let mut later = Vec::new();
     for case in cases {
         let seen = ground.play(case).await?;

@@ -49,8 +49,8 @@ impl Ground<'_> {
             self.renew(part).await?;
         }
         self.set_faults(case).await?;
-        let job = self.job_id(case)?;
-        self.start(job).await?;
+        let job = self.field.job_id(&case.id)?;
+        self.field.start(job).await?;
         let mut seen = Seen { job, got: json!({}), why: Vec::new(), lifted: Instant::now(), lifted_ms: 0 };
         let delivery = self.answer(case, &mut seen).await?;
         self.strike(case, &mut seen).await?;
@@ -64,7 +64,7 @@ impl Ground<'_> {
             self.let_go(case)?;
         }
         if case.expect.healed_by == Healer::Resend {
-            self.resend(&delivery).await?;
+            self.field.resend(&delivery).await?;
         }
         if !matches!(case.expect.healed_by, Healer::Sweep | Healer::Terminator) {
             self.end(case, &mut seen).await?;
@@ -76,7 +76,7 @@ impl Ground<'_> {
     async fn answer(&self, case: &Case, seen: &mut Seen) -> Result<Value, BreakageError> {
         let job = seen.job;
         let over = async || {
-            let delivery = self.delivery(job).await?;
+            let delivery = self.field.delivery(job).await?;
             Ok((delivery["answer"].is_number() || delivery["error"].is_string()).then_some(delivery))
         };
         let delivery = self.until(STRIKES_WITHIN, over).await?.unwrap_or_default();
@@ -100,8 +100,8 @@ impl Ground<'_> {
         let row = match struck {
             Some(row) => row,
             None => {
-                let (row, shown) = (self.row(job).await?, self.shown(job).await?);
-                let launch = self.launch(job, &row).await?;
+                let (row, shown) = (self.field.row(job).await?, self.field.shown(job).await?);
+                let launch = self.field.launch(job, &row).await?;
                 let found = format!("GitLab shows {}, row {row}, launch {launch}", shown["status"]);
                 seen.why.push(format!("the fault did not strike as stated ({:?}): {found}", case.struck));
                 row
@@ -116,18 +116,18 @@ impl Ground<'_> {
 
     /// The job's row, once what the case waits for is there.
     async fn has_struck(&self, case: &Case, struck: Struck, job: u64) -> Result<Option<Value>, BreakageError> {
-        let row = self.row(job).await?;
-        let launch = self.launch(job, &row).await?;
+        let row = self.field.row(job).await?;
+        let launch = self.field.launch(job, &row).await?;
         // The launch is read after the row: only together they are what was stated.
         let stored = row["state"].as_str().unwrap_or("nothing") == case.expect.stored;
         let struck = match struck {
             Struck::Answered => true,
             Struck::DeadLetter(part) => stored && self.is_dead_letter(part).await?,
             Struck::Failed(workflow, errors) => {
-                let failure = self.workflows.failure(workflow, &self.key(job)).await?;
+                let failure = self.workflows.failure(workflow, &self.field.key(job)).await?;
                 stored && failure.is_some_and(|error| errors.contains(&error.as_str()))
             }
-            Struck::SweepFails => self.sweep().await?["errorType"].is_string(),
+            Struck::SweepFails => self.field.sweep().await?["errorType"].is_string(),
             Struck::Row(state, attempts) => row["state"] == state && row["attempt"] == attempts,
             Struck::Launch(state, hits) => stored && launch["state"] == state && self.hits().await? >= hits,
             Struck::Hits(hits) => stored && self.hits().await? >= hits,
@@ -135,7 +135,7 @@ impl Ground<'_> {
             Struck::Job(status, hits) => {
                 let runs = status != "running" || (self.runs(case) > 0 && stored);
                 let told = status == "running" || row["state"] == "ended";
-                runs && told && self.shown(job).await?["status"] == status && self.hits().await? >= hits
+                runs && told && self.field.shown(job).await?["status"] == status && self.hits().await? >= hits
             }
         };
         Ok(struck.then_some(row))
@@ -144,7 +144,7 @@ impl Ground<'_> {
     /// Kills the victim, or lets it stand still. An idle process of an earlier case may be there beside it, and is hit as well.
     fn kill(&self, case: &Case, signal: Signal, seen: &mut Seen) {
         let part = case.victim.to_ascii_lowercase();
-        let victims = of_part(self.stack.layout(), &part);
+        let victims = of_part(self.field.stack.layout(), &part);
         if victims.is_empty() {
             seen.why.push(format!("no process of {part} runs, and one was to be hit"));
         }
@@ -156,7 +156,7 @@ impl Ground<'_> {
         let Some(then) = case.then else { return Ok(()) };
         let job = seen.job;
         let followed = self.until(STRIKES_WITHIN, async || self.has_struck(case, then, job).await).await?;
-        let row = self.row(job).await?;
+        let row = self.field.row(job).await?;
         seen.unless(followed.is_some(), || format!("it did not go on as stated ({then:?}): row {row}"));
         Ok(())
     }
@@ -170,9 +170,9 @@ impl Ground<'_> {
 
     /// Whether GitLab, the job's row and its launch say that all is over; with the metric that is stated.
     pub(super) async fn is_over(&self, case: &Case, job: u64) -> Result<Option<()>, BreakageError> {
-        let shown = self.shown(job).await?;
-        let row = self.row(job).await?;
-        let launch = self.launch(job, &row).await?;
+        let shown = self.field.shown(job).await?;
+        let row = self.field.row(job).await?;
+        let launch = self.field.launch(job, &row).await?;
         let settled = !case.expect.retired || row["expires_at"].is_number();
         let ended = match case.expect.job.0 {
             // Nobody can end it but GitLab, later.
@@ -181,7 +181,7 @@ impl Ground<'_> {
         };
         let over = ended && launch["state"] == "closed" && settled;
         let counted = match case.expect.metric {
-            Some(metric) if over => self.counted(metric, job).await?,
+            Some(metric) if over => self.field.counted(metric, job).await?,
             _ => true,
         };
         Ok((over && counted).then_some(()))
@@ -190,12 +190,12 @@ impl Ground<'_> {
     /// What is there in the end against what was stated.
     pub(super) async fn judge(&self, case: &Case, seen: &mut Seen) -> Result<(), BreakageError> {
         let over = self.is_over(case, seen.job).await?.is_some();
-        let shown = self.shown(seen.job).await?;
-        let row = self.row(seen.job).await?;
-        let launch = self.launch(seen.job, &row).await?;
+        let shown = self.field.shown(seen.job).await?;
+        let row = self.field.row(seen.job).await?;
+        let launch = self.field.launch(seen.job, &row).await?;
         let job = ended(shown["status"].as_str().unwrap_or_default(), shown["failure_reason"].as_str());
         let (attempts, runs) = (row["attempt"].as_u64().unwrap_or_default(), self.runs(case));
-        let begun = self.begun(seen.job).await?;
+        let begun = self.field.begun(seen.job).await?;
         seen.unless(begun <= 1, || format!("GitLab saw it begin {begun} times"));
         seen.unless(over, || format!("not over within {:?}: row {row}, launch {launch}", case.expect.within));
         seen.unless(job == ended(case.expect.job.0, case.expect.job.1), || format!("the job is {job}"));

@@ -8,6 +8,7 @@ use super::BreakageError;
 use super::case::Workflow;
 use crate::aws::{Aws, EVENTS, STATES};
 use crate::deploy::Deployment;
+use crate::field::FieldError;
 use crate::seed::{SeedError, output};
 
 /// How it was before.
@@ -122,5 +123,5 @@ impl Workflows {
 }
 
 fn missing(what: &str) -> BreakageError {
-    BreakageError::Missing(what.to_owned())
+    BreakageError::Field(FieldError::Missing(what.to_owned()))
 }

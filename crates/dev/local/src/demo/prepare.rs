@@ -7,7 +7,7 @@ use super::{Demo, DemoError, instances};
 use crate::deploy::{self, Deployment, Foreign};
 use crate::gitlab::{NewHook, Simulator};
 use crate::pipelines::repository;
-use crate::seed::{self, DEFAULT_LANE, Lane, SeedError};
+use crate::seed::{self, DEFAULT_LANE, Lane, SeedError, Target};
 use crate::stack::Stack;
 use crate::up::UpError;
 
@@ -16,6 +16,8 @@ const PYTHON_LANE: Lane<'_> =
     Lane { description: "Runnerless, a Python function's lane", tags: &["python-function"], engine: Engine::Lambda };
 /// The job of the demo's pipeline that goes there.
 const PYTHON_JOB: &str = "in a python function";
+/// Instances as the stack's parameters have them.
+const OF_THE_STACK: Target<'_> = Target::Instance { market: None, timeout_s: None };
 /// The second function.
 const PYTHON_FUNCTION: &str = "runnerless-demo-python";
 
@@ -55,8 +57,8 @@ pub(super) async fn seed_project(
     let simulator = Simulator::new(stack.gitlab().ok_or(SeedError::NoGitLab)?);
     let name = format!("demo/pipeline-{}", jiff::Timestamp::now().as_millisecond());
     if let Some(python) = python {
-        seed::map_job(stack, deployment, PYTHON_JOB, &PYTHON_LANE, python, &name).await?;
-        seed::map_job(stack, deployment, instances::JOB, &instances::LANE, "", &name).await?;
+        seed::map_job(stack, deployment, PYTHON_JOB, &PYTHON_LANE, &Target::Function(python), &name).await?;
+        seed::map_job(stack, deployment, instances::JOB, &instances::LANE, &OF_THE_STACK, &name).await?;
     }
     let source = match &demo.repo {
         Some(repo) => repository::check(repo).await?,

@@ -15,7 +15,7 @@ use crate::gitlab::{NewHook, Simulator};
 use crate::pipelines::expect::Expect;
 use crate::pipelines::ledger::Ledger;
 use crate::pipelines::repository;
-use crate::seed::{self, DEFAULT_LANE, Lane, output};
+use crate::seed::{self, DEFAULT_LANE, Lane, Target, output};
 use crate::stack::Stack;
 use crate::witness::Witness;
 use crate::{schedule, sentinels, up};
@@ -82,7 +82,8 @@ impl<'a> Ground<'a> {
             let source = repository::commit(&source, &folder.join("repository")).await?;
             let id = simulator.create_project(&project.path, &source.display().to_string(), &json!([])).await?;
             simulator.create_hook(id, &hook).await?;
-            seed::map_job(stack, &deployment, &project.tagged(), &LANE, &executor, &project.path).await?;
+            seed::map_job(stack, &deployment, &project.tagged(), &LANE, &Target::Function(&executor), &project.path)
+                .await?;
             projects.push(id);
         }
         let witness = Witness::new(stack.endpoint());
