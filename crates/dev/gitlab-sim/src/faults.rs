@@ -29,6 +29,9 @@ pub(crate) struct FaultRule {
     /// Body of the answer.
     #[serde(default)]
     pub body: Option<String>,
+    /// By which `DELETE faults?name=` forgets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// Which requests a fault is for.
@@ -39,6 +42,9 @@ pub(crate) struct Match {
     pub method: Option<String>,
     /// Path below `/api/v4/`, or from the root when it begins with `/`; `*` is one segment, `**` the rest.
     pub path: Option<String>,
+    /// A text that the request's body holds, such as a runner's token. Such a rule hits when the whole body was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holds: Option<String>,
 }
 
 impl FaultRule {
@@ -68,6 +74,8 @@ pub(crate) enum Deed {
     Hang,
     /// `lose_answer`: done, and the connection breaks before the answer.
     LoseAnswer,
+    /// `late_answer:MS`: done, and answered after a pause.
+    LateAnswer(u64),
 }
 
 impl Deed {
@@ -85,12 +93,13 @@ impl Deed {
             "status" => status().map(Self::Status),
             "done_status" => status().map(Self::DoneStatus),
             "delay" => size().map(|ms| Self::Delay(u64::try_from(ms).unwrap_or(u64::MAX))),
+            "late_answer" => size().map(|ms| Self::LateAnswer(u64::try_from(ms).unwrap_or(u64::MAX))),
             "disconnect_after" => size().map(Self::DisconnectAfter),
             "cut_request" => size().map(Self::CutRequest),
             "hang" if number.is_none() => Ok(Self::Hang),
             "lose_answer" if number.is_none() => Ok(Self::LoseAnswer),
             _ => Err(format!(
-                "do {text:?} is not known: status:N, done_status:N, delay:MS, disconnect_after:N, cut_request:N, hang, lose_answer"
+                "do {text:?} is not known: status:N, done_status:N, delay:MS, disconnect_after:N, cut_request:N, hang, lose_answer, late_answer:MS"
             )),
         }
     }
@@ -135,14 +144,22 @@ impl Fault {
             }
         }
         let action = Deed::parse(&rule.deed)?;
+        if rule.matches.holds.is_some() && matches!(action, Deed::CutRequest(_)) {
+            return Err("cut_request cannot wait for what the body holds; leave one of both out".to_owned());
+        }
         Ok(Self { rule, action, seen: 0 })
     }
 
-    /// Counts the request; true when it is hit.
-    fn hits(&mut self, method: &str, path: &str) -> bool {
+    /// Counts the request; true when it is hit. Rules about what a body holds count it when that is there, the others before.
+    fn hits(&mut self, method: &str, path: &str, body: Option<&[u8]>) -> bool {
         let matches = &self.rule.matches;
         let fits = matches.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
-            && matches.path.as_deref().is_none_or(|pattern| path_fits(pattern, path));
+            && matches.path.as_deref().is_none_or(|pattern| path_fits(pattern, path))
+            && match (&matches.holds, body) {
+                (None, None) => true,
+                (Some(text), Some(body)) => holds(body, text),
+                _ => false,
+            };
         if !fits {
             return false;
         }
@@ -151,15 +168,20 @@ impl Fault {
     }
 }
 
-/// The fault for this request: the first rule that hits. Every rule counts the request.
-pub(crate) fn pick(faults: &mut [Fault], method: &str, path: &str) -> Option<Fault> {
+/// The fault for this request: the first rule that hits. Every rule counts the request: without `body` those that are not
+/// about what it holds, with it the others.
+pub(crate) fn pick(faults: &mut [Fault], method: &str, path: &str, body: Option<&[u8]>) -> Option<Fault> {
     let mut chosen = None;
     for fault in faults {
-        if fault.hits(method, path) && chosen.is_none() {
+        if fault.hits(method, path, body) && chosen.is_none() {
             chosen = Some(fault.clone());
         }
     }
     chosen
+}
+
+fn holds(body: &[u8], text: &str) -> bool {
+    text.is_empty() || body.windows(text.len()).any(|part| part == text.as_bytes())
 }
 
 fn path_fits(pattern: &str, path: &str) -> bool {
@@ -202,21 +224,36 @@ mod tests {
 
     fn rule(nth: Option<u64>, every: Option<u64>, times: Option<u64>) -> FaultRule {
         FaultRule {
-            matches: Match { method: Some("PUT".into()), path: Some("jobs/*".into()) },
+            matches: Match { method: Some("PUT".into()), path: Some("jobs/*".into()), holds: None },
             nth,
             every,
             times,
             deed: "status:503".into(),
             headers: BTreeMap::new(),
             body: None,
+            name: None,
         }
     }
 
     #[test]
     fn only_matching_requests_count() {
         let mut faults = [Fault::new(rule(Some(2), None, Some(2))).unwrap()];
-        let mut hit = |method| pick(&mut faults, method, "/api/v4/jobs/1").is_some();
+        let mut hit = |method| pick(&mut faults, method, "/api/v4/jobs/1", None).is_some();
         assert_eq!([hit("PUT"), hit("GET"), hit("PUT"), hit("PUT"), hit("PUT")], [false, false, true, true, false]);
+    }
+
+    #[test]
+    fn a_rule_about_a_body_waits_for_the_body() {
+        let mut about = rule(None, None, None);
+        about.matches.holds = Some("\"token\":\"a\"".into());
+        let mut faults = [Fault::new(about).unwrap()];
+        let mut hit =
+            |body: Option<&str>| pick(&mut faults, "PUT", "/api/v4/jobs/1", body.map(str::as_bytes)).is_some();
+        let seen = [None, Some("{}"), Some("{\"token\":\"ab\"}"), Some("{\"token\":\"a\"}"), Some("{\"token\":\"a\"}")];
+        assert_eq!(seen.map(&mut hit), [false, false, false, true, false]);
+        let mut cut = rule(None, None, None);
+        (cut.matches.holds, cut.deed) = (Some("a".into()), "cut_request:1".into());
+        assert!(Fault::new(cut).unwrap_err().contains("leave one of both out"));
     }
 
     #[test]
@@ -240,7 +277,7 @@ mod tests {
     #[test]
     fn a_fault_keeps_its_count_when_it_is_written_and_read() {
         let mut faults = [Fault::new(rule(None, Some(2), None)).unwrap()];
-        let hit = |faults: &mut [Fault]| pick(faults, "PUT", "/api/v4/jobs/1").is_some();
+        let hit = |faults: &mut [Fault]| pick(faults, "PUT", "/api/v4/jobs/1", None).is_some();
         assert!(!hit(&mut faults));
         let text = serde_json::to_string(&faults).unwrap();
         let mut faults: Vec<Fault> = serde_json::from_str(&text).unwrap();
@@ -252,6 +289,7 @@ mod tests {
         assert_eq!(Deed::parse("status:503"), Ok(Deed::Status(503)));
         assert_eq!(Deed::parse("delay:20"), Ok(Deed::Delay(20)));
         assert_eq!(Deed::parse("hang"), Ok(Deed::Hang));
+        assert_eq!(Deed::parse("late_answer:20"), Ok(Deed::LateAnswer(20)));
         for bad in ["", "status", "status:99", "delay:x", "hang:1", "explode"] {
             assert!(Deed::parse(bad).is_err(), "{bad}");
         }

@@ -15,7 +15,7 @@
 //! | `GET requests?since=` | JSON lines, one a request, never with a token |
 //! | `GET violations` | what GitLab would not forgive |
 //! | `GET events?since=&follow=` | JSON lines, one a transition, as they happen |
-//! | `POST faults`, `GET faults`, `DELETE faults` | rules {match: {method?, path?}, nth?, every?, times?, do, headers?, body?} ([`crate::faults`]) or {http: rules, hooks: {lost, lost_status, double, shuffle, shuffle_ms, created_after_pending, hold, drawn: {seed, lost, doubled, late, late_ms}}} |
+//! | `POST faults`, `GET faults`, `DELETE faults?name=` | rules {match: {method?, path?, holds?}, nth?, every?, times?, do, headers?, body?, name?} ([`crate::faults`]) or {http: rules, hooks_of: [{job, status, do, name?}], hooks: {lost, lost_status, double, shuffle, shuffle_ms, created_after_pending, hold, drawn: {seed, lost, doubled, late, late_ms}}} |
 //! | `POST hooks/release` | lets go what `hold` and `created_after_pending` keep |
 //! | `POST settings`, `GET settings` | see [`crate::world::settings::Settings`] |
 //! | `POST reset` | forgets everything but the numbers |
@@ -64,7 +64,7 @@ pub(crate) async fn route(sim: &Sim, request: &Request, path: &[&str]) -> Answer
         ("GET", ["events"]) => streams::events(sim, request),
         ("POST", ["faults"]) => tuning::add_faults(sim, request),
         ("GET", ["faults"]) => tuning::faults(sim),
-        ("DELETE", ["faults"]) => tuning::clear_faults(sim),
+        ("DELETE", ["faults"]) => tuning::clear_faults(sim, request),
         ("POST", ["settings"]) => tuning::change(sim, request),
         ("GET", ["settings"]) => tuning::settings(sim),
         ("POST", ["reset"]) => tuning::reset(sim),

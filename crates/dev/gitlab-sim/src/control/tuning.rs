@@ -9,34 +9,34 @@ use crate::server::answer::Answer;
 use crate::server::request::Request;
 use crate::sim::Sim;
 use crate::world::World;
-use crate::world::hook::HookFaults;
+use crate::world::hook::{HookFaults, HookRule};
 use crate::world::settings::Settings;
 
-/// The largest of the three things that `POST faults` takes: a list of rules, one rule, or both kinds of faults.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Both {
-    #[serde(default)]
+/// The largest of the three things that `POST faults` takes: a list of rules, one rule, or all kinds of faults.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Kinds {
     http: Vec<FaultRule>,
-    #[serde(default)]
     hooks: Option<HookFaults>,
+    hooks_of: Vec<HookRule>,
 }
 
-/// `POST faults`: adds rules; `hooks` replaces the faults of deliveries.
+/// `POST faults`: adds rules; `hooks` replaces the faults of all deliveries.
 pub(super) fn add_faults(sim: &Sim, request: &Request) -> Result<Answer, Answer> {
-    let (rules, hooks) = match body::<Value>(request)? {
-        Value::Array(_) => (body(request)?, None),
-        Value::Object(object) if object.contains_key("do") => (vec![body(request)?], None),
-        _ => {
-            let both: Both = body(request)?;
-            (both.http, both.hooks)
-        }
+    let kinds = match body::<Value>(request)? {
+        Value::Array(_) => Kinds { http: body(request)?, ..Kinds::default() },
+        Value::Object(object) if object.contains_key("do") => Kinds { http: vec![body(request)?], ..Kinds::default() },
+        _ => body(request)?,
     };
-    let faults: Result<Vec<Fault>, String> = rules.into_iter().map(Fault::new).collect();
+    let faults: Result<Vec<Fault>, String> = kinds.http.into_iter().map(Fault::new).collect();
     let faults = faults.map_err(|why| Answer::error(400, why))?;
+    for rule in &kinds.hooks_of {
+        rule.fate().map_err(|why| Answer::error(400, why))?;
+    }
     sim.with(|world| {
         world.faults.extend(faults);
-        if let Some(hooks) = hooks {
+        world.hook_rules.extend(kinds.hooks_of);
+        if let Some(hooks) = kinds.hooks {
             world.hook_faults = hooks;
         }
         Ok(Answer::json(201, &faults_view(world)))
@@ -48,17 +48,25 @@ pub(super) fn faults(sim: &Sim) -> Result<Answer, Answer> {
     Ok(sim.look(|world| Answer::json(200, &faults_view(world))))
 }
 
-/// `DELETE faults`: all of them; what is kept back stays so until `hooks/release`.
-pub(super) fn clear_faults(sim: &Sim) -> Result<Answer, Answer> {
-    sim.with(|world| {
-        world.faults.clear();
-        world.hook_faults = HookFaults::default();
+/// `DELETE faults`: all of them, or those of one name; what is kept back stays so until `hooks/release`.
+pub(super) fn clear_faults(sim: &Sim, request: &Request) -> Result<Answer, Answer> {
+    let named = request.query("name");
+    sim.with(|world| match &named {
+        None => {
+            world.faults.clear();
+            world.hook_rules.clear();
+            world.hook_faults = HookFaults::default();
+        }
+        named => {
+            world.faults.retain(|fault| fault.rule.name != *named);
+            world.hook_rules.retain(|rule| rule.name != *named);
+        }
     });
     Ok(Answer::empty(204))
 }
 
 fn faults_view(world: &World) -> Value {
-    json!({"http": world.faults, "hooks": world.hook_faults})
+    json!({"http": world.faults, "hooks": world.hook_faults, "hooks_of": world.hook_rules})
 }
 
 /// `POST settings`: changes the settings that it names; the answer is all of them.

@@ -88,6 +88,7 @@ impl World {
 
     /// Puts a new delivery on its way, or where the faults want it.
     fn dispatch(&mut self, mut delivery: Delivery) {
+        let ruled = self.ruled(delivery.job, delivery.status);
         let faults = &mut self.hook_faults;
         if faults.lost > 0 && faults.lost_status.as_deref().is_none_or(|status| status == delivery.status.as_str()) {
             faults.lost -= 1;
@@ -95,13 +96,15 @@ impl World {
             self.insert_delivery(delivery);
             return;
         }
-        let fate = faults.drawn.map_or(Fate::Undisturbed, |drawn| drawn.fate(delivery.job, delivery.status));
+        let drawn = || faults.drawn.map_or(Fate::Undisturbed, |drawn| drawn.fate(delivery.job, delivery.status));
+        let (fate, late_ms) = ruled.unwrap_or_else(|| (drawn(), faults.drawn.map_or(0, |drawn| drawn.late_ms)));
         if fate == Fate::Lost {
             delivery.state = DeliveryState::Lost;
             self.insert_delivery(delivery);
             return;
         }
         delivery.late = fate == Fate::Late;
+        delivery.pause_ms = if delivery.late { late_ms } else { 0 };
         let (hold, late) = (faults.hold, faults.created_after_pending);
         let double = faults.double || fate == Fate::Doubled;
         if let Some(state) = self.refusal(&delivery) {
@@ -121,6 +124,14 @@ impl World {
                 self.send(id);
             }
         }
+    }
+
+    /// What a rule does to the deliveries of this state of this job, and how late they leave then.
+    fn ruled(&mut self, job: u64, status: Status) -> Option<(Fate, u64)> {
+        let mut rules = self.hook_rules.iter_mut();
+        let rule = rules.find(|rule| rule.job == job && rule.status == status.as_str())?;
+        rule.hits += 1;
+        rule.fate().ok()
     }
 
     /// Why GitLab does not send it: the hook is disabled, or its top-level namespace has sent too many in this minute.
@@ -150,9 +161,8 @@ impl World {
         let faults = &self.hook_faults;
         let longest = if faults.shuffle_ms == 0 { SHUFFLE_MS } else { faults.shuffle_ms };
         let pause = if faults.shuffle { random::below(longest) } else { 0 };
-        let late = faults.drawn.map_or(0, |drawn| drawn.late_ms);
         if let Some(delivery) = self.deliveries.get_mut(&id) {
-            delivery.pause_ms = if delivery.late { pause.saturating_add(late) } else { pause };
+            delivery.pause_ms = delivery.pause_ms.saturating_add(pause);
         }
         self.out.deliveries.push(id);
     }
@@ -181,6 +191,7 @@ impl World {
             answer: None,
             error: None,
             late: false,
+            pause_ms: 0,
             ..old.clone()
         };
         let id = self.insert_delivery(again);

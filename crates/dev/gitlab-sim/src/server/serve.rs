@@ -30,13 +30,17 @@ pub(crate) async fn serve(sim: Sim, request: hyper::Request<Incoming>) -> Result
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let method = parts.method.as_str().to_ascii_uppercase();
-    let fault =
-        sim.with(|world| if is_control(&path) { None } else { faults::pick(&mut world.faults, &method, &path) });
+    let pick = |body: Option<&[u8]>| {
+        sim.with(|world| if is_control(&path) { None } else { faults::pick(&mut world.faults, &method, &path, body) })
+    };
+    let fault = pick(None);
     let cut = match fault.as_ref().map(|fault| &fault.action) {
         Some(Deed::CutRequest(bytes)) => Some(*bytes),
         _ => None,
     };
     let body = read(body, body_limit(&sim, &path), cut).await;
+    let by_body = body.as_ref().ok().and_then(|body| pick(Some(body)));
+    let fault = fault.or(by_body);
     let request = Request {
         segments: segments(&path),
         query: parts.uri.query().map(str::to_owned),
@@ -87,6 +91,11 @@ async fn act(sim: &Sim, request: &Request, fault: Option<&Fault>) -> Option<Answ
         Deed::LoseAnswer => {
             let _ = dispatch(sim, request).await;
             None
+        }
+        Deed::LateAnswer(ms) => {
+            let answer = dispatch(sim, request).await;
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            Some(answer)
         }
         Deed::DisconnectAfter(_) | Deed::CutRequest(_) => Some(dispatch(sim, request).await),
     }

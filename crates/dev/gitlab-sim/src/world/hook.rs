@@ -194,6 +194,40 @@ impl Drawn {
     }
 }
 
+/// What is done to the deliveries of one state of one job.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HookRule {
+    /// The job.
+    pub job: u64,
+    /// The state that is told.
+    pub status: String,
+    /// `lose`, `double`, or `late:MS`: it leaves so many milliseconds late.
+    #[serde(rename = "do")]
+    pub deed: String,
+    /// By which `DELETE faults?name=` forgets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How many deliveries it was done to.
+    #[serde(default)]
+    pub hits: u64,
+}
+
+impl HookRule {
+    /// What is done, and how late it leaves (ms) where that is it.
+    pub(crate) fn fate(&self) -> Result<(Fate, u64), String> {
+        match self.deed.split_once(':') {
+            None if self.deed == "lose" => Ok((Fate::Lost, 0)),
+            None if self.deed == "double" => Ok((Fate::Doubled, 0)),
+            Some(("late", ms)) => {
+                let ms = ms.parse().map_err(|_| format!("do {:?}: wants late:<milliseconds>", self.deed))?;
+                Ok((Fate::Late, ms))
+            }
+            _ => Err(format!("do {:?} is not known: lose, double, late:MS", self.deed)),
+        }
+    }
+}
+
 /// Deliveries that are kept back.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Held {

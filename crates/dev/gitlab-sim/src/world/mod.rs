@@ -16,7 +16,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::hook::{Delivery, Held, Hook, HookFaults};
+use self::hook::{Delivery, Held, Hook, HookFaults, HookRule};
 use self::job::Job;
 use self::project::{Pipeline, Project};
 use self::record::{RequestLine, Violation};
@@ -81,6 +81,9 @@ pub(crate) struct World {
     pub faults: Vec<Fault>,
     /// Faults of deliveries.
     pub hook_faults: HookFaults,
+    /// Faults of the deliveries of single jobs.
+    #[serde(default)]
+    pub hook_rules: Vec<HookRule>,
     /// What happens by itself, and when.
     pub timers: BTreeSet<(Millis, Timer)>,
     /// Grows whenever a job becomes pending: what `X-GitLab-Last-Update` stands for.
@@ -181,6 +184,7 @@ impl World {
             violations: VecDeque::new(),
             faults: Vec::new(),
             hook_faults: HookFaults::default(),
+            hook_rules: Vec::new(),
             timers: BTreeSet::new(),
             queue_version: 1,
             rates: BTreeMap::new(),

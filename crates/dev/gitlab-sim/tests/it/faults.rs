@@ -51,6 +51,39 @@ async fn a_lost_answer_was_a_deed_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_rule_can_be_about_one_runner_and_be_lifted_by_its_name() {
+    let bench = Bench::start().await;
+    let (one, other) = (bench.any_runner().await, bench.any_runner().await);
+    let rule = |token: &str, name: &str| json!({"match": {"path": "jobs/request", "holds": token}, "every": 1, "do": "status:409", "name": name});
+    bench.sim(Method::POST, "faults", Some(json!([rule(&one.token, "a"), rule("no such token", "b")]))).await;
+    let asked = async || [one.ask().await.status, other.ask().await.status];
+    assert_eq!(asked().await, [409, 204]);
+    bench.sim(Method::DELETE, "faults?name=b", None).await;
+    assert_eq!(asked().await, [409, 204]);
+    bench.sim(Method::DELETE, "faults?name=a", None).await;
+    assert_eq!(asked().await, [204, 204]);
+}
+
+#[tokio::test]
+async fn a_late_answer_was_a_deed_before_it_came() {
+    let bench = Bench::start().await;
+    let project = bench.project("acme/widget", ONE).await;
+    let pipeline = bench.pipeline(project).await;
+    let runner = bench.any_runner().await;
+    let rule = json!({"match": {"path": "jobs/request"}, "do": "late_answer:600000"});
+    bench.sim(Method::POST, "faults", Some(rule)).await;
+    let running = async {
+        while bench.job(pipeline, "job").await["status"] != "running" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        reply = runner.ask() => panic!("answered {} already", reply.status),
+        () = running => {}
+    }
+}
+
+#[tokio::test]
 async fn an_answer_breaks_off_and_a_request_is_cut() {
     let bench = Bench::start().await;
     let rules = json!([
@@ -100,6 +133,8 @@ async fn bad_rules_and_settings_are_refused_by_name() {
         ("faults", json!([{"match": {}, "do": "status:503", "nth": 0}]), "nth"),
         ("faults", json!([{"match": {}, "do": "status:503", "every": 0}]), "every"),
         ("faults", json!({"hooks": {"los": 1}}), "los"),
+        ("faults", json!({"hooks_of": [{"job": 1, "status": "success", "do": "late:soon"}]}), "late:<milliseconds>"),
+        ("faults", json!({"hooks_of": [{"job": 1, "status": "success", "do": "hide"}]}), "lose, double"),
         ("settings", json!({"two_faze": true}), "two_faze"),
         ("settings", json!({"two_phase": "x"}), "settings"),
         ("settings", json!({"distort": ["all"]}), "null_arrays"),

@@ -265,6 +265,32 @@ async fn chance_loses_doubles_and_delays_deliveries_and_the_hook_stays_in_order(
 }
 
 #[tokio::test]
+async fn the_deliveries_of_one_state_of_one_job_are_lost_doubled_or_late() {
+    let bench = Bench::start().await;
+    let receiver = Receiver::start().await;
+    let (project, _) = hooked(&bench, &receiver).await;
+    let runner = bench.any_runner().await;
+    let told = |status: &str| receiver.messages().iter().filter(|message| message.status() == status).count();
+    for (deed, expected) in [("lose", 0), ("double", 2), ("late:1", 3)] {
+        bench.pipeline(project).await;
+        let job = runner.take().await;
+        let rule = |job: u64, name: &str| json!({"job": job, "status": "success", "do": deed, "name": name});
+        let rules = json!({"hooks_of": [rule(job.id, "ours"), rule(job.id + 1, "another")]});
+        bench.sim(Method::POST, "faults", Some(rules)).await;
+        job.end("success").await;
+        settled(&bench).await;
+        let shown = bench.sim(Method::GET, "faults", None).await;
+        let hits: Vec<&Value> = shown["hooks_of"].as_array().unwrap().iter().map(|rule| &rule["hits"]).collect();
+        assert_eq!((told("success"), hits), (expected, vec![&json!(1), &json!(0)]), "{deed}");
+        bench.sim(Method::DELETE, "faults?name=ours", None).await;
+        let left = bench.sim(Method::GET, "faults", None).await;
+        assert_eq!(left["hooks_of"][0]["name"], "another");
+        bench.sim(Method::DELETE, "faults", None).await;
+    }
+    assert_eq!((told("pending"), told("running")), (3, 3));
+}
+
+#[tokio::test]
 async fn created_can_come_after_pending() {
     let bench = Bench::start().await;
     let receiver = Receiver::start().await;
