@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hyper::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::http::{Http, HttpError};
 
@@ -20,7 +20,7 @@ pub(crate) struct Witness {
 impl Witness {
     /// Of the witness at this address.
     pub(crate) fn new(endpoint: &str) -> Self {
-        Self { url: format!("{endpoint}/_proxy/faults"), http: Http::default() }
+        Self { url: format!("{endpoint}/_proxy"), http: Http::default() }
     }
 
     /// Sets a fault, see [`crate::proxy::faults`].
@@ -28,7 +28,23 @@ impl Witness {
     /// # Errors
     /// When the witness refuses it or does not answer.
     pub(crate) async fn set(&self, fault: &Value) -> Result<(), HttpError> {
-        self.call(Method::POST, fault).await.map(drop)
+        self.call(Method::POST, "faults", fault).await.map(drop)
+    }
+
+    /// Watches what calls are about, see [`crate::proxy::kin`].
+    ///
+    /// # Errors
+    /// When the witness does not answer.
+    pub(crate) async fn watch(&self, name: &str, words: &[&str]) -> Result<(), HttpError> {
+        self.call(Method::POST, "watch", &json!({"name": name, "words": words})).await.map(drop)
+    }
+
+    /// Warns of the end of a spot instance.
+    ///
+    /// # Errors
+    /// When the witness does not answer.
+    pub(crate) async fn interrupt(&self, instance: &str) -> Result<(), HttpError> {
+        self.call(Method::POST, &format!("interrupt/{instance}"), &Value::Null).await.map(drop)
     }
 
     /// All faults that were set, with what became of them.
@@ -36,7 +52,7 @@ impl Witness {
     /// # Errors
     /// When the witness does not answer.
     pub(crate) async fn faults(&self) -> Result<Vec<Value>, HttpError> {
-        let faults = self.call(Method::GET, &Value::Null).await?;
+        let faults = self.call(Method::GET, "faults", &Value::Null).await?;
         Ok(faults.as_array().cloned().unwrap_or_default())
     }
 
@@ -45,10 +61,18 @@ impl Witness {
     /// # Errors
     /// When the witness does not answer.
     pub(crate) async fn clear(&self) -> Result<(), HttpError> {
-        self.call(Method::DELETE, &Value::Null).await.map(drop)
+        self.call(Method::DELETE, "faults", &Value::Null).await.map(drop)
     }
 
-    async fn call(&self, method: Method, body: &Value) -> Result<Value, HttpError> {
-        self.http.json(method, &self.url, &[], body, LIMIT).await
+    /// Forgets the faults on calls about one thing.
+    ///
+    /// # Errors
+    /// When the witness does not answer.
+    pub(crate) async fn clear_about(&self, name: &str) -> Result<(), HttpError> {
+        self.call(Method::DELETE, &format!("faults?about={name}"), &Value::Null).await.map(drop)
+    }
+
+    async fn call(&self, method: Method, path: &str, body: &Value) -> Result<Value, HttpError> {
+        self.http.json(method, &format!("{}/{path}", self.url), &[], body, LIMIT).await
     }
 }

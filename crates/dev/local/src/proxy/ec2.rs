@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{HeaderMap, Response, StatusCode, http};
 use jiff::{SignedDuration, Timestamp};
+use runnerless_core::fleet::EXPIRES_TAG;
 use serde_json::json;
 use tokio::sync::Mutex;
 
@@ -188,6 +189,17 @@ fn tags_of_instances(form: &[u8]) -> HashMap<String, String> {
         }
     }
     tags
+}
+
+/// The same request for instances with another hard end, which their tag says.
+pub(super) fn expiring(form: &[u8], expires: Timestamp) -> Bytes {
+    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(form).into_owned().collect();
+    let named = pairs.iter().filter(|(_, value)| value == EXPIRES_TAG);
+    let values: Vec<String> =
+        named.filter_map(|(key, _)| Some(format!("{}.Value", key.strip_suffix(".Key")?))).collect();
+    let expires = expires.as_millisecond().to_string();
+    let changed = pairs.iter().map(|(key, value)| (key, if values.contains(key) { &expires } else { value }));
+    Bytes::from(url::form_urlencoded::Serializer::new(String::new()).extend_pairs(changed).finish())
 }
 
 /// The tags of the one instance that was described.

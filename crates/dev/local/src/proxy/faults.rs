@@ -2,7 +2,7 @@
 //!
 //! `{"op":"ec2:CreateFleet","nth":1,"do":"...","function":"..."}`: the nth matching call after it was set. `times` lets it
 //! hit so many calls from that one on, `"lasting":true` all of them. `op` may be `<service>:*`. `function` narrows it to
-//! the calls of one function. What can be done:
+//! the calls of one function, `about` to those about one thing that is watched (`super::kin`). What can be done:
 //!
 //! - `error:<code>`: answered with that error code, without being carried out; `error` alone is `InternalFailure`;
 //! - `throttle`, `fail`: the error by which that service itself asks to slow down, or says that it failed;
@@ -12,7 +12,8 @@
 //! - `answer_twice`: carried out twice; the caller gets the second answer;
 //! - `refuse_entry`: not carried out; answered with 200, and every entry of it has failed (`PutEvents`);
 //! - `no_instances:<code>`: not carried out; answered with 200, no instance, and this error (`CreateFleet` of an instant
-//!   fleet whose every pool is empty, for one).
+//!   fleet whose every pool is empty, for one);
+//! - `expires:<s>`: carried out for instances whose hard end is that many seconds from now (`CreateFleet`).
 
 use std::fmt;
 use std::str::FromStr;
@@ -51,6 +52,8 @@ pub enum Deed {
     RefuseEntry,
     /// Answered with 200, no instance, and an error.
     NoInstances(String),
+    /// Carried out for instances with another hard end: so many seconds from now.
+    Expires(u32),
 }
 
 /// A fault that cannot be set.
@@ -61,7 +64,7 @@ pub enum BadFault {
     Shape(String),
     /// `do` is unknown.
     #[error(
-        "do is {0:?}; write error:<code>, throttle, fail, hang, hang:<seconds up to 900>, hang:before, reset, reset:before, answer_twice, refuse_entry or no_instances:<code>"
+        "do is {0:?}; write error:<code>, throttle, fail, hang, hang:<seconds up to 900>, hang:before, reset, reset:before, answer_twice, refuse_entry, no_instances:<code> or expires:<seconds>"
     )]
     Deed(String),
     /// `op` is no operation.
@@ -97,6 +100,7 @@ impl FromStr for Deed {
             None if text == "refuse_entry" => Ok(Self::RefuseEntry),
             Some(("error", code)) if word(code) => Ok(Self::Error(code.into())),
             Some(("no_instances", code)) if word(code) => Ok(Self::NoInstances(code.into())),
+            Some(("expires", seconds)) => seconds.parse().map(Self::Expires).map_err(|_| bad()),
             Some(("reset", "before")) => Ok(Self::ResetBefore),
             Some(("hang", "before")) => Ok(Self::HangBefore),
             Some(("hang", seconds)) => {
@@ -123,6 +127,7 @@ impl fmt::Display for Deed {
             Self::AnswerTwice => f.write_str("answer_twice"),
             Self::RefuseEntry => f.write_str("refuse_entry"),
             Self::NoInstances(code) => write!(f, "no_instances:{code}"),
+            Self::Expires(seconds) => write!(f, "expires:{seconds}"),
         }
     }
 }
@@ -148,6 +153,9 @@ pub struct Fault {
     /// Only calls of this function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
+    /// Only calls about this, and nothing else that is watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
     /// How many matching calls came so far; set by the proxy.
     #[serde(default, skip_deserializing)]
     pub seen: u64,
@@ -181,12 +189,14 @@ impl Fault {
         if self.times == 0 || (self.lasting && self.times != 1) { Err(BadFault::Times(self.times)) } else { Ok(()) }
     }
 
-    fn is_for(&self, op: &str, function: Option<&str>) -> bool {
+    fn is_for(&self, op: &str, function: Option<&str>, about: Option<&str>) -> bool {
         let named = match self.op.strip_suffix(":*") {
             Some(service) => op.split_once(':').is_some_and(|(of, _)| of == service),
             None => self.op == op,
         };
-        named && self.function.as_deref().is_none_or(|name| Some(name) == function)
+        named
+            && self.function.as_deref().is_none_or(|name| Some(name) == function)
+            && self.about.as_deref().is_none_or(|name| Some(name) == about)
     }
 
     /// Whether a call that it was counted for is hit by it.
@@ -228,17 +238,18 @@ impl Faults {
         self.all.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Forgets all.
-    pub fn clear(&self) {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    /// Forgets all, or those on calls about one thing.
+    pub fn clear(&self, about: Option<&str>) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|fault| about.is_some() && fault.about.as_deref() != about);
     }
 
     /// Counts a call, and tells what is to be done to it.
-    pub fn take(&self, call: &Call, function: Option<&str>) -> Option<Deed> {
+    pub fn take(&self, call: &Call, function: Option<&str>, about: Option<&str>) -> Option<Deed> {
         let op = call.op();
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let mut deed = None;
-        for fault in all.iter_mut().filter(|fault| !fault.done && fault.is_for(&op, function)) {
+        for fault in all.iter_mut().filter(|fault| !fault.done && fault.is_for(&op, function, about)) {
             fault.seen += 1;
             // Two faults may wait for the same call: the first that was set is done, the other waits for the next.
             if deed.is_none() && fault.strikes() {
@@ -262,18 +273,18 @@ mod tests {
     fn a_fault_hits_the_nth_matching_call_once() {
         let faults = Faults::default();
         faults.set(br#"{"op":"ec2:CreateFleet","nth":2,"do":"error:InsufficientInstanceCapacity"}"#).unwrap();
-        assert_eq!(faults.take(&call("ec2:CreateFleet"), None), None);
-        assert_eq!(faults.take(&call("ec2:TerminateInstances"), None), None);
+        assert_eq!(faults.take(&call("ec2:CreateFleet"), None, None), None);
+        assert_eq!(faults.take(&call("ec2:TerminateInstances"), None, None), None);
         let deed = Deed::Error("InsufficientInstanceCapacity".into());
-        assert_eq!(faults.take(&call("ec2:CreateFleet"), None), Some(deed));
-        assert_eq!(faults.take(&call("ec2:CreateFleet"), None), None);
+        assert_eq!(faults.take(&call("ec2:CreateFleet"), None, None), Some(deed));
+        assert_eq!(faults.take(&call("ec2:CreateFleet"), None, None), None);
         assert!(faults.list()[0].done);
     }
 
     #[test]
     fn a_fault_lasts_as_long_as_it_is_told() {
         let faults = Faults::default();
-        let hit = |op: &str| faults.take(&call(op), None).is_some();
+        let hit = |op: &str| faults.take(&call(op), None, None).is_some();
         faults.set(br#"{"op":"dynamodb:*","nth":2,"times":2,"do":"throttle"}"#).unwrap();
         let seen = ["dynamodb:GetItem", "dynamodb:PutItem", "ssm:PutParameter", "dynamodb:GetItem", "dynamodb:GetItem"];
         assert_eq!(seen.map(hit), [false, true, false, true, false], "two from the second on, of that service");
@@ -283,7 +294,7 @@ mod tests {
             faults.list().iter().map(|fault| (fault.hits, fault.done)).collect::<Vec<_>>(),
             [(2, true), (9, false)]
         );
-        faults.clear();
+        faults.clear(None);
         assert!(!hit("ssm:GetParametersByPath"));
     }
 
@@ -291,16 +302,31 @@ mod tests {
     fn a_fault_can_be_narrowed_to_one_function() {
         let faults = Faults::default();
         faults.set(br#"{"op":"lambda:Invoke","do":"hang:0.5","function":"router"}"#).unwrap();
-        assert_eq!(faults.take(&call("lambda:Invoke"), Some("reconciler")), None);
+        assert_eq!(faults.take(&call("lambda:Invoke"), Some("reconciler"), None), None);
         let late = Some(Duration::from_millis(500));
-        assert_eq!(faults.take(&call("lambda:Invoke"), Some("router")), Some(Deed::Hang(late)));
+        assert_eq!(faults.take(&call("lambda:Invoke"), Some("router"), None), Some(Deed::Hang(late)));
+    }
+
+    #[test]
+    fn a_fault_can_be_about_one_thing_and_be_lifted_alone() {
+        let faults = Faults::default();
+        for name in ["a", "b"] {
+            let fault = format!(r#"{{"op":"ec2:*","lasting":true,"do":"fail","about":"{name}"}}"#);
+            faults.set(fault.as_bytes()).unwrap();
+        }
+        let hit = |about: Option<&str>| faults.take(&call("ec2:CreateFleet"), None, about).is_some();
+        assert_eq!([None, Some("c"), Some("a"), Some("b")].map(hit), [false, false, true, true]);
+        faults.clear(Some("a"));
+        assert_eq!([Some("a"), Some("b")].map(hit), [false, true]);
     }
 
     #[test]
     fn bad_faults_are_named_with_their_cure() {
         let faults = Faults::default();
         let refused = |body: &str| faults.set(body.as_bytes()).unwrap_err();
-        for deed in ["hang:-1", "hang:901", "hang:x", "error:", "error:a b", "explode", "reset:after"] {
+        for deed in
+            ["hang:-1", "hang:901", "hang:x", "error:", "error:a b", "explode", "reset:after", "expires:", "expires:-1"]
+        {
             let body = format!(r#"{{"op":"a:B","do":"{deed}"}}"#);
             assert_eq!(refused(&body), BadFault::Deed(deed.into()));
         }
@@ -313,7 +339,7 @@ mod tests {
             faults.set(br#"{"op":"a:B","do":"reset"}"#).unwrap();
         }
         assert_eq!(refused(r#"{"op":"a:B","do":"reset"}"#), BadFault::TooMany);
-        faults.clear();
+        faults.clear(None);
         assert!(faults.list().is_empty());
     }
 }

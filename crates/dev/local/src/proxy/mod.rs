@@ -2,12 +2,14 @@
 //! puts faults on calls that are asked for.
 //!
 //! Requests and answers pass unchanged, also the `Host` header, which signatures cover. Bodies stream; only what must
-//! be read is held: a form that may name the action, a `GetParametersByPath`, and a call that is carried out twice.
+//! be read is held: a form that may name the action, a `GetParametersByPath`, a call that is carried out twice, and every call
+//! while a suite watches what calls are about.
 
 mod answers;
 mod ec2;
 pub mod faults;
 pub mod identify;
+pub mod kin;
 pub mod operation;
 pub mod record;
 mod server;

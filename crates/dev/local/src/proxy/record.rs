@@ -31,6 +31,9 @@ pub struct Line {
     /// The tenant that an invoke names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
+    /// What it is about, of what a suite watches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
     /// The fault that was put on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, EXPECT};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT};
 use hyper::{Method, Request, Response, StatusCode, Uri, http};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -16,9 +16,10 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::ec2::Lacking;
+use super::ec2::{self, Lacking};
 use super::faults::{Deed, Faults, HANG_LIMIT};
 use super::identify::Identities;
+use super::kin::{Kin, Watch};
 use super::operation::{Call, is_form, text};
 use super::record::{Line, Record};
 use super::{Body, answers, never};
@@ -43,6 +44,7 @@ pub(super) struct Witness {
     client: Client<HttpConnector, Body>,
     identities: Identities,
     faults: Faults,
+    kin: Kin,
     record: Record,
     /// What the emulator lacks of EC2.
     lacking: Lacking,
@@ -52,6 +54,7 @@ pub(super) struct Witness {
 struct Asked<'a> {
     call: &'a Call,
     form: Option<Bytes>,
+    about: Option<String>,
 }
 
 /// Writes the line also when the caller leaves and with it this future.
@@ -89,6 +92,7 @@ impl Witness {
                 .build(connector),
             identities: Identities::new(Aws::new(&format!("http://{emulator}")), scopes.to_owned()),
             faults: Faults::default(),
+            kin: Kin::default(),
             record: Record::open(calls)?,
             lacking: Lacking::new(Aws::new(&format!("http://{emulator}")), register),
         })
@@ -106,12 +110,14 @@ impl Witness {
             return Ok(self.control(&path, request).await);
         }
         let (parts, body) = request.into_parts();
-        let named_by_body = is_form(&parts.headers) || needs_scope(&parts);
-        let (held, body) = if named_by_body { self.hold(body.boxed()).await? } else { (None, body.boxed()) };
+        let is_read = is_form(&parts.headers) || needs_scope(&parts) || self.kin.watches();
+        let (held, body) = if is_read { self.hold(body.boxed()).await? } else { (None, body.boxed()) };
         let call = Call::read(&parts.method, &parts.uri, &parts.headers, held.as_deref());
         let function = self.identities.function(call.access_key.as_deref()).await;
-        let deed = self.faults.take(&call, function.as_deref());
-        let pending = self.begin(&call, &parts, function.clone(), deed.as_ref());
+        let about = held.as_deref().and_then(|body| self.kin.read(body));
+        let deed = self.faults.take(&call, function.as_deref(), about.as_deref());
+        let mut pending = self.begin(&call, &parts, function.clone(), deed.as_ref());
+        pending.line.about.clone_from(&about);
         if let (Some(function), Some(body)) = (&function, held.as_deref().filter(|_| needs_scope(&parts)))
             && let Some(refused) = self.out_of_scope(function, body)
         {
@@ -125,7 +131,7 @@ impl Witness {
             pending.answered(refused.status());
             return Ok(refused);
         }
-        let asked = Asked { call: &call, form: held.filter(|_| is_form(&parts.headers)) };
+        let asked = Asked { call: &call, form: held.filter(|_| is_form(&parts.headers)), about };
         match deed {
             None => self.pass(&asked, parts, body, pending).await,
             Some(deed) => self.disturb(deed, &asked, parts, body, pending).await,
@@ -194,6 +200,15 @@ impl Witness {
                 pending.answered(response.status());
                 Ok(response)
             }
+            Deed::Expires(seconds) => {
+                let (held, _) = self.hold(body).await?;
+                let expires = Timestamp::now() + Duration::from_secs(seconds.into());
+                let form = ec2::expiring(held.as_deref().unwrap_or_default(), expires);
+                let mut parts = parts;
+                parts.headers.insert(CONTENT_LENGTH, form.len().into());
+                let asked = Asked { form: Some(form.clone()), about: asked.about.clone(), ..*asked };
+                self.pass(&asked, parts, Full::new(form).map_err(never).boxed(), pending).await
+            }
             Deed::RefuseEntry => {
                 let (held, _) = self.hold(body).await?;
                 let response = answers::refused_entries(held.as_deref().unwrap_or_default());
@@ -207,10 +222,22 @@ impl Witness {
     async fn forward(&self, asked: &Asked<'_>, parts: http::request::Parts, body: Body) -> Response<Body> {
         match &asked.form {
             Some(form) if asked.call.service.as_deref() == Some("ec2") => {
-                self.lacking.answer(&asked.call.operation, form, self.send(parts, body)).await
+                let answer = self.lacking.answer(&asked.call.operation, form, self.send(parts, body)).await;
+                match &asked.about {
+                    Some(about) if asked.call.operation == "CreateFleet" => self.learn(about, answer).await,
+                    _ => answer,
+                }
             }
             _ => self.send(parts, body).await,
         }
+    }
+
+    /// Instances have their ids from the answer.
+    async fn learn(&self, about: &str, answer: Response<Body>) -> Response<Body> {
+        let (parts, body) = answer.into_parts();
+        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        self.kin.learn(about, &body);
+        Response::from_parts(parts, Full::new(body).map_err(never).boxed())
     }
 
     async fn send(&self, mut parts: http::request::Parts, body: Body) -> Response<Body> {
@@ -253,6 +280,7 @@ impl Witness {
             op: call.operation.clone(),
             status: None,
             ms: 0,
+            about: None,
             target: invoke.then(|| invoked(&parts.uri)).flatten(),
             invocation: invoke.then(|| header("x-amz-invocation-type")).flatten(),
             tenant: invoke.then(|| header("x-amz-tenant-id")).flatten(),
@@ -272,15 +300,24 @@ impl Witness {
         Some(answers::error(Some("ssm"), &hyper::HeaderMap::new(), "AccessDeniedException", &message))
     }
 
-    /// `GET`, `POST` and `DELETE /_proxy/faults`; `POST /_proxy/refresh` after a deployment.
+    /// `GET`, `POST` and `DELETE /_proxy/faults?about=<name>`; `POST /_proxy/watch`, see [`super::kin`]; `POST /_proxy/refresh`
+    /// after a deployment.
     async fn control(&self, path: &str, request: Request<Incoming>) -> Response<Body> {
         match (request.method().clone(), path) {
             (Method::GET, "faults") => answers::json(StatusCode::OK, &self.faults.list()),
             (Method::DELETE, "faults") => {
-                self.faults.clear();
+                let about = request.uri().query().and_then(|query| query.strip_prefix("about="));
+                self.faults.clear(about);
                 answers::json(StatusCode::OK, &self.faults.list())
             }
-            (Method::POST, "faults") => match Limited::new(request.into_body(), HELD).collect().await {
+            (Method::POST, "faults" | "watch") => match Limited::new(request.into_body(), HELD).collect().await {
+                Ok(body) if path == "watch" => match serde_json::from_slice::<Watch>(&body.to_bytes()) {
+                    Ok(watch) => {
+                        self.kin.watch(watch);
+                        answers::json(StatusCode::CREATED, &())
+                    }
+                    Err(bad) => answers::plain(StatusCode::BAD_REQUEST, &bad.to_string()),
+                },
                 Ok(body) => match self.faults.set(&body.to_bytes()) {
                     Ok(fault) => answers::json(StatusCode::CREATED, &fault),
                     Err(bad) => answers::plain(StatusCode::BAD_REQUEST, &bad.to_string()),
@@ -294,7 +331,7 @@ impl Witness {
             }
             _ => answers::plain(
                 StatusCode::NOT_FOUND,
-                "GET, POST, DELETE /_proxy/faults, POST /_proxy/interrupt/<instance id> or POST /_proxy/refresh",
+                "GET, POST, DELETE /_proxy/faults, POST /_proxy/watch, POST /_proxy/interrupt/<instance id> or POST /_proxy/refresh",
             ),
         }
     }
