@@ -137,10 +137,10 @@ async fn what_ec2_or_gitlab_do_not_do_is_done_by_a_later_sweep() {
     let stack = Stack::bound().await;
     stack.world.hook(1, "unit", "success", after(10)).await;
     stack.lost.fleet.trouble(Operation::TerminateInstances, Trouble::Throttled);
-    stack.lost.fleet.trouble(Operation::TerminateInstances, Trouble::LostAnswer);
+    stack.lost.fleet.trouble(Operation::TerminateInstances, Trouble::NoAnswer);
     assert_eq!(stack.swept(after(70)).await.counts["settle.failed"], 1);
     let lost = stack.lost.sweep(&stack.world, &stack.rules, false, after(130)).await;
-    assert!(lost.is_err(), "its answer was lost, and nothing else was to be done: {lost:?}");
+    assert!(lost.is_err(), "nobody answered, and nothing else was to be done: {lost:?}");
     stack.lost.runners.fail(true);
     assert_eq!(stack.swept(after(190)).await.counts["stop.held"], 1);
     assert!(stack.lost.fleet.alive().is_empty() && stack.row().await.is_winding_up());

@@ -76,9 +76,13 @@ impl<L: Ledger, P: Parameters, F: Fleet, G: Runners, C: Clock> Instances<'_, L, 
             return Ok(Cleared::NotNeeded(format!("the launch is {:?}", launch.state)));
         };
         // The instance first: it costs money, and while it lives its runner could make the manager's record again.
-        let ended = match self.fleet.terminate(instance).await? {
-            Terminated::Asked => format!("{instance} is terminated"),
-            Terminated::Gone => format!("{instance} was gone"),
+        let ended = match self.fleet.terminate(instance).await {
+            Ok(Terminated::Asked) => format!("{instance} is terminated"),
+            Ok(Terminated::Gone) => format!("{instance} was gone"),
+            Err(error) => match self.has_ended(instance).await {
+                true => format!("{instance} had ended"),
+                false => return Err(error),
+            },
         };
         let why = match self.forget(launch, now).await {
             Ok(manager) => format!("{ended}, {manager}"),
@@ -91,6 +95,13 @@ impl<L: Ledger, P: Parameters, F: Fleet, G: Runners, C: Clock> Instances<'_, L, 
         let (launch, reason) = (launch.launch.as_str(), why.as_str());
         tracing::info!(target: "runnerless", reason, "launch.id" = launch, "instance.id" = instance, "an instance is ended");
         Ok(Cleared::Now(why))
+    }
+
+    /// Whether EC2 shows the instance as ended, after it did not take its termination: instances power themselves off, and a
+    /// lost answer was a deed. What EC2 does not show, or does not tell, has not ended.
+    async fn has_ended(&self, instance: &str) -> bool {
+        let shown = self.fleet.describe(instance).await;
+        shown.ok().flatten().is_some_and(|shown| !shown.state.is_there())
     }
 
     /// Removes the record of the launch's runner manager. What came of it, or why it is to be tried again.

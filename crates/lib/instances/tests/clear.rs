@@ -150,7 +150,7 @@ async fn what_ec2_does_not_take_stays_due() {
     for (trouble, name) in [
         (Trouble::Throttled, "Fleet.Throttled"),
         (Trouble::NoAnswer, "Fleet.Unavailable"),
-        (Trouble::LostAnswer, "Fleet.Unavailable"),
+        (Trouble::Refused, "Fleet.Refused"),
     ] {
         let world = World::over().await;
         let before = world.launch().await;
@@ -160,6 +160,39 @@ async fn what_ec2_does_not_take_stays_due() {
         assert!(before.due.next_check_at.is_some());
         assert!(matches!(world.clear(T0 + limits::SETTLE_CHECK).await.unwrap(), Cleared::Now(_)));
         assert_eq!(world.left(), only_the_others());
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_ended_by_itself_keeps_no_row_when_nobody_may_terminate() {
+    for state in [InstanceState::ShuttingDown, InstanceState::Terminated] {
+        let world = World::over().await;
+        world.fleet.enter(INSTANCE, state);
+        world.fleet.trouble(Operation::TerminateInstances, Trouble::Refused);
+        let Cleared::Now(why) = world.clear(T0).await.unwrap() else { panic!("left") };
+        assert!(why.contains("had ended"), "{why}");
+        assert_eq!(world.left(), only_the_others());
+    }
+    // Ended by the very call whose answer is lost.
+    let world = World::over().await;
+    world.fleet.trouble(Operation::TerminateInstances, Trouble::LostAnswer);
+    assert!(matches!(world.clear(T0).await.unwrap(), Cleared::Now(_)));
+    assert_eq!(world.left(), only_the_others());
+}
+
+#[tokio::test]
+async fn an_instance_of_which_ec2_says_nothing_has_not_ended() {
+    let unasked = World::over().await;
+    unasked.fleet.enter(INSTANCE, InstanceState::Terminated);
+    unasked.fleet.trouble(Operation::TerminateInstances, Trouble::Refused);
+    unasked.fleet.trouble(Operation::DescribeInstances, Trouble::NoAnswer);
+    let unseen = World::over().await;
+    unseen.fleet.forget(INSTANCE);
+    unseen.fleet.trouble(Operation::TerminateInstances, Trouble::Refused);
+    for world in [unasked, unseen] {
+        let before = world.launch().await;
+        assert_eq!(world.clear(T0).await.unwrap_err().name(), "Fleet.Refused");
+        assert_eq!(world.launch().await, before);
     }
 }
 
