@@ -1,6 +1,6 @@
 # The commands of this project. Each does its own set-up on a machine with Rust, Python 3, git and a C compiler.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage storm bench sweep-bench hostile isolation world mutants build
+.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage faults storm bench sweep-bench hostile isolation world mutants build
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -77,6 +77,10 @@ isolation: build ## what a job can reach, one line an attempt (OUT=file)
 
 breakage: build ## AWS services and executors out of order, and what comes of it (ONLY=text SLOW=1 OUT=file)
 	@exec $(LOCAL) breakage --parent "$$PPID" --state "$$STATE/breakage" $${ONLY:+--only "$$ONLY"} $${SLOW:+--slow} \
+	  $${OUT:+--out "$$OUT"}
+
+faults: build ## what goes wrong with instances, side by side, and what is left of it (ONLY=text CASES=file OUT=file)
+	@exec $(LOCAL) faults --parent "$$PPID" --state "$$STATE/faults" $${ONLY:+--only "$$ONLY"} $${CASES:+--cases "$$CASES"} \
 	  $${OUT:+--out "$$OUT"}
 
 # A run of more than a hundred jobs has worlds of a hundred, each with a seed of its own; SHOW lines of one world's trace,

@@ -42,6 +42,10 @@ runnerless-local: the local stack (AWS emulator, witness, GitLab simulator) and 
       --only TEXT       only the cases whose name holds this
       --slow            also those that wait for a lease to end
       --out FILE        the JSON lines, too
+  runnerless-local faults [options]     what goes wrong with instances, side by side, and what is left of it
+      --cases FILE      a table instead of crates/dev/local/cases/faults/ec2.jsonl
+      --only TEXT       only the cases whose name holds this
+      --out FILE        the JSON lines, too
   runnerless-local storm [options]      many jobs while hooks are lost, doubled and late and sweeps are killed
       --jobs N          how many there are (100)
       --seed NUMBER     what everything is drawn from (the clock)
@@ -74,6 +78,7 @@ pub(crate) enum Command {
     Isolation(Wish),
     Attack(Wish),
     Breakage(Wish),
+    Faults(Wish),
     Storm(Wish),
 }
 
@@ -190,6 +195,7 @@ impl Arguments {
             Some("isolation") => Command::Isolation(wish),
             Some("attack") => Command::Attack(wish),
             Some("breakage") => Command::Breakage(wish),
+            Some("faults") => Command::Faults(wish),
             Some("storm") => Command::Storm(Wish { api_token, ..wish }),
             Some("help") => Command::Help,
             Some(other) => return Err(format!("unknown command {other:?}").into()),

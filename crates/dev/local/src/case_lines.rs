@@ -37,6 +37,11 @@ impl CaseLines {
         }));
     }
 
+    /// Something that a suite left behind.
+    pub(crate) fn leftover(&mut self, what: &str, id: &str) {
+        self.write(&json!({"v": 1, "kind": "leftover", "suite": self.suite, "what": what, "id": id}));
+    }
+
     /// The last line.
     pub(crate) fn summary(&mut self, passed: usize, failed: usize, skipped: usize, took: Duration) {
         self.write(&json!({

@@ -11,6 +11,7 @@ use runnerless_local::breakage::{self, Breakage, BreakageError};
 use runnerless_local::conformance::{self, Conformance, ConformanceError};
 use runnerless_local::demo::{self, Demo, DemoError, said, tell};
 use runnerless_local::dice::clock_seed;
+use runnerless_local::faults::{self, Faults, FaultsError};
 use runnerless_local::guard::{self, Ended, GuardError, Signals};
 use runnerless_local::hostile::{self, Hostile, HostileError};
 use runnerless_local::isolation::{self, Isolation, IsolationError};
@@ -52,6 +53,8 @@ enum Failure {
     #[error(transparent)]
     Breakage(#[from] BreakageError),
     #[error(transparent)]
+    Faults(#[from] FaultsError),
+    #[error(transparent)]
     Storm(#[from] StormError),
     #[error("this machine does not let the command do its work")]
     Machine(#[from] std::io::Error),
@@ -86,9 +89,10 @@ fn main() -> ExitCode {
             | Failure::Isolation(IsolationError::Interrupted)
             | Failure::Attack(AttackError::Interrupted)
             | Failure::Breakage(BreakageError::Interrupted)
+            | Failure::Faults(FaultsError::Interrupted)
             | Failure::Storm(StormError::Interrupted),
         ) => ExitCode::from(130),
-        Err(Failure::Attack(error @ AttackError::Cases(_))) => {
+        Err(error @ (Failure::Attack(AttackError::Cases(_)) | Failure::Faults(FaultsError::Table(_)))) => {
             tell(&said(&error));
             ExitCode::from(2)
         }
@@ -166,6 +170,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             return Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Breakage(wish) => return break_things(arguments, wish).await,
+        Command::Faults(wish) => return make_faults(arguments, wish).await,
         Command::Storm(wish) => return raise_a_storm(arguments, wish).await,
         Command::Conformance(wish) => {
             let conformance = Conformance {
@@ -221,6 +226,20 @@ async fn break_things(arguments: &Arguments, wish: &Wish) -> Result<ExitCode, Fa
     let _driver = begin(arguments, &breakage.stack.layout)?;
     let held = breakage::breakage(&breakage, &mut signals).await?;
     Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The cases have a stack of their own, which is gone afterwards.
+async fn make_faults(arguments: &Arguments, wish: &Wish) -> Result<ExitCode, Failure> {
+    let faults = Faults {
+        stack: options(arguments)?,
+        cases: wish.cases.clone(),
+        only: wish.only.clone(),
+        out: wish.out.clone(),
+        search_path: arguments.search_path.clone(),
+    };
+    let mut signals = Signals::new()?;
+    let _driver = begin(arguments, &faults.stack.layout)?;
+    Ok(code(faults::faults(&faults, &mut signals).await?))
 }
 
 /// The storm has a stack of its own, which is gone afterwards.

@@ -32,3 +32,15 @@ fn belongs(pid: i32, tmp: &Path) -> bool {
     });
     works_there || environment.split(|byte| *byte == 0).any(|variable| variable == wanted)
 }
+
+/// The processes of this machine with this text in their command lines, each as its id and its command line.
+#[must_use]
+pub(crate) fn naming(text: &str) -> Vec<String> {
+    let entries = crate::processes::table().into_iter().filter(|entry| !entry.zombie);
+    let pids = entries.map(|entry| entry.process.pid).filter(|pid| *pid != own_pid());
+    let lines = pids.map(|pid| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        (pid, String::from_utf8_lossy(&line).replace('\0', " "))
+    });
+    lines.filter(|(_, line)| line.contains(text)).map(|(pid, line)| format!("{pid} {}", line.trim())).collect()
+}

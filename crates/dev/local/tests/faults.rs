@@ -24,14 +24,17 @@ fn line(key: &str, value: &str) -> String {
 }
 
 /// The calls of a launch, its boot and its stop; each must go wrong somewhere in our own table.
-const CALLS: [&str; 9] = [
+const CALLS: [&str; 12] = [
     "ec2:CreateFleet",
     "ec2:DescribeInstances",
     "ec2:ModifyInstanceMetadataOptions",
     "ec2:TerminateInstances",
     "dynamodb:GetItem",
+    "dynamodb:PutItem",
     "dynamodb:TransactWriteItems",
-    "ssm:GetParameter",
+    "ssm:GetParametersByPath",
+    "execute-api:POST /claim",
+    "none:POST /launch",
     "gitlab:POST jobs/request",
     "gitlab:DELETE runners/managers",
 ];
@@ -67,6 +70,9 @@ fn what_cannot_be_carried_out_is_refused_with_its_line_and_the_cure() {
         ("{".to_owned(), "line 1"),
         (line("op", "\"ec2\""), "<service>:<Operation>"),
         (line("op", "\"gitlab:jobs/request\""), "gitlab:<METHOD> <path>"),
+        (line("op", "\"execute-api:post /claim\""), "<METHOD> /<segment>"),
+        (line("op", "\"execute-api:POST /claim/x\""), "<METHOD> /<segment>"),
+        (line("id", "\"A case\""), "a-z"),
         (line("op", "\"instance:asleep\""), "pending, running"),
         (line("op", "\"hook:success\""), "lose, double, early"),
         (line("do", "\"explode\""), "answer_twice"),
@@ -74,7 +80,10 @@ fn what_cannot_be_carried_out_is_refused_with_its_line_and_the_cure() {
         (line("nth", "0"), "nth"),
         (line("during", "\"never\""), "launch"),
         (line("lasting", "1"), "boolean"),
+        (line("times", "2").replace("\"nth\"", "\"lasting\":true,\"nth\""), "leave times out"),
         (line("unknown", "1"), "unknown field"),
+        (line("op", "\"instance:script\"").replace("\"reset\"", "\"kill\""), "during run"),
+        (line("also", r#"[{"op": "instance:script", "do": "kill"}]"#), "own op"),
         (line("expect", r#"{"job": "success", "launches": 1, "bound_s": 0}"#), "bound_s"),
         (line("expect", r#"{"job": "success", "launches": 0, "bound_s": 1}"#), "launches"),
         (line("expect", r#"{"job": "failed", "launches": 1, "bound_s": 1}"#), "reason"),
@@ -85,4 +94,5 @@ fn what_cannot_be_carried_out_is_refused_with_its_line_and_the_cure() {
         assert!(error.contains(words), "{lines}: {error}");
     }
     assert!(table(&line("nth", "2")).is_ok());
+    assert!(table(&line("op", "\"execute-api:POST /claim\"")).is_ok());
 }

@@ -5,7 +5,8 @@ use crate::proxy::faults::Deed;
 /// What is hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// A call to AWS, at the witness: `<service>:<Operation>`, or `<service>:*`.
+    /// A call to AWS, at the witness: `<service>:<Operation>`, or `<service>:*`; of the stack's own API `execute-api:POST
+    /// /claim`, and `none:POST /launch`, which nobody signs.
     Aws,
     /// A call to GitLab, at the simulator: `gitlab:<METHOD> <path below /api/v4>`, or `gitlab:*` for GitLab as a whole.
     GitLab,
@@ -23,8 +24,8 @@ const MOMENTS: [&str; 5] = ["pending", "running", "polling", "bound", "script"];
 pub enum BadOp {
     /// `op` has no form of ours.
     #[error(
-        "op is {0:?}; write <service>:<Operation> as in ec2:CreateFleet, gitlab:<METHOD> <path> or gitlab:*, \
-         hook:<status>, or instance:<moment> with one of: pending, running, polling, bound, script"
+        "op is {0:?}; write <service>:<Operation> as in ec2:CreateFleet, <service>:<METHOD> /<segment> as in \
+         execute-api:POST /claim, gitlab:<METHOD> <path> or gitlab:*, hook:<status>, or instance:<moment> with one of: pending, running, polling, bound, script"
     )]
     Op(String),
     /// A call to AWS.
@@ -71,7 +72,7 @@ impl Op {
             }
             ("instance", _) => return Err(bad()),
             (_, operation) => {
-                if !operation.chars().all(|c| c.is_ascii_alphanumeric() || c == '*') {
+                if !is_operation(operation) {
                     return Err(bad());
                 }
                 deed.parse::<Deed>()?;
@@ -79,6 +80,15 @@ impl Op {
             }
         };
         if fits { Ok(kind) } else { Err(BadOp::Deed { op: op.to_owned(), deed: deed.to_owned(), words }) }
+    }
+}
+
+/// Whether a text is `*`, `CreateFleet`, or `POST /claim`.
+fn is_operation(text: &str) -> bool {
+    let named = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric());
+    match text.split_once(" /") {
+        Some((method, segment)) => method.chars().all(|c| c.is_ascii_uppercase()) && named(method) && named(segment),
+        None => text == "*" || named(text),
     }
 }
 

@@ -23,8 +23,8 @@ use tokio::task::JoinHandle;
 
 use crate::layout::Layout;
 use driver::Driver;
-pub(crate) use ec2::Ec2;
 pub use ec2::Ec2Error;
+pub(crate) use ec2::{Ec2, Record};
 use register::Register;
 pub(crate) use xml::Element;
 
