@@ -16,7 +16,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{HeaderMap, Response, StatusCode, http};
 use jiff::{SignedDuration, Timestamp};
 use runnerless_core::fleet::EXPIRES_TAG;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::identify::Tagged;
@@ -29,6 +29,10 @@ use crate::instances::register::Register;
 
 /// EC2 warns two minutes before.
 const WARNING: SignedDuration = SignedDuration::from_mins(2);
+
+/// What EC2 calls itself and its warning on the bus.
+const EC2_SOURCE: &str = "aws.ec2";
+const WARNED: &str = "EC2 Spot Instance Interruption Warning";
 
 /// An answer that is given again.
 #[derive(Clone, Debug)]
@@ -53,14 +57,17 @@ impl Lacking {
     }
 
     /// Answers an operation of EC2; `sent` is the emulator's answer, which is not asked for where it is not needed.
+    ///
+    /// With `expires` the instances of a fleet have their hard end then.
     pub(super) async fn answer(
         &self,
         operation: &str,
         form: &Bytes,
+        expires: Option<Timestamp>,
         sent: impl Future<Output = Response<Body>>,
     ) -> Response<Body> {
         match operation {
-            "CreateFleet" => self.fleet(form, sent).await,
+            "CreateFleet" => self.fleet(form, expires, sent).await,
             "ModifyInstanceMetadataOptions" => self.metadata_options(form, sent.await).await,
             "RunInstances" | "TerminateInstances" | "StopInstances" => self.told(sent.await),
             _ => sent.await,
@@ -73,7 +80,12 @@ impl Lacking {
         response
     }
 
-    async fn fleet(&self, form: &Bytes, sent: impl Future<Output = Response<Body>>) -> Response<Body> {
+    async fn fleet(
+        &self,
+        form: &Bytes,
+        expires: Option<Timestamp>,
+        sent: impl Future<Output = Response<Body>>,
+    ) -> Response<Body> {
         let Some(token) = parameter(form, "ClientToken") else { return self.told(sent.await) };
         let mut fleets = self.fleets.lock().await;
         if let Some(given) = fleets.get(&token) {
@@ -83,16 +95,35 @@ impl Lacking {
             }
             return Response::from_parts(given.parts.clone(), whole(given.body.clone()));
         }
-        let (parts, body) = self.told(sent.await).into_parts();
+        let (parts, body) = sent.await.into_parts();
         let body = match body.collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) => return answers::plain(StatusCode::BAD_GATEWAY, &error.to_string()),
         };
+        if let Some(expires) = expires
+            && let Err(error) = self.expire(&body, expires).await
+        {
+            return answers::plain(StatusCode::BAD_GATEWAY, &crate::demo::said(&error));
+        }
+        // After that: the driver reads an instance's tags once.
+        self.register.nudge();
         if parts.status.is_success() {
             let given = Given { request: form.clone(), parts: parts.clone(), body: body.clone() };
             fleets.insert(token, given);
         }
         Response::from_parts(parts, whole(body))
+    }
+
+    /// Gives the instances of a fleet's answer another hard end, which their tag says. The request itself is signed.
+    async fn expire(&self, answer: &[u8], expires: Timestamp) -> Result<(), HttpError> {
+        let Some(answer) = Element::parse(&String::from_utf8_lossy(answer)) else { return Ok(()) };
+        let groups = answer.list("fleetInstanceSet");
+        let expires = expires.as_millisecond().to_string();
+        for id in groups.flat_map(|group| group.list("instanceIds")) {
+            let tag = [("ResourceId.1", id.text()), ("Tag.1.Key", EXPIRES_TAG), ("Tag.1.Value", &expires)];
+            self.aws.query(EC2, "CreateTags", &tag).await?;
+        }
+        Ok(())
     }
 
     async fn metadata_options(&self, form: &Bytes, sent: Response<Body>) -> Response<Body> {
@@ -167,12 +198,36 @@ impl Lacking {
     pub(super) async fn interrupt(&self, instance: &str, now: Timestamp) -> Result<Timestamp, HttpError> {
         let at = now + WARNING;
         self.register.warn(instance, at);
-        let detail = json!({"instance-id": instance, "instance-action": "terminate"}).to_string();
-        let entry = json!({"Source": "aws.ec2", "DetailType": "EC2 Spot Instance Interruption Warning", "Detail": detail,
-            "Resources": [format!("arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{instance}")]});
-        self.aws.call(EVENTS, "PutEvents", &json!({"Entries": [entry]})).await?;
+        let event = json!({
+            "version": "0", "id": format!("warning-{instance}-{}", now.as_millisecond()), "detail-type": WARNED,
+            "source": EC2_SOURCE, "account": ACCOUNT, "time": now.to_string(), "region": REGION,
+            "resources": [format!("arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{instance}")],
+            "detail": {"instance-id": instance, "instance-action": "terminate"},
+        });
+        self.publish(&event).await?;
         Ok(at)
     }
+
+    /// Does what the default bus does with an event of AWS's own, which it takes from nobody else: it invokes the functions of
+    /// the rules that are about it.
+    async fn publish(&self, event: &Value) -> Result<(), HttpError> {
+        let rules = self.aws.call(EVENTS, "ListRules", &json!({})).await?;
+        for rule in rules["Rules"].as_array().into_iter().flatten().filter(|rule| is_about(rule, event)) {
+            let targets = self.aws.call(EVENTS, "ListTargetsByRule", &json!({"Rule": rule["Name"]})).await?;
+            let arns = targets["Targets"].as_array().into_iter().flatten().filter_map(|target| target["Arn"].as_str());
+            for function in arns.filter_map(|arn| arn.split_once(":function:")).map(|(_, name)| name) {
+                self.aws.invoke_later(function, event.to_string()).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a rule is on, and asks for this source and kind of event.
+fn is_about(rule: &Value, event: &Value) -> bool {
+    let pattern: Value = serde_json::from_str(rule["EventPattern"].as_str().unwrap_or_default()).unwrap_or_default();
+    let takes = |key: &str| pattern[key].as_array().is_some_and(|values| values.contains(&event[key]));
+    rule["State"] == "ENABLED" && takes("source") && takes("detail-type")
 }
 
 /// The tags that a request gives to the instances that it makes.
@@ -189,17 +244,6 @@ fn tags_of_instances(form: &[u8]) -> HashMap<String, String> {
         }
     }
     tags
-}
-
-/// The same request for instances with another hard end, which their tag says.
-pub(super) fn expiring(form: &[u8], expires: Timestamp) -> Bytes {
-    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(form).into_owned().collect();
-    let named = pairs.iter().filter(|(_, value)| value == EXPIRES_TAG);
-    let values: Vec<String> =
-        named.filter_map(|(key, _)| Some(format!("{}.Value", key.strip_suffix(".Key")?))).collect();
-    let expires = expires.as_millisecond().to_string();
-    let changed = pairs.iter().map(|(key, value)| (key, if values.contains(key) { &expires } else { value }));
-    Bytes::from(url::form_urlencoded::Serializer::new(String::new()).extend_pairs(changed).finish())
 }
 
 /// The tags of the one instance that was described.
@@ -222,4 +266,27 @@ fn parameter(form: &[u8], name: &str) -> Option<String> {
 
 fn whole(body: Bytes) -> Body {
     Full::new(body).map_err(never).boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_goes_to_the_rules_that_ask_for_it() {
+        let event = json!({"source": EC2_SOURCE, "detail-type": WARNED});
+        let rule = |state: &str, source: &str, kind: &str| {
+            let pattern = json!({"source": [source], "detail-type": ["another", kind]}).to_string();
+            json!({"State": state, "EventPattern": pattern})
+        };
+        assert!(is_about(&rule("ENABLED", EC2_SOURCE, WARNED), &event));
+        for other in [
+            rule("DISABLED", EC2_SOURCE, WARNED),
+            rule("ENABLED", "runnerless", WARNED),
+            rule("ENABLED", EC2_SOURCE, "EC2 Instance State-change Notification"),
+            json!({"State": "ENABLED", "ScheduleExpression": "rate(1 minute)"}),
+        ] {
+            assert!(!is_about(&other, &event), "{other}");
+        }
+    }
 }

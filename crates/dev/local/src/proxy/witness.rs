@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT};
+use hyper::header::{CONNECTION, EXPECT};
 use hyper::{Method, Request, Response, StatusCode, Uri, http};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::ec2::{self, Lacking};
+use super::ec2::Lacking;
 use super::faults::{Deed, Faults, HANG_LIMIT};
 use super::identify::Identities;
 use super::kin::{Kin, Watch};
@@ -55,6 +55,8 @@ struct Asked<'a> {
     call: &'a Call,
     form: Option<Bytes>,
     about: Option<String>,
+    /// When the instances that it makes have their hard end, where a fault says so.
+    expires: Option<Timestamp>,
 }
 
 /// Writes the line also when the caller leaves and with it this future.
@@ -131,7 +133,7 @@ impl Witness {
             pending.answered(refused.status());
             return Ok(refused);
         }
-        let asked = Asked { call: &call, form: held.filter(|_| is_form(&parts.headers)), about };
+        let asked = Asked { call: &call, form: held.filter(|_| is_form(&parts.headers)), about, expires: None };
         match deed {
             None => self.pass(&asked, parts, body, pending).await,
             Some(deed) => self.disturb(deed, &asked, parts, body, pending).await,
@@ -201,13 +203,9 @@ impl Witness {
                 Ok(response)
             }
             Deed::Expires(seconds) => {
-                let (held, _) = self.hold(body).await?;
-                let expires = Timestamp::now() + Duration::from_secs(seconds.into());
-                let form = ec2::expiring(held.as_deref().unwrap_or_default(), expires);
-                let mut parts = parts;
-                parts.headers.insert(CONTENT_LENGTH, form.len().into());
-                let asked = Asked { form: Some(form.clone()), about: asked.about.clone(), ..*asked };
-                self.pass(&asked, parts, Full::new(form).map_err(never).boxed(), pending).await
+                let expires = Some(Timestamp::now() + Duration::from_secs(seconds.into()));
+                let asked = Asked { call: asked.call, form: asked.form.clone(), about: asked.about.clone(), expires };
+                self.pass(&asked, parts, body, pending).await
             }
             Deed::RefuseEntry => {
                 let (held, _) = self.hold(body).await?;
@@ -222,7 +220,8 @@ impl Witness {
     async fn forward(&self, asked: &Asked<'_>, parts: http::request::Parts, body: Body) -> Response<Body> {
         match &asked.form {
             Some(form) if asked.call.service.as_deref() == Some("ec2") => {
-                let answer = self.lacking.answer(&asked.call.operation, form, self.send(parts, body)).await;
+                let answer =
+                    self.lacking.answer(&asked.call.operation, form, asked.expires, self.send(parts, body)).await;
                 match &asked.about {
                     Some(about) if asked.call.operation == "CreateFleet" => self.learn(about, answer).await,
                     _ => answer,
