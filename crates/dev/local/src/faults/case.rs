@@ -167,6 +167,11 @@ impl Case {
         self.op.strip_prefix("instance:")
     }
 
+    /// Whether GitLab's hook about the job's end never arrives.
+    pub(super) fn loses_end(&self) -> bool {
+        self.faults().iter().any(|fault| fault.op.starts_with("hook:") && fault.deed == "lose")
+    }
+
     /// About how long it may take (s), with what the fault itself takes.
     pub(super) fn longest_s(&self) -> u64 {
         let own = self.deed.split_once(':').and_then(|(_, seconds)| seconds.parse::<u64>().ok()).unwrap_or_default();

@@ -40,8 +40,8 @@ impl Look {
         self.instances.iter().filter(move |record| record.tags.get(LANE).is_some_and(|of| of == lane))
     }
 
-    /// What is left of a case; `row` is its job's.
-    pub(super) fn left(&self, case: &str, names: &Names, row: &Value) -> Vec<Leftover> {
+    /// What is left of a case; `row` is its job's, where GitLab told of the job's end.
+    pub(super) fn left(&self, case: &str, names: &Names, row: Option<&Value>) -> Vec<Leftover> {
         let mut left = Vec::new();
         for record in self.instances_of(&names.lane) {
             if record.state != "terminated" {
@@ -60,9 +60,8 @@ impl Look {
         left.extend(
             open.map(|launch| Leftover { what: "row", id: format!("{} is {}", launch["pk"], launch["state"]) }),
         );
-        if row["state"] != "ended" || !row["expires_at"].is_number() {
-            left.push(Leftover { what: "row", id: format!("{} is {}", row["pk"], row["state"]) });
-        }
+        let unretired = row.filter(|row| row["state"] != "ended" || !row["expires_at"].is_number());
+        left.extend(unretired.map(|row| Leftover { what: "row", id: format!("{} is {}", row["pk"], row["state"]) }));
         left
     }
 }
