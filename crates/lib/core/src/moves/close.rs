@@ -114,6 +114,8 @@ pub fn conclude(launch: &LaunchRow, job: Option<&JobRow>, end: &End, now: Timest
     }
     let reason = end.reason();
     let mut after = launch.clone();
+    // A job that is over was accepted, also where it was over before that could be written down.
+    after.accepted |= launch.bound_job.is_some() && end.is_its_runners();
     match end {
         End::Untold(_) => after.owe_report(now, reason),
         _ => after.retire(now, reason),
@@ -192,7 +194,7 @@ fn count_fruitless(after: &mut JobRow, reason: &str, now: Timestamp) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::moves::testing::{T0, charged_pair, job_of, launch_of, polling, secs};
+    use crate::moves::testing::{T0, bound_pair, charged_pair, job_of, launch_of, polling, secs};
 
     #[test]
     fn a_launch_is_closed_before_it_begins_or_when_it_asks_no_more() {
@@ -225,6 +227,15 @@ mod tests {
                 (JobState::Unserved, hour)
             ]
         );
+    }
+
+    #[test]
+    fn a_job_whose_runner_says_that_it_is_over_was_accepted() {
+        let (job, launch) = bound_pair(1, "l-1");
+        let launch = LaunchRow { accepted: false, ..launch };
+        let accepted = |end| launch_of(&conclude(&launch, Some(&job), &end, T0).unwrap()).accepted;
+        assert!(accepted(End::JobDone("done".into())) && accepted(End::Untold("GitLab is away".into())));
+        assert!(!accepted(End::Fruitless("gone".into())), "nobody knows");
     }
 
     #[test]
