@@ -136,7 +136,7 @@ async fn every_call_is_recorded_with_who_and_what() {
     let setting = Setting::new().await;
     setting.target("dynamodb", "DynamoDB_20120810.PutItem", "{}").await.unwrap();
     let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
-    let action = "Action=CreateFleet&Version=2016-11-15".to_owned();
+    let action = "Action=DescribeInstances&Version=2016-11-15".to_owned();
     setting.call(Method::POST, "/", "ec2", &form, action, LIMIT).await.unwrap();
     let invoke = "/2015-03-31/functions/arn%3Aaws%3Alambda%3Aus-east-1%3A000000000000%3Afunction%3Aexecutor%3A%24LATEST/invocations";
     let event = [("x-amz-invocation-type", "Event"), ("x-amz-tenant-id", "l-1")];
@@ -147,7 +147,7 @@ async fn every_call_is_recorded_with_who_and_what() {
         lines.iter().map(|line| (&line["function"], &line["service"], &line["op"], &line["status"])).collect();
     let router = &json!("router");
     assert_eq!(shown[0], (router, &json!("dynamodb"), &json!("PutItem"), &json!(200)));
-    assert_eq!(shown[1], (router, &json!("ec2"), &json!("CreateFleet"), &json!(200)));
+    assert_eq!(shown[1], (router, &json!("ec2"), &json!("DescribeInstances"), &json!(200)));
     assert_eq!(shown[2], (router, &json!("lambda"), &json!("Invoke"), &json!(200)));
     assert_eq!(
         (&lines[2]["target"], &lines[2]["invocation"], &lines[2]["tenant"]),
@@ -190,7 +190,7 @@ async fn a_connection_serves_call_after_call() {
 #[tokio::test]
 async fn an_error_is_answered_in_the_callers_protocol_and_not_carried_out() {
     let setting = Setting::new().await;
-    for op in ["dynamodb:PutItem", "ec2:CreateFleet", "sqs:SendMessage", "lambda:Invoke"] {
+    for op in ["dynamodb:PutItem", "ec2:DescribeInstances", "sqs:SendMessage", "lambda:Invoke"] {
         assert_eq!(setting.fault(op, "error:SomeCode").await, StatusCode::CREATED);
     }
     let json = setting.target("dynamodb", "DynamoDB_20120810.PutItem", "{}").await.unwrap();
@@ -198,7 +198,7 @@ async fn an_error_is_answered_in_the_callers_protocol_and_not_carried_out() {
     assert_eq!(serde_json::from_slice::<Value>(&json.body).unwrap()["__type"], "SomeCode");
     let form = [("content-type", "application/x-www-form-urlencoded")];
     for (service, action, shape) in [
-        ("ec2", "Action=CreateFleet", "<Response><Errors><Error><Code>SomeCode</Code>"),
+        ("ec2", "Action=DescribeInstances", "<Response><Errors><Error><Code>SomeCode</Code>"),
         ("sqs", "Action=SendMessage", "<ErrorResponse><Error><Type>Sender</Type><Code>SomeCode</Code>"),
     ] {
         let answer = setting.call(Method::POST, "/", service, &form, action.to_owned(), LIMIT).await.unwrap();
