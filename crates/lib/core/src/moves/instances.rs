@@ -101,6 +101,11 @@ pub fn instance_duty(
             LaunchState::Closed => InstanceDuty::Terminate("its launch is over".to_owned()),
             _ => InstanceDuty::Leave,
         },
+        // It may name it yet, also while this is decided: whoever sends its request again is told of this instance.
+        Known::Launch(launch) if launch.state == LaunchState::Charged => match stranger(instance, watched, now) {
+            InstanceDuty::Terminate(_) => InstanceDuty::Leave,
+            duty => duty,
+        },
         Known::Launch(_) | Known::Nothing => stranger(instance, watched, now),
     }
 }
@@ -208,8 +213,9 @@ mod tests {
     #[test]
     fn an_unknown_instance_has_one_lease() {
         let (_, launch) = charged_pair(1, "l-1");
-        let other = LaunchRow { instance_id: Some("i-2".into()), ..launch.clone() };
-        for known in [Known::Nothing, Known::Launch(&launch), Known::Launch(&other)] {
+        let over = LaunchRow { state: LaunchState::Closed, ..launch.clone() };
+        let other = LaunchRow { instance_id: Some("i-2".into()), state: LaunchState::Starting, ..launch };
+        for known in [Known::Nothing, Known::Launch(&over), Known::Launch(&other)] {
             let duty = |watched: Option<&InstanceRow>, now| instance_duty(&ours(), &instance(), known, watched, now);
             let InstanceDuty::Adopt(plan) = duty(None, T0) else { panic!("not adopted") };
             let Write::Put(item) = &plan.changes[0].write else { panic!("nothing written") };
@@ -219,6 +225,18 @@ mod tests {
             assert_eq!(duty(Some(&row), end - Millis(1)), InstanceDuty::Leave);
             assert!(matches!(duty(Some(&row), end), InstanceDuty::Terminate(_)));
         }
+    }
+
+    #[test]
+    fn an_instance_that_its_launch_may_name_yet_is_watched_and_not_ended() {
+        let (_, launch) = charged_pair(1, "l-1");
+        let duty = |watched: Option<&InstanceRow>, now| {
+            instance_duty(&ours(), &instance(), Known::Launch(&launch), watched, now)
+        };
+        assert!(matches!(duty(None, T0), InstanceDuty::Adopt(_)));
+        let row = InstanceRow::new("i-1", T0);
+        assert_eq!(duty(Some(&row), T0 + limits::ADOPTION), InstanceDuty::Leave);
+        assert!(matches!(duty(Some(&row), secs(3600)), InstanceDuty::Terminate(_)), "its hard end holds in any case");
     }
 
     #[test]
