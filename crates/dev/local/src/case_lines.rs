@@ -1,4 +1,4 @@
-//! The JSON lines of a suite of cases: on standard output, and in a file when one is wanted.
+//! What came of a suite's cases: JSON lines on standard output, and in a file when one is wanted, and words for people.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -6,6 +6,46 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+
+/// What came of a case.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The case's name.
+    pub id: String,
+    /// What was stated beforehand.
+    pub expected: Value,
+    /// What was seen.
+    pub got: Value,
+    /// What did not hold, in words.
+    pub why: Vec<String>,
+    /// The name and what was seen, as the suite tells it to people.
+    pub(crate) words: String,
+}
+
+impl Verdict {
+    /// Whether all that was stated held.
+    #[must_use]
+    pub const fn holds(&self) -> bool {
+        self.why.is_empty()
+    }
+
+    /// For people: one line, and one more for each thing that did not hold.
+    #[must_use]
+    pub fn said(&self) -> String {
+        let held = if self.holds() { "ok    " } else { "FAILED" };
+        let why: String = self.why.iter().map(|why| format!("\n         {why}")).collect();
+        format!("{held} {}{why}", self.words)
+    }
+
+    /// For the case's line: what was seen, and why it did not hold.
+    pub(crate) fn seen(&self) -> Value {
+        let mut got = self.got.clone();
+        if !self.holds() {
+            got["why"] = json!(self.why);
+        }
+        got
+    }
+}
 
 /// Where the lines go.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use super::BreakageError;
 use super::case::Case;
 use super::expect::Healer;
 use super::ground::Ground;
-use super::lines::Verdict;
 use super::play::Seen;
+use crate::case_lines::Verdict;
 
 /// Pause between two sweeps.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -4,57 +4,29 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::case::Case;
-use crate::case_lines::CaseLines;
+use crate::case_lines::{CaseLines, Verdict};
 use crate::demo::tell;
 
-/// What came of a case.
-#[derive(Clone, Debug)]
-pub struct Verdict {
-    /// The case's name.
-    pub id: String,
-    /// What was stated beforehand.
-    pub expected: Value,
-    /// What was seen.
-    pub got: Value,
-    /// What did not hold, in words.
-    pub why: Vec<String>,
-}
-
-impl Verdict {
-    /// Of this case.
-    pub(super) fn of(case: &Case, got: Value, why: Vec<String>) -> Self {
-        Self { id: case.id.clone(), expected: case.expect.view(), got, why }
-    }
-
-    /// Whether all that was stated held.
-    #[must_use]
-    pub fn holds(&self) -> bool {
-        self.why.is_empty()
-    }
-
-    /// One line for people.
-    #[must_use]
-    pub fn said(&self) -> String {
-        let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let got = |name: &str| word(&self.got[name]);
-        format!(
-            "{} {:52} answered {} after {} ms; stored {}; {} after {} ms, by {}; launches {}, runs {}{}",
-            if self.holds() { "ok    " } else { "FAILED" },
-            self.id,
-            got("answered"),
-            got("answered_ms"),
-            got("stored"),
-            got("job"),
-            got("healed_ms"),
-            word(&self.expected["healed_by"]),
-            got("launches"),
-            got("runs"),
-            self.why.iter().map(|why| format!("\n         {why}")).collect::<String>(),
-        )
-    }
+pub(super) fn verdict(case: &Case, got: Value, why: Vec<String>) -> Verdict {
+    let expected = case.expect.view();
+    let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let seen = |name: &str| word(&got[name]);
+    let words = format!(
+        "{:52} answered {} after {} ms; stored {}; {} after {} ms, by {}; launches {}, runs {}",
+        case.id,
+        seen("answered"),
+        seen("answered_ms"),
+        seen("stored"),
+        seen("job"),
+        seen("healed_ms"),
+        word(&expected["healed_by"]),
+        seen("launches"),
+        seen("runs"),
+    );
+    Verdict { id: case.id.clone(), expected, got, why, words }
 }
 
 /// The lines, and what they add up to.
@@ -80,11 +52,7 @@ impl Lines {
             self.broken += 1;
         }
         tell(&verdict.said());
-        let mut got = verdict.got.clone();
-        if !held {
-            got["why"] = json!(verdict.why);
-        }
-        self.lines.case(&verdict.id, &verdict.expected, &got, true, held);
+        self.lines.case(&verdict.id, &verdict.expected, &verdict.seen(), true, held);
     }
 
     /// The last line; whether all cases held.

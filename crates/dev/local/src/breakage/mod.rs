@@ -34,7 +34,7 @@ use expect::Healer;
 use ground::Ground;
 use lines::Lines;
 
-pub use lines::Verdict;
+pub use crate::case_lines::Verdict;
 
 /// How long a case may wait for its sweep. Longer than the schedule's minute, and much shorter than any lease.
 const SWEPT_AFTER: Duration = Duration::from_secs(70);

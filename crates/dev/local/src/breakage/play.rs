@@ -10,7 +10,8 @@ use super::BreakageError;
 use super::case::{Case, Struck};
 use super::expect::{Healer, ended};
 use super::ground::Ground;
-use super::lines::Verdict;
+use super::lines::verdict;
+use crate::case_lines::Verdict;
 use crate::processes::part::of_part;
 
 /// GitLab stops to listen after this.
@@ -31,7 +32,7 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn verdict(self, case: &Case) -> Verdict {
-        Verdict::of(case, self.got, self.why)
+        verdict(case, self.got, self.why)
     }
 
     fn unless(&mut self, holds: bool, why: impl FnOnce() -> String) {

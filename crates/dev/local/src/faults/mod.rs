@@ -23,8 +23,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokio::time::Instant;
 
+pub use crate::case_lines::Verdict;
 pub use case::{Case, Expect, Fault, Job, Market, Phase};
-pub use lines::Verdict;
 pub use op::{BadOp, Op};
 
 use crate::case_lines::CaseLines;

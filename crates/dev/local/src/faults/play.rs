@@ -9,7 +9,8 @@ use tokio::time::{Instant, sleep};
 use super::FaultsError;
 use super::case::{Case, Fault, Job, Phase};
 use super::ground::{Ground, Names};
-use super::lines::Verdict;
+use super::lines::verdict;
+use crate::case_lines::Verdict;
 use crate::demo::said;
 use crate::field::until;
 
@@ -50,7 +51,7 @@ impl Ground<'_> {
             seen.why.push(said(&error));
         }
         seen.got["seconds"] = json!(began.elapsed().as_secs());
-        Verdict::of(case, seen.got, seen.why)
+        verdict(case, seen.got, seen.why)
     }
 
     async fn try_to_play(&self, case: &Case, seen: &mut Seen) -> Result<(), FaultsError> {
