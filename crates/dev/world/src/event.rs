@@ -3,6 +3,7 @@
 use runnerless_aws::ports::Announcement;
 use serde_json::Value;
 
+use crate::functions::checkin;
 use crate::gitlab::{Hook, Step};
 
 /// Something happens.
@@ -18,8 +19,18 @@ pub(crate) enum Event {
     Announced(Announcement),
     /// Lambda runs what it was asked to run.
     Invocation(Invocation),
-    /// Lambda hands the terminator the record of an invocation that failed.
+    /// The terminator is handed Lambda's record of an invocation that failed, or EC2's warning.
     Record(Record),
+    /// An instance's runner starts.
+    Boots(String),
+    /// An instance's call arrives at the API.
+    CheckIn(Box<checkin::Call>),
+    /// EC2 warns that it takes an instance back.
+    Warns(String),
+    /// EC2, or whoever has it, takes an instance.
+    Taken(String),
+    /// Nothing on an instance goes a step further.
+    LosesPower(String),
     /// GitLab gives the runner of the lane with this number a new token.
     Rotates(usize),
     /// That token is written to Parameter Store.
@@ -45,7 +56,7 @@ pub(crate) struct Invocation {
     pub(crate) again: bool,
 }
 
-/// What Lambda tells of an invocation that failed.
+/// What the terminator is told.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
     /// The record.

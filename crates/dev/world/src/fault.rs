@@ -52,6 +52,8 @@ pub enum Delay {
     Launch,
     /// Nobody tells us of the job: it is found by a listing or by a sentinel.
     Unseen,
+    /// An instance that comes to nothing, and the wait for the next.
+    Boot,
     /// What GitLab's own rules take.
     GitLab,
     /// Its whole length, and what a launch in vain costs.
@@ -143,6 +145,56 @@ faults! {
     TokenRotated = "token_rotated", Launch, 0.0;
     /// GitLab's jobs API does not answer.
     ApiFailed = "api_failed", Sweep, 1.0;
+    /// EC2 asks to slow down instead of starting an instance.
+    FleetThrottled = "fleet_throttled", Sweep, 3.0;
+    /// A request for an instance that fails before it has an effect.
+    FleetFailed = "fleet_failed", Sweep, 3.0;
+    /// EC2 starts an instance, and its answer is lost.
+    FleetAnswerLost = "fleet_answer_lost", Sweep, 6.0;
+    /// EC2 starts an instance after the provisioner's patience.
+    FleetSlow = "fleet_slow", Sweep, 3.0;
+    /// EC2 says that it knows a token from another request.
+    FleetMismatch = "fleet_mismatch", Launch, 60.0;
+    /// All spot pools are empty.
+    SpotEmpty = "spot_empty", Seconds, 10.0;
+    /// All pools are empty on demand.
+    PoolsEmpty = "pools_empty", Sweep, 6.0;
+    /// The account's quota is used up.
+    FleetQuota = "fleet_quota", Sweep, 6.0;
+    /// EC2 starts an instance, and says beside it that a pool was empty.
+    FaultsBeside = "faults_beside", Nothing, 6.0;
+    /// EC2 starts two instances for one request.
+    FleetDoubled = "fleet_doubled", Nothing, 6.0;
+    /// What EC2 shows is behind by up to a minute.
+    Ec2Behind = "ec2_behind", Sweep, 6.0;
+    /// Any other call of EC2 that is throttled.
+    Ec2Throttled = "ec2_throttled", Sweep, 1.0;
+    /// Any other call of EC2 that fails before it has an effect.
+    Ec2Failed = "ec2_failed", Sweep, 1.0;
+    /// Any other call of EC2 that has its effect and loses its answer.
+    Ec2AnswerLost = "ec2_answer_lost", Sweep, 2.0;
+    /// An instance that boots slowly, at times for longer than its launch has.
+    InstanceSlow = "instance_slow", Boot, 3.0;
+    /// An instance that never boots.
+    InstanceHangs = "instance_hangs", Boot, 3.0;
+    /// An instance on which nothing goes on any more, and which stays there.
+    InstanceStops = "instance_stops", Boot, 3.0;
+    /// An instance that ends at any moment.
+    InstanceKilled = "instance_killed", Boot, 3.0;
+    /// An instance that does not power off at its end.
+    PowerOffFailed = "power_off_failed", Nothing, 3.0;
+    /// EC2 takes a spot instance back.
+    SpotReclaimed = "spot_reclaimed", Boot, 10.0;
+    /// The warning of that gets lost.
+    WarningLost = "warning_lost", Boot, 60.0;
+    /// The warning of that comes twice.
+    WarningDoubled = "warning_doubled", Nothing, 60.0;
+    /// Somebody else's instance looks like ours.
+    LookAlike = "look_alike", Nothing, 3.0;
+    /// An instance's call does not reach checkin.
+    CheckInFailed = "check_in_failed", Boot, 1.0;
+    /// Checkin does what it was asked, and its answer is lost.
+    CheckInAnswerLost = "check_in_answer_lost", Boot, 1.0;
 }
 
 impl Fault {

@@ -1,16 +1,17 @@
 //! Simulated worlds: our handlers against a GitLab and an AWS in which everything goes wrong.
 //!
 //! One world runs on one thread, in virtual time, from one seed. Everything that is ours and decides is the real thing:
-//! ingest, router, terminator, reconciler, claim, and each move on the ledger. Everything around it is a stand-in with the
+//! ingest, router, provisioner, terminator, reconciler, claim, checkin, and each move on the ledger. Everything around it is a stand-in with the
 //! semantics that matter: conditional writes and transactions, an index that is behind, deliveries at least once, throttling,
 //! answers that get lost after their effect, processes that end or stand still between any two steps. What goes wrong is
 //! drawn from the seed, so that a seed is a world, and the same one each time.
 //!
-//! EC2 has its place in [`runner`] beside the executor and the functions of others: an instance is one more process that
-//! speaks through `claim`, with a boot before it and AWS's reclaim over it.
+//! An instance of EC2 is one more process, which speaks through `checkin`; [`ec2`] is what is around it: a boot before it,
+//! AWS's reclaim over it, and answers about it that get lost or are behind.
 
 mod arguments;
 mod check;
+mod ec2;
 mod event;
 mod fault;
 mod functions;

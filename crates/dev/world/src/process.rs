@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use fastrand::Rng;
@@ -19,6 +19,8 @@ pub(crate) enum Death {
     Killed,
     /// Its time was up.
     TimedOut,
+    /// Its machine was ended.
+    Unplugged,
 }
 
 /// One process. Its steps are the moments before and after each of its calls.
@@ -44,6 +46,8 @@ pub(crate) struct Process {
     freezes_for: Millis,
     frozen_until: AtomicI64,
     dead: AtomicBool,
+    /// Set by whoever ends its machine.
+    plug: Arc<AtomicBool>,
 }
 
 /// What is to become of a process.
@@ -78,6 +82,7 @@ impl Process {
             freezes_for: fate.freezes_for,
             frozen_until: AtomicI64::new(0),
             dead: AtomicBool::new(false),
+            plug: Arc::default(),
         }
     }
 
@@ -94,6 +99,11 @@ impl Process {
     /// Ends it: it goes no step further.
     pub(crate) fn kill(&self) {
         self.dead.store(true, Ordering::Relaxed);
+    }
+
+    /// What ends it from outside once it is set.
+    pub(crate) fn plug(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.plug)
     }
 
     /// One step: true when the process does not come beyond it now.
@@ -120,6 +130,10 @@ impl Process {
         let mut over = pin!(timeline.pause(self.ends_at - timeline.now()));
         let mut thaw = None;
         poll_fn(|context| {
+            if self.plug.load(Ordering::Relaxed) {
+                self.kill();
+                return Poll::Ready(Err(Death::Unplugged));
+            }
             if over.as_mut().poll(context).is_ready() {
                 self.kill();
                 return Poll::Ready(Err(Death::TimedOut));

@@ -74,7 +74,7 @@ impl Outcome {
             "faults": self.hits.by_name(),
             "lost": self.broke(Promise::Lost), "doubled": self.broke(Promise::Doubled) + self.broke(Promise::TwoLaunches),
             "leaked": self.broke(Promise::Leaked), "killed": self.broke(Promise::Killed),
-            "records_left": self.broke(Promise::RecordsLeft),
+            "records_left": self.broke(Promise::RecordsLeft), "instances_left": self.broke(Promise::InstancesLeft),
             "broken": broken.collect::<Vec<_>>(),
             "vacuous": vacuous.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "trace_sha256": self.trace_sha256, "seconds": rounded(seconds),

@@ -1,9 +1,13 @@
 //! One world's circumstances, drawn from its seed: lanes, projects, rules, and what goes wrong in it.
 
 use fastrand::Rng;
+use runnerless_core::change::Item;
+use runnerless_core::fleet::Market;
+use runnerless_core::frozen::Ground;
 use runnerless_core::lane::{Engine, Lane, TagSet};
 use runnerless_core::live::Caps;
-use runnerless_core::route::DefaultRoute;
+use runnerless_core::moves::Ours;
+use runnerless_core::route::{DefaultRoute, MapRow, Matcher, Scope, Size, TargetFacts};
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::proof::TokenAlone;
 use runnerless_gitlab::webhook::Instance;
@@ -24,6 +28,14 @@ const LISTING_CALLS: u32 = 60;
 pub(crate) const EXECUTOR: &str = "arn:aws:lambda:eu-west-1:123456789012:function:executor";
 /// Somebody else's function, which speaks to the ledger through `claim`.
 pub(crate) const FOREIGN_FUNCTION: &str = "arn:aws:lambda:eu-west-1:123456789012:function:runner-in-python";
+/// The role of the stack's instances.
+pub(crate) const RUNNER_ROLE: &str = "arn:aws:iam::123456789012:role/runnerless-RunnerRole-X1";
+/// What the name of a session of it starts with; the instance's id follows.
+pub(crate) const RUNNER_SESSIONS: &str = "arn:aws:sts::123456789012:assumed-role/runnerless-RunnerRole-X1/";
+/// Their instance profile.
+pub(crate) const PROFILE: &str = "arn:aws:iam::123456789012:instance-profile/runnerless-RunnerProfile-X1";
+/// The stack's name.
+const STACK: &str = "runnerless";
 /// The claim function.
 pub(crate) const CLAIM: &str = "arn:aws:lambda:eu-west-1:123456789012:function:claim";
 /// The stack's parameter path.
@@ -101,6 +113,8 @@ pub(crate) struct Setup {
     pub(crate) span: Millis,
     pub(crate) uncovered_one_in: u32,
     pub(crate) rules: Rules,
+    /// What this stack's instances look like; `None` where it launches none.
+    pub(crate) ours: Option<Ours>,
     pub(crate) listing: Listing,
     /// The time between two sentinels of a lane; nothing sends none.
     pub(crate) sentinel_every: Millis,
@@ -118,15 +132,50 @@ pub(crate) struct LaneSetup {
     pub(crate) is_default: bool,
     /// Whether its token is missing or none that GitLab takes: its jobs are nobody's.
     pub(crate) cannot_ask: bool,
+    /// Of what size its instances are.
+    size: Size,
 }
 
-/// The lanes that a world may have: tags, names, and whether somebody else's function serves it.
-const LANES: [(&[&str], &[&str], bool); 5] = [
-    (&[], &["lint", "docs", "pages"], false),
-    (&["docker"], &["unit", "build"], false),
-    (&["docker", "arm64"], &["unit-arm", "build-arm"], false),
-    (&["python"], &["notebook", "train"], true),
-    (&["docker", "large"], &["integration"], false),
+impl LaneSetup {
+    /// The mapping's row of a job name.
+    pub(crate) fn row(&self, name: &str) -> Item {
+        let Lane { tags, engine, target, run_untagged } = self.lane.clone();
+        let row = MapRow {
+            matcher: Matcher::Name(name.to_owned()),
+            tags,
+            engine,
+            arn: (engine == Engine::Lambda).then_some(target),
+            run_untagged,
+            scope: Scope::default(),
+            size: self.size.clone(),
+            owner: None,
+            target: TargetFacts::default(),
+            extra: Item::new(),
+        };
+        row.to_item()
+    }
+}
+
+/// What serves a lane.
+#[derive(Clone, Copy)]
+enum Server {
+    /// Our executor.
+    Executor,
+    /// Somebody else's function.
+    Foreign,
+    /// Instances: on demand at once or as the stack wants it, and the longest job (s).
+    Instances(Option<&'static str>, Option<u64>),
+}
+
+/// The lanes that a world may have: tags, names, and what serves it.
+const LANES: [(&[&str], &[&str], Server); 7] = [
+    (&[], &["lint", "docs", "pages"], Server::Executor),
+    (&["docker"], &["unit", "build"], Server::Executor),
+    (&["docker", "arm64"], &["unit-arm", "build-arm"], Server::Executor),
+    (&["python"], &["notebook", "train"], Server::Foreign),
+    (&["large"], &["e2e"], Server::Executor),
+    (&["docker", "large"], &["integration"], Server::Instances(None, None)),
+    (&["heavy"], &["image", "package"], Server::Instances(Some("on-demand"), Some(600))),
 ];
 
 impl Setup {
@@ -142,6 +191,7 @@ impl Setup {
         let minutes = rng.i64(5..=60);
         let knowledge = [Knowledge::Token, Knowledge::Token, Knowledge::Sentinels, Knowledge::Hooks][rng.usize(..4)];
         let isolated = rng.bool();
+        let launches = lanes.iter().any(|lane| lane.lane.engine == Engine::Ec2);
         let rotations = draw_rotations(rng, minutes, lanes.len(), wish);
         Self {
             jobs: wish.jobs,
@@ -157,12 +207,13 @@ impl Setup {
             uncovered_one_in: if rng.u32(0..4) == 0 { 50 } else { 0 },
             rules: Rules {
                 default: DefaultRoute::Lane(default),
-                ground: None,
+                ground: launches.then(ground),
                 caps: Caps { lane: 100, stack: 400 },
                 gitlab_url: GITLAB.to_owned(),
                 claim_function: CLAIM.to_owned(),
                 executor: (EXECUTOR.to_owned(), isolated),
             },
+            ours: launches.then(|| Ours { stack: STACK.to_owned(), profile: PROFILE.to_owned() }),
             sentinel_every: if knowledge == Knowledge::Sentinels { SENTINELS } else { Millis(0) },
             listing: Listing { calls: LISTING_CALLS, webhook_url: WEBHOOK.to_owned() },
             front: front(),
@@ -191,6 +242,18 @@ fn draw_rotations(rng: &mut Rng, minutes: i64, lanes: usize, wish: &Wish) -> Vec
     if wish.off.contains(&Fault::TokenRotated) { Vec::new() } else { drawn }
 }
 
+/// What instances are launched from.
+fn ground() -> Ground {
+    let names = |names: [&str; 2]| names.map(str::to_owned).to_vec();
+    Ground {
+        stack: STACK.to_owned(),
+        launch_template: "lt-0123456789abcdef0:1".to_owned(),
+        subnets: names(["subnet-a", "subnet-b"]),
+        market: Market::Spot,
+        instance_types: names(["m7i.large", "m7a.large"]),
+    }
+}
+
 /// Ingest's own rules, with the template's numbers.
 fn front() -> runnerless_ingest::Rules {
     let Ok(instance) = Instance::parse(GITLAB) else { unreachable!("it is a URL") };
@@ -212,12 +275,23 @@ fn draw_lanes(rng: &mut Rng) -> Vec<LaneSetup> {
     std::iter::once(0).chain(picked).map(|at| lane(at, LANES[at])).collect()
 }
 
-fn lane(at: usize, (tags, names, foreign): (&[&str], &[&str], bool)) -> LaneSetup {
+fn lane(at: usize, (tags, names, server): (&[&str], &[&str], Server)) -> LaneSetup {
     let Ok(tags) = TagSet::new(tags) else { unreachable!("they are tags") };
-    let target = if foreign { FOREIGN_FUNCTION } else { EXECUTOR };
+    let (engine, size) = match server {
+        Server::Executor | Server::Foreign => (Engine::Lambda, Size::default()),
+        Server::Instances(market, timeout_s) => {
+            (Engine::Ec2, Size { market: market.map(str::to_owned), timeout_s, ..Size::default() })
+        }
+    };
+    let target = match server {
+        Server::Executor => EXECUTOR.to_owned(),
+        Server::Foreign => FOREIGN_FUNCTION.to_owned(),
+        Server::Instances(..) => size.target(),
+    };
     let run_untagged = tags.is_empty();
     LaneSetup {
-        lane: Lane { tags, engine: Engine::Lambda, target: target.to_owned(), run_untagged },
+        lane: Lane { tags, engine, target, run_untagged },
+        size,
         names: names.iter().map(|name| (*name).to_owned()).collect(),
         is_default: at == 0,
         cannot_ask: false,

@@ -14,9 +14,9 @@ use runnerless_core::project::add;
 use runnerless_core::route::LaneEntry;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_ingest::Noted;
-use serde_json::json;
 
 use crate::check::{Calls, Check, Left, Verdict, Whom};
+use crate::ec2::{self, Cloud};
 use crate::event::Event;
 use crate::fault::{Fault, Hits, Rates};
 use crate::functions;
@@ -57,6 +57,7 @@ pub(crate) struct World {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) gitlab: GitLab,
+    pub(crate) cloud: Cloud,
     pub(crate) check: Check,
     pub(crate) trace: Trace,
     pub(crate) rates: Rates,
@@ -113,6 +114,7 @@ impl World {
         let gitlab = GitLab::new(rng.fork(), rules);
         let state = State {
             gitlab,
+            cloud: Cloud::default(),
             check: Check::new(&setup),
             trace: Trace::new(wish.keeps, BEGIN),
             rates: setup.rates.clone(),
@@ -201,10 +203,7 @@ impl World {
     fn map(&self) {
         for lane in self.setup.lanes.iter().filter(|lane| !lane.is_default) {
             for name in &lane.names {
-                self.mapping.put(json!({
-                    "pk": format!("job#{name}"), "sk": lane.lane.tags.sort_key(), "type": "LAMBDA",
-                    "arn": lane.lane.target, "run_untagged": lane.lane.run_untagged,
-                }));
+                self.mapping.put(lane.row(name).into());
             }
             // As the loader keeps one for each tag set with rows.
             self.mapping.put(LaneEntry { lane: lane.lane.clone(), tenancy: None }.to_item().into());
@@ -302,6 +301,20 @@ impl World {
             Event::Hook(hook) => Some(Box::pin(functions::ingest::arrives(self, hook))),
             Event::Announced(announcement) => Some(Box::pin(functions::workflows::begins(self, announcement))),
             Event::Invocation(invocation) => Some(Box::pin(functions::lambda::runs(self, invocation))),
+            Event::Boots(instance) => Some(Box::pin(ec2::boots(self, instance))),
+            Event::CheckIn(call) => Some(Box::pin(functions::checkin::serves(self, *call))),
+            Event::Warns(instance) => {
+                ec2::warns(self, &instance);
+                None
+            }
+            Event::Taken(instance) => {
+                ec2::stops(self, &instance);
+                None
+            }
+            Event::LosesPower(instance) => {
+                ec2::loses_power(self, &instance);
+                None
+            }
             Event::Record(record) => Some(Box::pin(functions::terminator::hears(self, record))),
             Event::Sweep => functions::reconciler::starts(self),
             Event::Calm => {
@@ -344,7 +357,7 @@ impl World {
         let now = self.now();
         let mut state = self.state();
         let counted = self.ledger.item(LIVE_PK).and_then(|counts| counts.get(STACK)?.as_i64()).unwrap_or_default();
-        let rests = under_way == 0 && counted == 0;
+        let rests = under_way == 0 && counted == 0 && state.cloud.left().next().is_none();
         let quiet = rests && state.gitlab.is_quiet() && state.check.is_quiet(self.setup.knowledge);
         if quiet || now - BEGIN > LONGEST {
             state.is_over = true;
@@ -427,11 +440,12 @@ pub(crate) fn run(wish: &Wish) -> Ended {
     let now = world.now();
     let World { setup, ledger, state, .. } = world;
     let state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let State { gitlab, check, trace, hits, calls, .. } = state;
+    let State { gitlab, cloud, check, trace, hits, calls, .. } = state;
     let jobs = gitlab.jobs();
     let left = Left {
         setup: &setup,
         gitlab: &gitlab,
+        cloud: &cloud,
         ledger: &ledger,
         calls: &calls,
         hits: &hits,

@@ -31,7 +31,14 @@ pub(super) fn unseen(knowledge: Knowledge, lost: i64) -> Millis {
 
 /// Another job took the launch: a sweep, and a launch. What it is given instead may be a launch that has asked for the last
 /// time, or one of another lane whose token GitLab refuses, and then the sweep after the next attempt's pause is one more.
-pub(super) const STOLEN: Millis = Millis::secs(145);
+const STOLEN: Millis = Millis::secs(145);
+/// An instance is asked for, starts, boots and begins, which a function does within the thirty seconds.
+const BOOT: Millis = Millis::secs(60);
+/// A launch of a function that comes to nothing: its lease, a sweep, the wait for the next attempt, a sweep.
+const IN_VAIN: Millis = Millis::secs(400);
+/// A launch of an instance that does: the time for its boot, a sweep, the wait for the next attempt, a sweep, and the next
+/// boot.
+const BOOT_IN_VAIN: Millis = Millis(limits::EC2_BOOT.0 + limits::RETRY_BACKOFF[1].0 + 120_000 + BOOT.0);
 
 /// What the troubles may have cost, and the one that cost most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +55,23 @@ pub(super) struct Costs {
     /// Whether a launch that finds a service out of reach is one of its attempts: a function in another language can only
     /// say that it failed.
     pub(super) outages_count: bool,
+    /// Whether its launch may be an instance: its lane's own, or one of another lane that can have it as well.
+    pub(super) instances: bool,
+}
+
+impl Costs {
+    /// What it costs that another job took its launch.
+    pub(super) const fn stolen(self) -> Millis {
+        Millis(STOLEN.0 + self.boot().0)
+    }
+
+    const fn boot(self) -> Millis {
+        if self.instances { BOOT } else { Millis(0) }
+    }
+
+    const fn in_vain(self) -> Millis {
+        if self.instances { BOOT_IN_VAIN } else { IN_VAIN }
+    }
 }
 
 /// What a job may wait that began to wait at `since`, until `until`. `hits` tells whether a trouble hit it.
@@ -61,18 +85,19 @@ pub(super) fn allowance(
     let from = since - limits::START_LEASE;
     let first = met.partition_point(|met| met.at < from);
     let within = met[first..].iter().take_while(|met| met.at <= until).filter(|met| hits(&met.whom));
-    let (mut length, mut worst, mut in_vain) = (UNTROUBLED, None, 0);
+    let (mut length, mut worst, mut in_vain) = (Millis(UNTROUBLED.0 + costs.boot().0), None, 0);
     for met in within {
         let cost = match met.fault.delay() {
             Delay::Nothing => Millis(0),
             Delay::Seconds => Millis::secs(15),
-            Delay::Sweep => Millis::secs(150),
-            Delay::Launch | Delay::GitLab => {
+            Delay::Sweep => Millis(150_000 + costs.boot().0),
+            Delay::Launch | Delay::Boot | Delay::GitLab => {
                 in_vain += 1;
-                if in_vain < 2 { Millis::secs(400) } else { Millis(limits::UNSERVED_RETRY.0 + 400_000) }
+                let again = if in_vain < 2 { Millis(0) } else { limits::UNSERVED_RETRY };
+                Millis(again.0 + costs.in_vain().0)
             }
-            Delay::Outage if costs.outages_count => Millis(LONGEST_OUTAGE.0 + limits::UNSERVED_RETRY.0 + 400_000),
-            Delay::Outage => Millis(LONGEST_OUTAGE.0 + 400_000),
+            Delay::Outage if costs.outages_count => Millis(LONGEST_OUTAGE.0 + limits::UNSERVED_RETRY.0 + IN_VAIN.0),
+            Delay::Outage => Millis(LONGEST_OUTAGE.0 + costs.in_vain().0),
             Delay::Hook => Millis::minutes(11),
             Delay::Unseen => costs.unseen,
         };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use runnerless_aws::fake::FakeLedger;
 use runnerless_core::id::JobKey;
+use runnerless_core::lane::Engine;
 use runnerless_core::limits;
 use runnerless_core::live::{LIVE_PK, STACK};
 use runnerless_core::time::{Millis, Timestamp};
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 use super::bound::unseen;
 use super::{Check, Promise, Violation};
+use crate::ec2::Cloud;
 use crate::fault::Hits;
 use crate::gitlab::{Finding, GitLab, RunnerKind};
 use crate::metrics::Metrics;
@@ -21,6 +23,7 @@ use crate::setup::{BEGIN, Knowledge, LaneSetup, Setup};
 pub(crate) struct Left<'a> {
     pub(crate) setup: &'a Setup,
     pub(crate) gitlab: &'a GitLab,
+    pub(crate) cloud: &'a Cloud,
     pub(crate) ledger: &'a FakeLedger,
     pub(crate) calls: &'a Calls,
     pub(crate) hits: &'a Hits,
@@ -47,7 +50,7 @@ pub(crate) struct Verdict {
 impl Check {
     /// Judges.
     pub(crate) fn judge(mut self, left: Left<'_>) -> Verdict {
-        let Left { setup, gitlab, ledger, calls, hits, metrics, endless, now } = left;
+        let Left { setup, gitlab, cloud, ledger, calls, hits, metrics, endless, now } = left;
         let mut verdict = Verdict::default();
         if !self.violations.is_empty() {
             verdict.violations = self.violations;
@@ -61,10 +64,11 @@ impl Check {
         self.met.sort_by_key(|met| met.at);
         self.judge_waits(setup, gitlab, now, &mut verdict);
         self.judge_launches(gitlab, now);
+        self.judge_instances(cloud, now);
         self.judge_rows(setup);
         self.judge_counts(ledger);
         self.judge_words(setup, gitlab);
-        self.judge_records(gitlab);
+        self.judge_records(setup, gitlab);
         self.judge_calls(gitlab, calls, hits);
         self.judge_alarms(setup, hits, metrics);
         verdict.violations = self.violations;
@@ -80,7 +84,7 @@ impl Check {
             let lost_at = end.map_or(finding.at, |end| end.at);
             // Nor is a job lost that GitLab dropped before anybody could have found it.
             let found_in = unseen(setup.knowledge, 0);
-            let was_promised = self.promised_since(setup, job).is_some_and(|since| since + found_in < lost_at);
+            let was_promised = self.promised_since(setup, gitlab, job).is_some_and(|since| since + found_in < lost_at);
             if was_promised && !self.is_beyond_us(gitlab, job) {
                 self.breaks(Promise::Lost, format!("job {job}: {}", finding.what));
             }
@@ -96,8 +100,8 @@ impl Check {
     }
 
     /// Since when a runner is promised to the job: since ingest answered by 2xx; with an API token for jobs of known projects,
-    /// and with sentinels for all. Of a lane that cannot ask nothing is promised.
-    pub(super) fn promised_since(&self, setup: &Setup, job: JobKey) -> Option<Timestamp> {
+    /// and with sentinels for all that a Lambda lane may have. Of a lane that cannot ask nothing is promised.
+    pub(super) fn promised_since(&self, setup: &Setup, gitlab: &GitLab, job: JobKey) -> Option<Timestamp> {
         let lane = self.rows.lane_of_job(job);
         let cannot_ask = |of: &&LaneSetup| of.cannot_ask && lane.as_ref().is_none_or(|lane| *lane == of.lane.id());
         if setup.lanes.iter().any(|lane| cannot_ask(&lane)) {
@@ -105,7 +109,7 @@ impl Check {
         }
         let found = match setup.knowledge {
             Knowledge::Token => self.known.get(&job.project).copied(),
-            Knowledge::Sentinels => Some(BEGIN),
+            Knowledge::Sentinels => has_sentinels(setup, gitlab, job).then_some(BEGIN),
             Knowledge::Hooks => None,
         };
         self.told.get(&job).copied().into_iter().chain(found).min()
@@ -149,9 +153,15 @@ impl Check {
         }
     }
 
-    fn judge_records(&mut self, gitlab: &GitLab) {
+    /// A Lambda lane has one manager. An instance's is removed with it, unless the lane's token was replaced: the old one
+    /// removes nothing any more.
+    fn judge_records(&mut self, setup: &Setup, gitlab: &GitLab) {
         for (id, runner) in gitlab.runners().filter(|(_, runner)| runner.spec.kind == RunnerKind::Ours) {
-            if runner.managers.len() > 1 {
+            let mut lanes = setup.lanes.iter().filter(|lane| lane.lane.tags == runner.spec.tags);
+            let lambda = lanes.next().is_some_and(|lane| lane.lane.engine == Engine::Lambda);
+            let mut rotated = setup.rotations.iter().filter_map(|(_, lane)| setup.lanes.get(*lane));
+            let rotated = !lambda && rotated.any(|lane| lane.lane.tags == runner.spec.tags);
+            if runner.managers.len() > usize::from(lambda) && !rotated {
                 let what = format!("runner {id} has the managers {:?}", runner.managers.keys());
                 self.breaks(Promise::RecordsLeft, what);
             }
@@ -177,6 +187,13 @@ impl Check {
             self.breaks(Promise::Calls, what);
         }
     }
+}
+
+/// Whether a lane that sends sentinels may have the job.
+fn has_sentinels(setup: &Setup, gitlab: &GitLab, job: JobKey) -> bool {
+    let tags = gitlab.job(job).and_then(|job| job.tags).unwrap_or_default();
+    let sends = |lane: &LaneSetup| lane.lane.engine == Engine::Lambda && lane.lane.can_serve(&tags);
+    setup.lanes.iter().any(sends)
 }
 
 /// What needs an operator, or says that a launch was for nothing.

@@ -1,6 +1,7 @@
 //! What must hold in a world, while it goes on and when it is over.
 
 mod bound;
+mod instances;
 mod judge;
 mod rows;
 mod strict;
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use runnerless_core::id::{JobKey, LaneId, LaunchId};
 use runnerless_core::limits;
 use runnerless_core::status::JobStatus;
-use runnerless_core::time::Timestamp;
+use runnerless_core::time::{Millis, Timestamp};
 
 use crate::fault::Fault;
 use crate::gitlab::Hook;
@@ -43,6 +44,10 @@ pub enum Promise {
     SecretLeft,
     /// A runner manager of ours is left in GitLab.
     RecordsLeft,
+    /// The world was quiet, and an instance of ours was still there.
+    InstancesLeft,
+    /// Something that only looks like ours was touched.
+    Touched,
     /// A job cost more calls than it may.
     Calls,
     /// A job cost more launches than it may.
@@ -112,6 +117,7 @@ pub(crate) struct Check {
     violations: Vec<Violation>,
     foreign_lanes: BTreeSet<LaneId>,
     strict: strict::Strict,
+    instances: instances::Instances,
 }
 
 /// Each hits everybody for as long as it lasts.
@@ -123,6 +129,9 @@ fn of_outages(setup: &Setup) -> Vec<Met> {
     };
     setup.outages.iter().flat_map(met).collect()
 }
+
+/// An instance's watchdog looks at the clock now and then, and gives its runner some time to report.
+const WATCHDOG: Millis = Millis::secs(30);
 
 impl Check {
     pub(crate) fn new(setup: &Setup) -> Self {
@@ -137,6 +146,7 @@ impl Check {
             violations: Vec::new(),
             foreign_lanes: foreign.map(|lane| lane.lane.id()).collect(),
             strict: strict::Strict::default(),
+            instances: instances::Instances::default(),
         }
     }
 
@@ -206,6 +216,13 @@ impl Check {
         }
     }
 
+    /// A process, and what it runs, may be written off from now on.
+    pub(crate) fn hinders(&mut self, process: u32, now: Timestamp) {
+        if let Some(runner) = self.runners.get_mut(&process) {
+            runner.hindered_at = Some(now);
+        }
+    }
+
     /// A process could not renew its lease.
     pub(crate) fn not_renewed(&mut self, launch: &LaunchId, now: Timestamp) {
         let of = |runner: &&mut Runner| runner.launch.as_ref() == Some(launch);
@@ -218,7 +235,7 @@ impl Check {
         runner.ended = true;
         runner.job = None;
         let Some(launch) = runner.launch.clone() else { return };
-        if self.rows.deadline_of(&launch).is_some_and(|deadline| now > deadline) {
+        if self.rows.deadline_of(&launch).is_some_and(|deadline| now > deadline + WATCHDOG) {
             self.breaks(Promise::PastDeadline, format!("process {process} outlived the deadline of launch {launch}"));
         }
     }

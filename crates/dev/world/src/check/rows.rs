@@ -8,6 +8,8 @@ use runnerless_core::time::Timestamp;
 use serde_json::Value;
 
 use super::{Check, Promise};
+use crate::ec2::Cloud;
+use crate::gitlab::GitLab;
 use crate::setup::Knowledge;
 
 /// A launch's row, as far as the checks look at it.
@@ -22,6 +24,10 @@ pub(super) struct Launch {
     pub(super) keeps_secret: bool,
     /// Whether its runner said that it accepted its job.
     pub(super) accepted: bool,
+    /// Its instance.
+    pub(super) instance: Option<String>,
+    /// Whether instances serve its lane.
+    pub(super) on_instance: bool,
 }
 
 /// A job's row, as far as the checks look at it.
@@ -69,6 +75,8 @@ impl Launch {
             bound_job: text(item, "bound_job").and_then(|text| text.parse().ok()),
             deadline: Timestamp(item.get("deadline").and_then(Value::as_i64).unwrap_or_default()),
             accepted: item.get("accepted").and_then(Value::as_bool).unwrap_or_default(),
+            instance: text(item, "instance_id").map(str::to_owned),
+            on_instance: text(item, "engine") == Some("EC2"),
             keeps_secret: item.contains_key("job_token") || item.contains_key("request"),
         }
     }
@@ -160,7 +168,14 @@ fn job_key(pk: &str) -> Option<JobKey> {
 
 impl Check {
     /// A row was written.
-    pub(crate) fn written(&mut self, pk: &str, item: &Item, plan: &Plan, process: u32, now: Timestamp) {
+    pub(crate) fn written(
+        &mut self,
+        (pk, item): (&str, &Item),
+        plan: &Plan,
+        process: u32,
+        (gitlab, cloud): (&GitLab, &Cloud),
+        now: Timestamp,
+    ) {
         self.rows.note_due(pk, item, now);
         if let Some(id) = pk.strip_prefix("launch#") {
             let id = LaunchId::new(id);
@@ -168,7 +183,10 @@ impl Check {
             if before.as_ref().is_none_or(|before| *before != Launch::read(item)) {
                 self.launch_follows(&id, before.as_ref(), item, plan, process, now);
             }
-            self.launch_written(&id, Launch::read(item), process);
+            if let Some(before) = &before {
+                self.names_its_instance(&id, before, &Launch::read(item), cloud);
+            }
+            self.launch_written(&id, Launch::read(item), process, gitlab);
         } else if let Some(project) = pk.strip_prefix("project#").and_then(|id| id.parse().ok()) {
             self.known.entry(project).or_insert(now);
         } else if let Some(key) = job_key(pk) {
@@ -180,13 +198,13 @@ impl Check {
         }
     }
 
-    fn launch_written(&mut self, id: &LaunchId, after: Launch, process: u32) {
+    fn launch_written(&mut self, id: &LaunchId, after: Launch, process: u32, gitlab: &GitLab) {
         let before = self.rows.launches.get(id).cloned();
         match &before {
             None => self.created(id, &after),
             // A repeated write of an answer that was lost.
             Some(before) if *before == after => {}
-            Some(before) => self.changed(id, before, &after, process),
+            Some(before) => self.changed(id, before, &after, process, gitlab),
         }
         if after.is_over() && after.keeps_secret {
             self.breaks(Promise::SecretLeft, format!("launch {id} is closed and keeps a secret"));
@@ -208,7 +226,7 @@ impl Check {
         }
     }
 
-    fn changed(&mut self, id: &LaunchId, before: &Launch, after: &Launch, process: u32) {
+    fn changed(&mut self, id: &LaunchId, before: &Launch, after: &Launch, process: u32, gitlab: &GitLab) {
         if after.rev != before.rev + 1 {
             let what = format!("launch {id} went from revision {} to {}", before.rev, after.rev);
             self.breaks(Promise::Row, what);
@@ -225,7 +243,10 @@ impl Check {
         if before.is_over() && !after.is_over() {
             self.breaks(Promise::Row, format!("launch {id} was closed and is {}", after.state));
         }
-        if before.state == "bound" && was_over_now(after) {
+        // An instance is ended when its job is, also while its runner still waits for GitLab's answer.
+        let is_done = |job: JobKey| gitlab.job(job).is_none_or(|job| job.status.is_ended());
+        let is_done = after.on_instance && before.bound_job.is_some_and(is_done);
+        if before.state == "bound" && was_over_now(after) && !is_done {
             self.stopped(id, process);
         }
         if let Some(to) = after.charged_to.filter(|_| before.charged_to != after.charged_to) {

@@ -119,8 +119,12 @@ impl Check {
 
     /// Who writes that AWS took a launch's request had AWS's word.
     fn was_taken(&mut self, id: &LaunchId, before: &Launch, after: &Launch) {
-        if before.state == "charged" && after.state == "starting" && !self.strict.invoked.contains(id) {
-            self.breaks(Promise::Row, format!("launch {id} is starting, and Lambda never took its invocation"));
+        let started = match after.on_instance {
+            true => after.instance.is_some(),
+            false => self.strict.invoked.contains(id),
+        };
+        if before.state == "charged" && after.state == "starting" && !started {
+            self.breaks(Promise::Row, format!("launch {id} is starting, and AWS never took what starts it"));
         }
     }
 

@@ -4,7 +4,7 @@ use runnerless_core::id::JobKey;
 use runnerless_core::limits;
 use runnerless_core::time::{Millis, Timestamp};
 
-use super::bound::{Costs, STOLEN, allowance, unseen};
+use super::bound::{Costs, allowance, unseen};
 use super::judge::Verdict;
 use super::{Check, Promise, Whom};
 use crate::fault::Fault;
@@ -18,7 +18,7 @@ impl Check {
     pub(super) fn judge_waits(&mut self, setup: &Setup, gitlab: &GitLab, now: Timestamp, verdict: &mut Verdict) {
         let waits: Vec<Wait> = gitlab.waits().filter(|wait| wait.ours).collect();
         for wait in waits {
-            let Some(promised) = self.promised_since(setup, wait.job) else { continue };
+            let Some(promised) = self.promised_since(setup, gitlab, wait.job) else { continue };
             let (since, until) = (wait.since.max(promised), wait.until.unwrap_or(now));
             if since <= until {
                 self.judge_wait(&wait, since, until, setup, verdict);
@@ -32,11 +32,12 @@ impl Check {
         // troubles it still.
         let unseen = unseen(setup.knowledge, self.hooks_lost(wait.since, until));
         let lane = self.rows.lane_of_job(wait.job);
-        let costs = Costs { unseen, outages_count: lane.is_some_and(|lane| self.foreign_lanes.contains(&lane)) };
+        let outages_count = lane.is_some_and(|lane| self.foreign_lanes.contains(&lane));
+        let costs = Costs { unseen, outages_count, instances: setup.ours.is_some() };
         let allowed = allowance(&self.met, (wait.since, until), costs, self.hits(wait.job));
         let stolen = self.stolen(wait.job, since, until);
         let learned = if setup.foreign { LEARNED.0 } else { 0 };
-        let limit = Millis(allowed.length.0 + stolen * STOLEN.0 + learned);
+        let limit = Millis(allowed.length.0 + stolen * costs.stolen().0 + learned);
         let untroubled = if stolen > 0 { "another job took its launch" } else { "none" };
         let cause = allowed.cause.map_or(untroubled, Fault::name);
         let longest = verdict.waits.entry(cause).or_default();

@@ -15,15 +15,15 @@ use crate::world::World;
 /// The executor's time limit (see the template).
 const LIMIT: Millis = Millis::secs(900);
 /// How long a runner stands still (ms).
-const FROZEN: std::ops::Range<i64> = 1_000..150_000;
+pub(super) const FROZEN: std::ops::Range<i64> = 1_000..150_000;
 /// Most steps of a runner before it is ended: about twenty until its job runs, then a few each ten seconds.
-const STEPS: std::ops::Range<u32> = 1..60;
+pub(super) const STEPS: std::ops::Range<u32> = 1..60;
 /// How long Lambda takes to hand over a record (ms).
 const RECORD: std::ops::Range<i64> = 100..3_000;
 
 /// One invocation.
 pub(crate) async fn runs(world: &World, invocation: Invocation) {
-    let hands = hands(world, "executor", LIMIT, (Fault::RunnerKilled, Fault::RunnerFrozen), STEPS, FROZEN);
+    let hands = hands(world, "executor", LIMIT, (&[Fault::RunnerKilled], Fault::RunnerFrozen), STEPS, FROZEN);
     let number = hands.process.number;
     let launch = invocation.payload.get("launch").and_then(Value::as_str).unwrap_or_default();
     world.note(format_args!("{hands} is started for {launch}"));
@@ -43,7 +43,7 @@ pub(crate) async fn runs(world: &World, invocation: Invocation) {
     let error = match ended {
         Ok(Ok(())) => return,
         Ok(Err(name)) => name,
-        Err(Death::Killed) => "Runtime.ExitError",
+        Err(Death::Killed | Death::Unplugged) => "Runtime.ExitError",
         Err(Death::TimedOut) => "Sandbox.Timedout",
     };
     world.note(format_args!("{hands} ends with {error}"));

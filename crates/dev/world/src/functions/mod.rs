@@ -1,5 +1,6 @@
-//! What runs our handlers: the front door, the workflows, Lambda, the schedule.
+//! What runs our handlers: the front door, the workflows, Lambda, the API, the schedule.
 
+pub(crate) mod checkin;
 pub(crate) mod ingest;
 pub(crate) mod lambda;
 pub(crate) mod reconciler;
@@ -27,7 +28,13 @@ const EARLY: u32 = 24;
 
 /// A process of one of our functions.
 pub(crate) fn function<'w>(world: &'w World, name: &'static str, limit: Millis) -> Hands<'w> {
-    hands(world, name, limit, (Fault::FunctionKilled, Fault::FunctionFrozen), STEPS, FROZEN)
+    hands(world, name, limit, (&[Fault::FunctionKilled], Fault::FunctionFrozen), STEPS, FROZEN)
+}
+
+/// A runner's process on an instance.
+pub(crate) fn instance(world: &World, limit: Millis) -> Hands<'_> {
+    let ends = [Fault::InstanceKilled, Fault::InstanceStops];
+    hands(world, "instance", limit, (&ends, Fault::RunnerFrozen), lambda::STEPS, lambda::FROZEN)
 }
 
 /// A process with a fate: whether, when and for how long it is troubled.
@@ -35,19 +42,20 @@ fn hands<'w>(
     world: &'w World,
     name: &'static str,
     limit: Millis,
-    (killed, frozen): (Fault, Fault),
+    (ends, frozen): (&[Fault], Fault),
     steps: std::ops::Range<u32>,
     lengths: std::ops::Range<i64>,
 ) -> Hands<'w> {
     let draw = |rates: &Rates, rng: &mut Rng| {
         let freezes_for = Millis(rng.i64(lengths));
-        let mut fate = Fate { killed, frozen, dies_in: 0, freezes_in: 0, freezes_for, clock_off: Millis(0) };
+        let mut fate = Fate { killed: ends[0], frozen, dies_in: 0, freezes_in: 0, freezes_for, clock_off: Millis(0) };
         // What matters most happens in a process's first steps.
         let step = |rng: &mut Rng| {
             let last = if rng.bool() { steps.end } else { steps.end.min(EARLY) };
             rng.u32(steps.start..last)
         };
-        if rates.strikes(killed, rng) {
+        if let Some(killed) = ends.iter().find(|end| rates.strikes(**end, rng)) {
+            fate.killed = *killed;
             fate.dies_in = step(rng);
         }
         if rates.strikes(frozen, rng) {

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use runnerless_aws_ec2::FakeFleet;
 use runnerless_core::time::Millis;
 use runnerless_instances::Ec2;
 use runnerless_lambda_kit::Named as _;
@@ -32,7 +31,9 @@ pub(crate) fn starts(world: &World) -> Option<Pin<Box<dyn Future<Output = ()> + 
         return None;
     }
     // A sweep that finds nothing due does nothing but count: most of those are left out.
-    let idle = !world.state().check.has_due_rows(world.now() + RATE);
+    let state = world.state();
+    let idle = !state.check.has_due_rows(world.now() + RATE) && !state.cloud.is_busy(world.now());
+    drop(state);
     let first = world.now() - BEGIN < Millis::minutes(5);
     if idle && !first && world.now().epoch_secs() / 60 % 4 != 0 {
         return None;
@@ -59,7 +60,7 @@ async fn later(world: &World) {
 }
 
 async fn sweep(world: &World) {
-    let hands = hands(world, "reconciler", LIMIT, (Fault::FunctionKilled, Fault::FunctionFrozen), STEPS, FROZEN);
+    let hands = hands(world, "reconciler", LIMIT, (&[Fault::FunctionKilled], Fault::FunctionFrozen), STEPS, FROZEN);
     world.state().check.serves_everybody(hands.process.number);
     // What became of it is in its report; that it died is no news to anybody.
     let _ = hands.live(swept(&hands)).await;
@@ -69,8 +70,7 @@ async fn swept(hands: &Hands<'_>) {
     let lost = LostJobs { ledger: hands, parameters: hands, parameter_path: PARAMETERS, reporter: hands };
     let setup = &hands.world.setup;
     let lanes = Lanes { runners: hands, sentinel_every: setup.sentinel_every };
-    let fleet = FakeFleet::default();
-    let ec2 = Ec2 { fleet: &fleet, runners: hands, ours: None };
+    let ec2 = Ec2 { fleet: hands, runners: hands, ours: setup.ours.as_ref() };
     let sweep = Sweep { ports: hands, lost, lanes, ec2, rules: &setup.rules, listing: &setup.listing };
     match sweep.run(false, hands.process.ends_at + hands.process.clock_off).await {
         Ok(report) => hands.world.note(format_args!("{hands} did {:?}", report.counts)),

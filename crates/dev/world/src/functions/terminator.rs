@@ -1,6 +1,5 @@
-//! The terminator: by the stop workflow, and by Lambda's records of invocations that failed.
+//! The terminator: by the stop workflow, by Lambda's records of invocations that failed, and by EC2's warnings.
 
-use runnerless_aws_ec2::FakeFleet;
 use runnerless_core::id::JobKey;
 use runnerless_core::time::Millis;
 use runnerless_instances::Ec2;
@@ -46,8 +45,7 @@ pub(crate) async fn hears(world: &World, record: Record) {
 
 async fn works(hands: &Hands<'_>, work: Work) -> Result<(), Error> {
     let jobs = LostJobs { ledger: hands, parameters: hands, parameter_path: PARAMETERS, reporter: hands };
-    let fleet = FakeFleet::default();
-    let ec2 = Ec2 { fleet: &fleet, runners: hands, ours: None };
+    let ec2 = Ec2 { fleet: hands, runners: hands, ours: hands.world.setup.ours.as_ref() };
     let done = handle(work, &jobs, ec2, hands).await;
     match &done {
         Ok(outcome) => hands.world.note(format_args!("{hands}: {:?}, {}", outcome.outcome, outcome.reason)),

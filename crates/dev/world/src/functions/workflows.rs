@@ -3,21 +3,25 @@
 use std::sync::OnceLock;
 
 use runnerless_aws::ports::Announcement;
-use runnerless_core::id::JobKey;
+use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::moves::Announce;
 use runnerless_core::time::Millis;
-use runnerless_lambda_kit::Clock as _;
-use runnerless_router::{Request, handle};
+use runnerless_lambda_kit::{Clock as _, Named as _};
+use runnerless_provisioner::Provisioner;
+use runnerless_router::{Request, Routed, handle};
 use serde_json::Value;
 
 use super::{function, terminator};
 use crate::check::Whom;
 use crate::fault::Fault;
 use crate::hands::Hands;
+use crate::process::Death;
 use crate::world::World;
 
 /// The router's time limit (see the template).
 const ROUTER: Millis = Millis::secs(20);
+/// The provisioner's (see the template).
+const PROVISIONER: Millis = Millis::secs(45);
 
 const START: &str = include_str!("../../../../../statemachines/start-runner.asl.json");
 const STOP: &str = include_str!("../../../../../statemachines/stop-runner.asl.json");
@@ -39,36 +43,79 @@ enum Failure {
     Died,
 }
 
+impl Failure {
+    fn of(error: Result<&'static str, Death>) -> Self {
+        error.map_or(Self::Died, Self::Named)
+    }
+}
+
 /// A workflow begins.
 pub(crate) async fn begins(world: &World, announcement: Announcement) {
     let Announcement { what, job } = announcement;
     if world.strikes(Fault::WorkflowKilled, &Whom::Job(job)) {
         return;
     }
-    let retry = retry_of(what);
+    match what {
+        Announce::Pending => starts(world, job).await,
+        Announce::Finished => {
+            let settles = async || terminator::settles(world, job).await.map_err(Failure::of);
+            task(world, retry_of(&SETTLE), settles).await;
+        }
+    }
+}
+
+/// StartRunner.
+async fn starts(world: &World, job: JobKey) {
+    let Some(Routed::Provision { launch, .. }) = task(world, retry_of(&ROUTE), async || route(world, job).await).await
+    else {
+        return;
+    };
+    if !world.strikes(Fault::WorkflowKilled, &Whom::Job(job)) {
+        task(world, retry_of(&PROVISION), async || provision(world, job, &launch).await).await;
+    }
+}
+
+/// A task with its retries; what it came to, if it came to anything.
+async fn task<T>(world: &World, retry: &Retry, work: impl AsyncFn() -> Result<T, Failure>) -> Option<T> {
     for attempt in 0..=retry.attempts {
-        let failed = match what {
-            Announce::Pending => route(world, job).await,
-            Announce::Finished => terminator::settles(world, job).await.map_err(|death| match death {
-                Ok(name) => Failure::Named(name),
-                Err(_) => Failure::Died,
-            }),
-        };
-        let error = match failed {
-            Ok(()) => return,
+        let error = match work().await {
+            Ok(done) => return Some(done),
             Err(Failure::Named(error)) => error,
-            Err(Failure::Died) => return,
+            Err(Failure::Died) => return None,
         };
         if !retry.errors.iter().any(|name| name == error) {
-            return;
+            return None;
         }
         let longest = (retry.interval_ms * retry.rate.pow(attempt)).min(retry.longest_ms);
         let pause = world.draw(|rng| Millis(rng.i64(0..=longest)));
         world.timeline.pause(pause).await;
     }
+    None
 }
 
-async fn route(world: &World, job: JobKey) -> Result<(), Failure> {
+async fn provision(world: &World, job: JobKey, launch: &LaunchId) -> Result<(), Failure> {
+    let hands = function(world, "provisioner", PROVISIONER);
+    world.state().check.serves(hands.process.number, job);
+    hands.live(provisioned(&hands, launch)).await.map_err(|_| Failure::Died)?.map_err(Failure::Named)
+}
+
+async fn provisioned(hands: &Hands<'_>, launch: &LaunchId) -> Result<(), &'static str> {
+    let ours = hands.world.setup.ours.as_ref();
+    let provisioner = Provisioner { ledger: hands, fleet: hands, clock: hands, ours, service: "provisioner" };
+    let request = runnerless_provisioner::Request::Provision { launch: launch.clone() };
+    match runnerless_provisioner::handle(&request, &provisioner).await {
+        Ok(answer) => {
+            hands.world.note(format_args!("{hands} provisions {launch}: {answer:?}"));
+            Ok(())
+        }
+        Err(error) => {
+            hands.world.note(format_args!("{hands} fails: {}: {error}", error.name()));
+            Err(error.name())
+        }
+    }
+}
+
+async fn route(world: &World, job: JobKey) -> Result<Routed, Failure> {
     let hands = function(world, "router", ROUTER);
     world.state().check.serves(hands.process.number, job);
     let routed = hands.live(routed(&hands, job)).await;
@@ -78,11 +125,11 @@ async fn route(world: &World, job: JobKey) -> Result<(), Failure> {
     }
 }
 
-async fn routed(hands: &Hands<'_>, job: JobKey) -> Result<(), &'static str> {
+async fn routed(hands: &Hands<'_>, job: JobKey) -> Result<Routed, &'static str> {
     match handle(&Request::Route { job }, hands, &hands.world.setup.rules, hands.now()).await {
         Ok(routed) => {
             hands.world.note(format_args!("{hands} routes {job}: {routed:?}"));
-            Ok(())
+            Ok(routed)
         }
         Err(error) => {
             hands.world.note(format_args!("{hands} fails: {}", error.name()));
@@ -91,13 +138,16 @@ async fn routed(hands: &Hands<'_>, job: JobKey) -> Result<(), &'static str> {
     }
 }
 
-fn retry_of(what: Announce) -> &'static Retry {
-    static START_RETRY: OnceLock<Retry> = OnceLock::new();
-    static STOP_RETRY: OnceLock<Retry> = OnceLock::new();
-    match what {
-        Announce::Pending => START_RETRY.get_or_init(|| read(START, "/States/Route/Retry/0")),
-        Announce::Finished => STOP_RETRY.get_or_init(|| read(STOP, "/States/Settle/Retry/0")),
-    }
+/// A task of a definition, and what it says about our own errors once it was read.
+struct Task(&'static str, &'static str, OnceLock<Retry>);
+
+static ROUTE: Task = Task(START, "/States/Route/Retry/0", OnceLock::new());
+static PROVISION: Task = Task(START, "/States/Provision/Retry/0", OnceLock::new());
+static SETTLE: Task = Task(STOP, "/States/Settle/Retry/0", OnceLock::new());
+
+fn retry_of(task: &'static Task) -> &'static Retry {
+    let Task(definition, pointer, read_once) = task;
+    read_once.get_or_init(|| read(definition, pointer))
 }
 
 fn read(definition: &str, pointer: &str) -> Retry {
@@ -120,8 +170,8 @@ mod tests {
 
     #[test]
     fn the_retries_are_those_of_the_definitions() {
-        for what in [Announce::Pending, Announce::Finished] {
-            let retry = retry_of(what);
+        for task in [&ROUTE, &PROVISION, &SETTLE] {
+            let retry = retry_of(task);
             assert!(retry.errors.iter().any(|name| name == "Ledger.Unavailable"), "{retry:?}");
             assert!(retry.attempts > 0 && retry.interval_ms > 0 && retry.rate > 1 && retry.longest_ms > 0, "{retry:?}");
         }

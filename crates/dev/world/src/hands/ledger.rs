@@ -58,11 +58,11 @@ impl Hands<'_> {
         for (pk, old) in stale {
             state.stale.insert(pk, (now + late.unwrap_or_default(), old));
         }
-        let State { check, trace, .. } = &mut *state;
+        let State { check, trace, gitlab, cloud, .. } = &mut *state;
         for (pk, item) in puts() {
             let word = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or("-");
             trace.add(now, format_args!("{self} writes {pk} {} {}", word("state"), word("gitlab_status")));
-            check.written(pk, item, plan, self.process.number, now);
+            check.written((pk, item), plan, self.process.number, (gitlab, cloud), now);
         }
         Ok(applied)
     }

@@ -1,6 +1,7 @@
 //! A process's hands: the ports through which our code meets a world, each call with its steps, its time and its troubles.
 
 mod aws;
+mod fleet;
 mod gitlab;
 mod ledger;
 
@@ -55,6 +56,7 @@ impl<'w> Hands<'w> {
         let lived = self.process.live(&self.world.timeline, work).await;
         match lived {
             Err(Death::Killed) => self.met(self.process.killed),
+            Err(Death::Unplugged) => self.world.note(format_args!("{self} loses its machine")),
             Err(Death::TimedOut) => self.world.note(format_args!("{self} is out of time")),
             Ok(_) => {}
         }
@@ -68,12 +70,17 @@ impl<'w> Hands<'w> {
 
     /// Whether this goes wrong now.
     pub(crate) fn strikes(&self, fault: Fault) -> bool {
-        let rates = self.world.rate(fault);
-        let strikes = rates > 0 && self.draw(|rng| rates > rng.u32(0..crate::fault::WHOLE));
+        let strikes = self.is_to_meet(fault);
         if strikes {
             self.met(fault);
         }
         strikes
+    }
+
+    /// Whether this is to go wrong later; it is noted then.
+    pub(crate) fn is_to_meet(&self, fault: Fault) -> bool {
+        let rates = self.world.rate(fault);
+        rates > 0 && self.draw(|rng| rates > rng.u32(0..crate::fault::WHOLE))
     }
 
     /// Notes that this went wrong.
