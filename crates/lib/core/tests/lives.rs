@@ -292,6 +292,26 @@ fn a_job_that_another_jobs_launch_could_not_bind_keeps_its_own() {
     served(&mut desk, "l-2", 2, secs(41));
 }
 
+#[test]
+fn a_job_whose_launch_got_one_that_was_cancelled_then_loses_no_attempt_and_no_time() {
+    let mut desk = Desk::default();
+    for job in [1, 2] {
+        desk.hook(job, "pending", T0);
+        desk.launched(job, &format!("l-{job}"), T0).unwrap();
+    }
+    desk.begin("l-1", secs(1)).unwrap();
+    desk.hook(2, "canceled", secs(3));
+    assert_eq!(desk.bind("l-1", 2, secs(4)), Err(BindRefused::JobEnded));
+    let cancelled = desk.job(2);
+    desk.give_back("l-1", 2, secs(5));
+    assert_eq!(desk.job(2), cancelled);
+    let job = desk.job(1);
+    assert_eq!((job.state, job.charge.clone(), job.fruitless), (JobState::Waiting, None, 0));
+    assert_eq!(job.due.next_check_at, Some(secs(5)), "the next sweep finds it a launch");
+    desk.launched(1, "l-3", secs(5)).unwrap();
+    served(&mut desk, "l-3", 1, secs(6));
+}
+
 /// The launch gets the job and does it; nothing is left to do afterwards.
 fn served(desk: &mut Desk, launch: &str, job: u64, now: Timestamp) {
     desk.begin(launch, now).unwrap();

@@ -113,15 +113,23 @@ fn bound_job(got: Option<&JobRow>, launch: &LaunchRow, job: JobKey, now: Timesta
 
 /// A's launch went to B: A gets the spare launch of B, or waits, due at once.
 fn recharge(a: &JobRow, spare: Option<&LaunchRow>, now: Timestamp) -> Vec<Change> {
-    let mut job = a.clone();
     let spare = spare.filter(|spare| spare.can_serve(a.lane.as_ref(), a.tags.as_ref()));
-    if let Some(spare) = spare {
-        return assigned(a, spare, "its launch got another job", now);
+    match spare {
+        Some(spare) => assigned(a, spare, PASSED_OVER, now),
+        None => waits_anew(a, now).into_iter().collect(),
     }
+}
+
+/// Why a job waits whose launch took another one.
+const PASSED_OVER: &str = "its launch got another job";
+
+/// A's launch got another job: it waits, due at once.
+pub(super) fn waits_anew(a: &JobRow, now: Timestamp) -> Option<Change> {
+    let mut job = a.clone();
     job.charge = None;
-    job.enter(JobState::Waiting, now, "its launch got another job");
+    job.enter(JobState::Waiting, now, PASSED_OVER);
     job.due_at(now);
-    put(Some(a), job).into_iter().collect()
+    put(Some(a), job)
 }
 
 #[cfg(test)]
