@@ -184,8 +184,10 @@ fn for_waiting(waiting: &[&JobRow], loaded: &Loaded, now: Timestamp) -> Vec<Plan
         })
         .collect();
     let owner_of = |launch: &LaunchRow| launch.charged_to.and_then(|key| loaded.jobs.get(&key));
-    let mut spare: Vec<LaunchRow> =
-        loaded.launches.values().filter(|launch| is_free(launch, owner_of(launch))).cloned().collect();
+    // What this run stops takes no job any more: who was given it would wait for the next run.
+    let goes_on = |launch: &LaunchRow| !matches!(due_launch(launch, now), DueLaunch::NeedsStop(_));
+    let is_spare = |launch: &&LaunchRow| is_free(launch, owner_of(launch)) && goes_on(launch);
+    let mut spare: Vec<LaunchRow> = loaded.launches.values().filter(is_spare).cloned().collect();
     spare.sort_by(|one, other| one.launch.cmp(&other.launch));
     let planned = |(key, answer)| match answer {
         Answer::Spare(launch) => planned_for(Action::Assign(key, launch), "a launch under way lost its own job"),

@@ -223,6 +223,23 @@ async fn a_spare_launch_serves_a_waiting_job_before_a_new_one_is_started() {
 }
 
 #[tokio::test]
+async fn a_spare_launch_that_this_run_stops_is_given_to_nobody() {
+    let (world, rules) = (World::default(), rules());
+    world.hook(1, "unit", "pending", T0).await;
+    world.router(&rules).route(key(1), T0).await.unwrap();
+    let spare = world.launch(1).await;
+    world.hook(1, "unit", "canceled", after(1)).await;
+    world.invoker.answer(Ok(runnerless_aws::ports::Invoked::Throttled));
+    world.hook(2, "unit", "pending", after(2)).await;
+    world.router(&rules).route(key(2), after(2)).await.unwrap();
+    // Its function never began, and its time is over.
+    let report = swept(&world, &rules, spare.lease_until).await;
+    assert_eq!((report.counts["stop.done"], report.counts["route.done"]), (1, 1), "{report:?}");
+    assert!(world.job(2).await.charge.is_some_and(|charge| charge != spare.launch));
+    assert_eq!(world.invoker.started().len(), 2);
+}
+
+#[tokio::test]
 async fn an_end_hook_that_was_lost_is_asked_for_and_the_rows_retire() {
     let (mut world, rules) = (World::default(), rules());
     let id = bound(&world, &rules, 1).await;
