@@ -29,8 +29,10 @@ pub(super) fn unseen(knowledge: Knowledge, lost: i64) -> Millis {
     }
 }
 
-/// Another job took the launch: a sweep, and a launch. What it is given instead may be a launch that has asked for the last
-/// time, or one of another lane whose token GitLab refuses, and then the sweep after the next attempt's pause is one more.
+/// Another job took the launch, and keeps it or was cancelled before it could be bound (an instance has forgotten its lane's
+/// token by then, and cannot ask for another): a sweep, and a launch. What it is given instead may be a launch that has asked
+/// for the last time, or one of another lane whose token GitLab refuses, and then the sweep after the next attempt's pause is
+/// one more.
 const STOLEN: Millis = Millis::secs(145);
 /// An instance is asked for, starts, boots and begins, which a function does within the thirty seconds.
 const BOOT: Millis = Millis::secs(60);

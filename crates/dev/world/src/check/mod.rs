@@ -94,6 +94,8 @@ struct Met {
 #[derive(Clone, Debug, Default)]
 struct Runner {
     launch: Option<LaunchId>,
+    /// The job that GitLab handed to it.
+    offered: Option<JobKey>,
     job: Option<JobKey>,
     /// It died, or is over.
     ended: bool,
@@ -191,6 +193,13 @@ impl Check {
     /// A process began its launch.
     pub(crate) fn began(&mut self, launch: &LaunchId, process: u32) {
         self.begins(launch, process);
+    }
+
+    /// GitLab handed a job to a process.
+    pub(crate) fn offered(&mut self, process: u32, job: JobKey) {
+        if let Some(runner) = self.runners.get_mut(&process) {
+            runner.offered = Some(job);
+        }
     }
 
     /// A lane's token was replaced: what was sealed under it opens no more.

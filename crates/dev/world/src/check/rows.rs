@@ -57,7 +57,8 @@ pub(super) struct Rows {
     pub(super) launched: BTreeMap<JobKey, u32>,
     /// When a job's row had nothing left to do the last time.
     pub(super) settled: BTreeMap<JobKey, Timestamp>,
-    /// When another job's runner took a job's launch, or what the job was given instead came to nothing.
+    /// When another job took a job's launch, bound or over before it could be, or what the job was given instead came to
+    /// nothing.
     pub(super) stolen: Vec<(Timestamp, JobKey)>,
     /// Jobs that were given another job's launch, with that launch's lane, which may be another than their own.
     given: BTreeSet<(JobKey, LaneId)>,
@@ -194,7 +195,8 @@ impl Check {
             if before.as_ref().is_none_or(|before| *before != Job::read(item)) {
                 self.job_follows(key, before.as_ref(), item, plan, now);
             }
-            self.job_written(key, Job::read(item), plan, now);
+            let passed_over = self.has_one_that_ended(process, key, gitlab);
+            self.job_written(key, Job::read(item), passed_over, plan, now);
         }
     }
 
@@ -273,14 +275,25 @@ impl Check {
         }
     }
 
-    fn job_written(&mut self, key: JobKey, after: Job, plan: &Plan, now: Timestamp) {
+    /// Whether the runner that the process speaks for was handed another job than this one, which has ended: it was cancelled
+    /// before it could be bound.
+    fn has_one_that_ended(&self, process: u32, key: JobKey, gitlab: &GitLab) -> bool {
+        let runner = match self.serves.get(&process) {
+            Some(super::Whom::Process(other)) => *other,
+            _ => process,
+        };
+        let offered = self.runners.get(&runner).and_then(|runner| runner.offered).filter(|other| *other != key);
+        offered.is_some_and(|other| gitlab.job(other).is_some_and(|job| job.status.is_ended()))
+    }
+
+    fn job_written(&mut self, key: JobKey, after: Job, passed_over: bool, plan: &Plan, now: Timestamp) {
         if let Some(before) = self.rows.jobs.get(&key).cloned().filter(|before| *before != after) {
             if after.rev <= before.rev {
                 self.breaks(Promise::Row, format!("job {key} went from revision {} to {}", before.rev, after.rev));
             }
             let binds = plan.changes.len() > 2;
             let in_vain = before.charge.clone().is_some_and(|launch| self.rows.instead.contains(&(key, launch)));
-            if before.state == "charged" && after.state == "waiting" && (binds || in_vain) {
+            if before.state == "charged" && after.state == "waiting" && (binds || in_vain || passed_over) {
                 self.rows.stolen.push((now, key));
             }
             self.charged_anew(key, &before, &after);

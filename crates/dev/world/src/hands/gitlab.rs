@@ -62,7 +62,10 @@ impl Hands<'_> {
         };
         let asked = self.request("POST jobs/request", effect).await?;
         match &asked {
-            Asked::Offer(offer) => self.world.note(format_args!("{self} gets {}", offer.key)),
+            Asked::Offer(offer) => {
+                self.world.state().check.offered(self.process.number, offer.key);
+                self.world.note(format_args!("{self} gets {}", offer.key));
+            }
             Asked::Nothing => self.world.note(format_args!("{self} gets nothing")),
             Asked::Refused => self.world.note(format_args!("{self} is refused")),
         }
