@@ -76,6 +76,12 @@ impl JobStatus {
         }
     }
 
+    /// Whether this does not say that a runner ever had the job.
+    #[must_use]
+    pub const fn precedes_running(&self) -> bool {
+        self.rank() < Self::Running.rank()
+    }
+
     /// Whether the job is over for good.
     #[must_use]
     pub const fn is_ended(&self) -> bool {

@@ -135,7 +135,7 @@ fn done(launch: &LaunchRow, job: &JobRow, end: &End, now: Timestamp) -> Option<C
         return None;
     }
     let mut after = job.clone();
-    let unaccepted = !launch.accepted && job.gitlab_status == JobStatus::Pending && !end.is_its_runners();
+    let unaccepted = !launch.accepted && job.gitlab_status.precedes_running() && !end.is_its_runners();
     if job.state == JobState::Ended {
         after.retire(now);
     } else if unaccepted {
@@ -262,6 +262,9 @@ mod tests {
             (after.state, after.launch, after.due.next_check_at),
             (JobState::Waiting, None, Some(T0 + limits::OFFER_AGAIN))
         );
+        let untold = JobRow { gitlab_status: JobStatus::Unknown("none".into()), ..job.clone() };
+        let plan = conclude(&bound, Some(&untold), &End::Fruitless("the function failed".into()), T0).unwrap();
+        assert_eq!(job_of(&plan).state, JobState::Waiting, "its hook was lost, or is late");
         let accepted = LaunchRow { accepted: true, ..bound };
         let after = job_of(&conclude(&accepted, Some(&job), &End::Fruitless("x".into()), T0).unwrap());
         assert_eq!(after.state, JobState::Bound, "only GitLab knows how it ended");

@@ -46,7 +46,7 @@ pub fn lost(launch: &LaunchRow, job: Option<&JobRow>, evidence: Evidence, now: T
         None => after.retire(now, "lost: no heartbeat"),
     }
     let plan = Plan::because("no heartbeat").with_some(put(Some(launch), after));
-    let freed = own.and_then(|job| put(Some(job), freed(job, report.is_some(), now)));
+    let freed = own.and_then(|job| put(Some(job), freed(job, launch.accepted, report.is_some(), now)));
     Loss::Lost { report, plan: plan.with_some(freed) }
 }
 
@@ -55,12 +55,13 @@ pub(super) fn may_report(launch: &LaunchRow, now: Timestamp) -> bool {
 }
 
 /// The job's row without its launch.
-fn freed(job: &JobRow, reported: bool, now: Timestamp) -> JobRow {
+fn freed(job: &JobRow, accepted: bool, reported: bool, now: Timestamp) -> JobRow {
     let mut after = job.clone();
     if job.state == JobState::Ended {
         after.retire(now);
-    } else if job.gitlab_status == JobStatus::Pending {
-        // The last that GitLab told us is `pending`: if the job was only offered, it is handed out again.
+    } else if job.gitlab_status == JobStatus::Pending || (!accepted && job.gitlab_status.precedes_running()) {
+        // The last that GitLab told us is `pending`, or its hook was lost or is late: if the job was only offered, it is
+        // handed out again, and whoever tells that it is pending finds it waiting.
         after.launch = None;
         after.enter(JobState::Waiting, now, "its launch was lost");
         after.due_at(now + limits::CHARGE_GRACE);
@@ -80,7 +81,8 @@ fn freed(job: &JobRow, reported: bool, now: Timestamp) -> JobRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::moves::testing::{T0, bound_pair, job_of, key};
+    use crate::moves::testing::{T0, bound_pair, event, job_of, key};
+    use crate::moves::{Announce, record};
     use crate::time::Millis;
 
     #[test]
@@ -113,5 +115,22 @@ mod tests {
         assert_eq!(at(T0, JobStatus::Pending), (Some(key(1)), JobState::Waiting));
         assert_eq!(at(late, JobStatus::Pending), (None, JobState::Waiting));
         assert_eq!(at(late, JobStatus::Running), (None, JobState::Foreign));
+    }
+
+    #[test]
+    fn what_was_not_accepted_and_had_no_hook_waits_for_whoever_tells_of_it() {
+        let (job, launch) = bound_pair(1, "l-1");
+        let job = JobRow { gitlab_status: JobRow::new(key(1), T0).gitlab_status, ..job };
+        let lost_at = |now| lost(&launch, Some(&job), Evidence::HostGone, now);
+        for now in [T0, T0 + limits::SILENCE_LIMIT] {
+            let Loss::Lost { plan, .. } = lost_at(now) else { panic!("not lost") };
+            let freed = job_of(&plan);
+            assert_eq!((freed.state, freed.launch.clone()), (JobState::Waiting, None));
+            let told = record(Some(&freed), &event("pending"), now);
+            assert_eq!((job_of(&told.plan).state, told.announce), (JobState::Waiting, Some(Announce::Pending)));
+        }
+        let accepted = LaunchRow { accepted: true, ..launch };
+        let Loss::Lost { plan, .. } = lost(&accepted, Some(&job), Evidence::HostGone, T0) else { panic!("not lost") };
+        assert_eq!(job_of(&plan).state, JobState::Bound, "GitLab is told that it failed, and says so");
     }
 }
