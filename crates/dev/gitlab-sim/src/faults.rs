@@ -72,6 +72,8 @@ pub(crate) enum Deed {
     CutRequest(usize),
     /// `hang`: not done and never answered.
     Hang,
+    /// `hold`: done when the faults are taken back.
+    Hold,
     /// `lose_answer`: done, and the connection breaks before the answer.
     LoseAnswer,
     /// `late_answer:MS`: done, and answered after a pause.
@@ -97,9 +99,10 @@ impl Deed {
             "disconnect_after" => size().map(Self::DisconnectAfter),
             "cut_request" => size().map(Self::CutRequest),
             "hang" if number.is_none() => Ok(Self::Hang),
+            "hold" if number.is_none() => Ok(Self::Hold),
             "lose_answer" if number.is_none() => Ok(Self::LoseAnswer),
             _ => Err(format!(
-                "do {text:?} is not known: status:N, done_status:N, delay:MS, disconnect_after:N, cut_request:N, hang, lose_answer, late_answer:MS"
+                "do {text:?} is not known: status:N, done_status:N, delay:MS, disconnect_after:N, cut_request:N, hang, hold, lose_answer, late_answer:MS"
             )),
         }
     }
@@ -290,7 +293,8 @@ mod tests {
         assert_eq!(Deed::parse("delay:20"), Ok(Deed::Delay(20)));
         assert_eq!(Deed::parse("hang"), Ok(Deed::Hang));
         assert_eq!(Deed::parse("late_answer:20"), Ok(Deed::LateAnswer(20)));
-        for bad in ["", "status", "status:99", "delay:x", "hang:1", "explode"] {
+        assert_eq!(Deed::parse("hold"), Ok(Deed::Hold));
+        for bad in ["", "status", "status:99", "delay:x", "hang:1", "hold:1", "explode"] {
             assert!(Deed::parse(bad).is_err(), "{bad}");
         }
     }

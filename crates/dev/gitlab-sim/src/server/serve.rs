@@ -88,6 +88,11 @@ async fn act(sim: &Sim, request: &Request, fault: Option<&Fault>) -> Option<Answ
             tokio::time::sleep(HANG).await;
             None
         }
+        Deed::Hold => {
+            // The rule stays until all are taken back, also when it has hit all that it is to hit.
+            sim.wait(HANG, |world| world.faults.is_empty().then_some(())).await?;
+            Some(dispatch(sim, request).await)
+        }
         Deed::LoseAnswer => {
             let _ = dispatch(sim, request).await;
             None

@@ -38,6 +38,28 @@ async fn every_third_request_is_hit_until_the_rule_is_gone() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_held_is_done_when_the_faults_are_taken_back() {
+    let bench = Bench::start().await;
+    let project = bench.project("acme/widget", ONE).await;
+    let (first, second) = (bench.any_runner().await, bench.any_runner().await);
+    bench.sim(Method::POST, "faults", Some(json!({"match": {"path": "jobs/request"}, "do": "hold"}))).await;
+    let pipeline = bench.pipeline(project).await;
+    let other = async {
+        // The rule has seen the first one before the second one asks.
+        while bench.sim(Method::GET, "faults", None).await["http"][0]["seen"] != 1 {
+            tokio::task::yield_now().await;
+        }
+        let status = second.ask().await.status;
+        let runner = bench.job(pipeline, "job").await["runner"].clone();
+        bench.sim(Method::DELETE, "faults", None).await;
+        (status, runner)
+    };
+    let (held, (status, runner)) = tokio::join!(first.ask(), other);
+    assert_eq!((held.status, status), (204, 201), "the one that came later got the job");
+    assert!(runner.is_number());
+}
+
+#[tokio::test]
 async fn a_lost_answer_was_a_deed_all_the_same() {
     let bench = Bench::start().await;
     let project = bench.project("acme/widget", ONE).await;
