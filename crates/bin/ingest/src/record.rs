@@ -45,6 +45,9 @@ pub(crate) async fn store(
     proof: &Proof,
     now: Timestamp,
 ) -> Result<Option<Stored>, AwsError> {
+    if !moves::concerns_rows(&event.status) {
+        return Ok(Some(Stored { known: false, recorded: moves::record(None, event, now) }));
+    }
     let mut in_doubt = false;
     for _ in 0..TRIES {
         let existing = ledger.load(&[RowKey::Job(event.key)]).await?.job(event.key)?;

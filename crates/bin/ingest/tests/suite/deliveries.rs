@@ -96,6 +96,19 @@ async fn what_is_authentic_and_not_ours_is_answered_by_2xx_and_stores_nothing() 
     assert!(door.is_untouched());
 }
 
+/// GitLab sends one for every job; no row can need it.
+#[tokio::test]
+async fn a_job_before_its_pending_costs_no_call() {
+    let door = Door::with_token();
+    door.ledger.fail(true);
+    for status in ["created", "manual", "waiting_for_resource", "brand_new"] {
+        let hook = with_field(event("job-created"), "build_status", json!(status));
+        let (code, body) = door.answer(&hook).await;
+        assert_eq!((code, &body["result"]), (200, &json!("ignored")), "{status}");
+    }
+    assert_eq!(door.ledger.calls(), 0);
+}
+
 #[tokio::test]
 async fn every_order_of_a_jobs_hooks_ends_the_same() {
     let mut ends: Vec<(JobState, JobStatus, bool, JobRow)> = Vec::new();

@@ -24,6 +24,7 @@ struct State {
     /// How many of the next writes take effect and lose their answer.
     lost_answers: u32,
     failing: bool,
+    calls: u64,
 }
 
 /// A table in memory.
@@ -66,12 +67,19 @@ impl FakeLedger {
         self.state().failing = failing;
     }
 
+    /// How many calls it took so far.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.state().calls
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn reachable(&self, operation: &'static str) -> Result<MutexGuard<'_, State>, AwsError> {
-        let state = self.state();
+        let mut state = self.state();
+        state.calls += 1;
         if state.failing { Err(unavailable(operation)) } else { Ok(state) }
     }
 }

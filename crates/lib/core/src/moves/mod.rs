@@ -43,7 +43,7 @@ pub use lane::{
 };
 pub use lost::{Loss, lost};
 pub use overdue::{DueJob, DueLaunch, due_job, due_launch};
-pub use record::{Announce, Recorded, record};
+pub use record::{Announce, Recorded, concerns_rows, record};
 pub use sentinel::{hold_sentinel, sentinel};
 pub use settle::{Settlement, settle};
 

@@ -27,6 +27,13 @@ pub struct Recorded {
     pub learn: Option<Learned>,
 }
 
+/// Whether a hook with this status may say anything to a row, whatever that holds. A job before its `pending` has none, and
+/// rows only climb: such a hook is worth no read.
+#[must_use]
+pub const fn concerns_rows(status: &JobStatus) -> bool {
+    status.rank() >= JobStatus::Pending.rank()
+}
+
 /// Decides what a hook changes. Statuses only climb (see [`JobStatus::rank`]): deliveries come late, twice and in any
 /// order, and each order of the same hooks ends in the same row.
 #[must_use]
