@@ -47,7 +47,7 @@ pub(crate) async fn arrive<L: Ledger, P: Parameters, F: Fleet>(
     };
     let nonce = launch_nonce(&token, &id, &claim)?;
     ports.fleet.hide_metadata(instance).await?;
-    match book.check_in(&id, instance, &claim, &nonce_sha256(&nonce), now).await {
+    match book.check_in(launch.clone(), instance, &claim, &nonce_sha256(&nonce), now).await {
         Ok(before) => {
             tracing::info!(target: "runnerless", service = SERVICE, "launch.id" = id.as_str(), "instance.id" = instance, "begun");
             Ok(begun(ports, &before, token, nonce, now))

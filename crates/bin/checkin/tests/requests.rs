@@ -183,6 +183,44 @@ async fn a_launch_from_its_begin_to_its_end() {
     assert_eq!(world.job(1).await.state, JobState::Waiting, "its own job is free for another launch");
 }
 
+/// Each is made for every job on an instance, the renewal once a minute.
+#[tokio::test]
+async fn what_was_read_to_prove_a_request_is_not_read_again() {
+    let world = World::new().await;
+    let mut before = world.ledger.calls();
+    let mut took = |ledger: &FakeLedger| {
+        let since = ledger.calls() - before;
+        before = ledger.calls();
+        since
+    };
+    let (_, begun) = world.claim("c").await;
+    assert_eq!(took(&world.ledger), 2, "begin: the launch, and the write");
+    let nonce = begun["nonce"].as_str().unwrap();
+    assert_eq!(world.say(nonce, bind(1)).await, ok());
+    assert_eq!(took(&world.ledger), 3, "bind: the launch, both rows, and the write");
+    assert_eq!(world.say(nonce, json!({"do": "accepted"})).await, ok());
+    assert_eq!(world.say(nonce, json!({"do": "renew"})).await, ok());
+    assert_eq!(took(&world.ledger), 4, "a sign of life: the launch, and the write");
+    assert_eq!(world.say(nonce, end("done")).await, ok());
+    assert_eq!(took(&world.ledger), 3, "end: the launch, its job, and the write");
+}
+
+/// Somebody else may write a row between the proof and the move.
+#[tokio::test]
+async fn a_row_that_changed_after_its_proof_is_read_again() {
+    let world = World::new().await;
+    world.ledger.conflict(1);
+    let (status, begun) = world.claim("c").await;
+    assert_eq!(status, 200, "{begun}");
+    let nonce = begun["nonce"].as_str().unwrap();
+    assert_eq!(world.say(nonce, bind(1)).await, ok());
+    for word in [json!({"do": "accepted"}), end("done")] {
+        world.ledger.conflict(1);
+        assert_eq!(world.say(nonce, word).await, ok());
+    }
+    assert_eq!(world.launch().await.state, LaunchState::Closing, "its instance is still there");
+}
+
 #[tokio::test]
 async fn who_is_no_instance_of_this_stack_learns_and_changes_nothing() {
     let world = World::new().await;

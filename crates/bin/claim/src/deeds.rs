@@ -96,7 +96,7 @@ pub async fn end<L: Ledger>(
         (Ending::Unanswered, None) => End::Unanswered(why("GitLab was not asked")),
         (Ending::Failed, _) => End::Fruitless(why("the function failed")),
     };
-    metrics::concluded(service, book.conclude(&launch.launch, &end, now).await?);
+    metrics::concluded(service, book.conclude_read(launch.clone(), &end, now).await?);
     told(service, &launch.launch, "ended");
     Ok(Answer::Done)
 }

@@ -67,20 +67,21 @@ impl<L: Ledger> Book<'_, L> {
         Err(contended(id))
     }
 
-    /// See [`moves::check_in`]. Answers the launch as it was before.
+    /// See [`moves::check_in`], of a launch whose row was just read. Answers it as it was before.
     ///
     /// # Errors
     /// The instance may not begin (now), or the ledger is out of reach.
     pub async fn check_in(
         &self,
-        id: &LaunchId,
+        read: LaunchRow,
         instance: &str,
         claim: &str,
         nonce_sha256: &str,
         now: Timestamp,
     ) -> Result<LaunchRow, MoveError<CheckInRefused>> {
+        let (id, mut read) = (&read.launch.clone(), Some(read));
         for _ in 0..TRIES {
-            let launch = self.existing(id).await?;
+            let launch = self.read_or(&mut read, id).await?;
             let plan = moves::check_in(&launch, instance, claim, nonce_sha256, now).map_err(MoveError::Refused)?;
             if self.0.apply(&plan).await? == Applied::All {
                 return Ok(launch);
@@ -177,7 +178,15 @@ impl<L: Ledger> Book<'_, L> {
     /// # Errors
     /// The launch is not bound any more, or the ledger is out of reach.
     pub async fn renew(&self, id: &LaunchId, now: Timestamp) -> Result<(), MoveError<RenewRefused>> {
-        self.sign_of_life(id, moves::renew, now).await
+        self.sign_of_life(id, None, moves::renew, now).await
+    }
+
+    /// See [`moves::renew`], of a launch whose row was just read.
+    ///
+    /// # Errors
+    /// The launch is not bound any more, or the ledger is out of reach.
+    pub async fn renew_read(&self, read: LaunchRow, now: Timestamp) -> Result<(), MoveError<RenewRefused>> {
+        self.sign_of_life(&read.launch.clone(), Some(read), moves::renew, now).await
     }
 
     /// See [`moves::alive`].
@@ -185,17 +194,18 @@ impl<L: Ledger> Book<'_, L> {
     /// # Errors
     /// The launch is not bound any more, or the ledger is out of reach.
     pub async fn alive(&self, id: &LaunchId, now: Timestamp) -> Result<(), MoveError<RenewRefused>> {
-        self.sign_of_life(id, moves::alive, now).await
+        self.sign_of_life(id, None, moves::alive, now).await
     }
 
     async fn sign_of_life(
         &self,
         id: &LaunchId,
+        mut read: Option<LaunchRow>,
         decide: impl Fn(&LaunchRow, Timestamp) -> Result<Plan, RenewRefused>,
         now: Timestamp,
     ) -> Result<(), MoveError<RenewRefused>> {
         for _ in 0..TRIES {
-            let launch = self.existing(id).await?;
+            let launch = self.read_or(&mut read, id).await?;
             let plan = decide(&launch, now).map_err(MoveError::Refused)?;
             if self.0.apply(&plan).await? == Applied::All {
                 return Ok(());
@@ -209,8 +219,32 @@ impl<L: Ledger> Book<'_, L> {
     /// # Errors
     /// The ledger is out of reach.
     pub async fn conclude(&self, id: &LaunchId, end: &End, now: Timestamp) -> Result<Concluded, AwsError> {
+        self.conclude_from(id, None, end, now).await
+    }
+
+    /// See [`moves::conclude`], of a launch whose row was just read.
+    ///
+    /// # Errors
+    /// The ledger is out of reach.
+    pub async fn conclude_read(&self, read: LaunchRow, end: &End, now: Timestamp) -> Result<Concluded, AwsError> {
+        self.conclude_from(&read.launch.clone(), Some(read), end, now).await
+    }
+
+    async fn conclude_from(
+        &self,
+        id: &LaunchId,
+        mut read: Option<LaunchRow>,
+        end: &End,
+        now: Timestamp,
+    ) -> Result<Concluded, AwsError> {
         for _ in 0..TRIES {
-            let Some(launch) = self.launch(id).await? else { return Ok(Concluded::WasOver) };
+            let launch = match read.take() {
+                Some(launch) => launch,
+                None => match self.launch(id).await? {
+                    Some(launch) => launch,
+                    None => return Ok(Concluded::WasOver),
+                },
+            };
             let job = self.job_of(&launch).await?;
             let Some(plan) = moves::conclude(&launch, job.as_ref(), end, now) else { return Ok(Concluded::WasOver) };
             if self.0.apply(&plan).await? == Applied::All {
@@ -358,6 +392,18 @@ impl<L: Ledger> Book<'_, L> {
 
     async fn existing<R: std::error::Error + 'static>(&self, id: &LaunchId) -> Result<LaunchRow, MoveError<R>> {
         self.launch(id).await?.ok_or_else(|| MoveError::NoLaunch(id.clone()))
+    }
+
+    /// The row that was read before, the first time: a write is on condition of its revision, so that an old one does no harm.
+    async fn read_or<R: std::error::Error + 'static>(
+        &self,
+        read: &mut Option<LaunchRow>,
+        id: &LaunchId,
+    ) -> Result<LaunchRow, MoveError<R>> {
+        match read.take() {
+            Some(launch) => Ok(launch),
+            None => self.existing(id).await,
+        }
     }
 
     /// The row of the job that the launch has, else of the one that it was started for.
