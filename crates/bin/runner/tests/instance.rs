@@ -40,7 +40,7 @@ fn a_launch_from_the_tags_to_its_end() {
     let words = instance.cloud.bodies("/launch");
     assert!(words.iter().all(|word| word["launch"] == "l-1" && word["nonce"] == NONCE));
     assert_eq!(words[0]["job"], json!({"project_id": 380, "job_id": 190_001}));
-    assert_eq!((&words[0]["job_token"], &words[0]["beat_ms"]), (&json!(JOB_TOKEN), &json!(10_000)));
+    assert_eq!((&words[0]["job_token"], &words[0]["beat_ms"]), (&json!(JOB_TOKEN), &json!(60_000)));
     assert_eq!((&words[2]["outcome"], &words[2]["reason"]), (&json!("done"), &json!("success")));
     let asked = instance.coordinator.requests()[0].json();
     assert_eq!((&asked["token"], &asked["system_id"]), (&json!(RUNNER_TOKEN), &json!("r_launch")));

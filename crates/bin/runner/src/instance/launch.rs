@@ -5,6 +5,7 @@ use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use runnerless_core::limits;
 use runnerless_engine::{BindRefused, Host, JobIds};
 use runnerless_gitlab::protocol::Secret;
 use serde_json::{Value, json};
@@ -15,8 +16,11 @@ use super::desk::{Desk, Said};
 use super::metadata::{Seen, Service};
 use crate::say;
 
-/// How often the launch gives a sign of life; the same as the executor's.
-pub(crate) const BEAT: Duration = Duration::from_secs(10);
+/// How often the launch gives a sign of life. Functions say more often that they live, because AWS tells of a failed
+/// invocation and only their silence proves it; that an instance ended EC2 shows itself, so that all it takes is a third of
+/// the lease: two signs may go missing.
+pub(crate) const BEAT: Duration = Duration::from_secs(60);
+const _: () = assert!(3 * BEAT.as_millis() <= limits::HEARTBEAT_LEASE.0.unsigned_abs() as u128);
 /// The pause before a word that got no answer is said again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long the metadata service may take to go off, counted from the bind: of the engine's thirty seconds for a bind.
