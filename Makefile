@@ -1,6 +1,6 @@
 # The commands of this project. Each does its own set-up on a machine with Rust, Python 3, git and a C compiler.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage faults storm bench sweep-bench hostile isolation world mutants build
+.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage faults storm bench sweep-bench hostile isolation instances world mutants build
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -74,6 +74,9 @@ hostile: build ## jobs that mean harm through the executor, each followed by a c
 
 isolation: build ## what a job can reach, one line an attempt (OUT=file)
 	@exec $(LOCAL) isolation --parent "$$PPID" --state "$$STATE" $${OUT:+--out "$$OUT"}
+
+instances: build ## what is promised of instances, on a deployed stack, one line a case (ONLY=text OUT=file)
+	@exec $(LOCAL) instances --parent "$$PPID" --state "$$STATE/instances" $${ONLY:+--only "$$ONLY"} $${OUT:+--out "$$OUT"}
 
 breakage: build ## AWS services and executors out of order, and what comes of it (ONLY=text SLOW=1 OUT=file)
 	@exec $(LOCAL) breakage --parent "$$PPID" --state "$$STATE/breakage" $${ONLY:+--only "$$ONLY"} $${SLOW:+--slow} \

@@ -46,6 +46,10 @@ runnerless-local: the local stack (AWS emulator, witness, GitLab simulator) and 
       --cases FILE      a table instead of crates/dev/local/cases/faults/ec2.jsonl
       --only TEXT       only the cases whose name holds this
       --out FILE        the JSON lines, too
+  runnerless-local instances [options]  what is promised of instances, on a deployed stack
+      --only TEXT       only the parts whose name holds this: calls, swap, look-alikes, reach,
+                        user data
+      --out FILE        the JSON lines, too
   runnerless-local storm [options]      many jobs while hooks are lost, doubled and late and sweeps are killed
       --jobs N          how many there are (100)
       --seed NUMBER     what everything is drawn from (the clock)
@@ -79,6 +83,7 @@ pub(crate) enum Command {
     Attack(Wish),
     Breakage(Wish),
     Faults(Wish),
+    Instances(Wish),
     Storm(Wish),
 }
 
@@ -196,6 +201,7 @@ impl Arguments {
             Some("attack") => Command::Attack(wish),
             Some("breakage") => Command::Breakage(wish),
             Some("faults") => Command::Faults(wish),
+            Some("instances") => Command::Instances(wish),
             Some("storm") => Command::Storm(Wish { api_token, ..wish }),
             Some("help") => Command::Help,
             Some(other) => return Err(format!("unknown command {other:?}").into()),

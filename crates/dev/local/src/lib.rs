@@ -3,6 +3,7 @@
 
 pub mod attack;
 pub mod aws;
+mod bill;
 pub mod breakage;
 pub mod cage;
 mod case_lines;
@@ -17,6 +18,7 @@ pub mod gitlab;
 pub mod guard;
 pub mod hostile;
 pub mod http;
+pub mod instance_cases;
 pub mod instances;
 pub mod isolation;
 pub mod layout;

@@ -14,6 +14,7 @@ use runnerless_local::dice::clock_seed;
 use runnerless_local::faults::{self, Faults, FaultsError};
 use runnerless_local::guard::{self, Ended, GuardError, Signals};
 use runnerless_local::hostile::{self, Hostile, HostileError};
+use runnerless_local::instance_cases::{self, InstanceCases, InstanceCasesError};
 use runnerless_local::isolation::{self, Isolation, IsolationError};
 use runnerless_local::layout::{Layout, LayoutError};
 use runnerless_local::stack::{Options, Stack, StackError};
@@ -55,6 +56,8 @@ enum Failure {
     #[error(transparent)]
     Faults(#[from] FaultsError),
     #[error(transparent)]
+    InstanceCases(#[from] InstanceCasesError),
+    #[error(transparent)]
     Storm(#[from] StormError),
     #[error("this machine does not let the command do its work")]
     Machine(#[from] std::io::Error),
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
             | Failure::Attack(AttackError::Interrupted)
             | Failure::Breakage(BreakageError::Interrupted)
             | Failure::Faults(FaultsError::Interrupted)
+            | Failure::InstanceCases(InstanceCasesError::Interrupted)
             | Failure::Storm(StormError::Interrupted),
         ) => ExitCode::from(130),
         Err(error @ (Failure::Attack(AttackError::Cases(_)) | Failure::Faults(FaultsError::Table(_)))) => {
@@ -172,6 +176,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Breakage(wish) => return break_things(arguments, wish).await,
         Command::Faults(wish) => return make_faults(arguments, wish).await,
         Command::Storm(wish) => return raise_a_storm(arguments, wish).await,
+        Command::Instances(wish) => return run_instances(arguments, wish).await,
         Command::Conformance(wish) => {
             let conformance = Conformance {
                 layout: arguments.layout()?,
@@ -257,6 +262,19 @@ async fn raise_a_storm(arguments: &Arguments, wish: &Wish) -> Result<ExitCode, F
     let mut signals = Signals::new()?;
     let _driver = begin(arguments, &storm.stack.layout)?;
     Ok(code(storm::storm(&storm, &mut signals).await?))
+}
+
+/// The cases have a stack of their own, which is gone afterwards.
+async fn run_instances(arguments: &Arguments, wish: &Wish) -> Result<ExitCode, Failure> {
+    let cases = InstanceCases {
+        stack: options(arguments)?,
+        only: wish.only.clone(),
+        out: wish.out.clone(),
+        search_path: arguments.search_path.clone(),
+    };
+    let mut signals = Signals::new()?;
+    let _driver = begin(arguments, &cases.stack.layout)?;
+    Ok(code(instance_cases::instance_cases(&cases, &mut signals).await?))
 }
 
 /// Notes this command down for whoever ends the stack, and follows its parent if it is to. Signals are listened for

@@ -18,7 +18,7 @@ use crate::stack_env::{self, upper_snake};
 /// The longest job of a Lambda lane: Lambda's 900 s less what the end of a job needs. GitLab shows it on the runner.
 const LAMBDA_TIMEOUT_S: u64 = 840;
 /// The longest job of a lane of instances, where its rows do not say.
-const EC2_TIMEOUT_S: u64 = 3 * 3600;
+pub(crate) const EC2_TIMEOUT_S: u64 = 3 * 3600;
 
 /// The stack cannot be made ready.
 #[derive(Debug, thiserror::Error)]

@@ -177,7 +177,7 @@ impl Lacking {
         }
         let requested = tags_of_instances(form);
         let mut resources = Vec::new();
-        for id in listed(form, "InstanceId") {
+        for id in instances(form) {
             let shown = self.aws.query(EC2, "DescribeInstances", &[("InstanceId.1", &id)]).await.ok();
             // One that is not there has no tags; the operation itself says so.
             resources.extend(shown.map(|shown| tags_shown(&shown)));
@@ -253,6 +253,11 @@ fn tags_shown(answer: &str) -> HashMap<String, String> {
     let tags = instances.flat_map(|instance| instance.list("tagSet"));
     let tag = |tag: &Element| Some((tag.text_at(&["key"])?.to_owned(), tag.child("value")?.text().to_owned()));
     tags.filter_map(tag).collect()
+}
+
+/// The instances that a call names.
+pub(super) fn instances(form: &[u8]) -> Vec<String> {
+    listed(form, "InstanceId")
 }
 
 fn listed(form: &[u8], name: &str) -> Vec<String> {

@@ -34,6 +34,9 @@ pub struct Line {
     /// What it is about, of what a suite watches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
+    /// The instances that a call to EC2 names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub instances: Vec<String>,
     /// The fault that was put on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,

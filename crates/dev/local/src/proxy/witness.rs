@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::ec2::Lacking;
+use super::ec2::{Lacking, instances};
 use super::faults::{Deed, Faults, HANG_LIMIT};
 use super::identify::Identities;
 use super::kin::{Kin, Watch};
@@ -118,7 +118,7 @@ impl Witness {
         let function = self.identities.function(call.access_key.as_deref()).await;
         let about = held.as_deref().and_then(|body| self.kin.read(body));
         let deed = self.faults.take(&call, function.as_deref(), about.as_deref());
-        let mut pending = self.begin(&call, &parts, function.clone(), deed.as_ref());
+        let mut pending = self.begin(&call, &parts, held.as_deref(), function.clone(), deed.as_ref());
         pending.line.about.clone_from(&about);
         if let (Some(function), Some(body)) = (&function, held.as_deref().filter(|_| needs_scope(&parts)))
             && let Some(refused) = self.out_of_scope(function, body)
@@ -267,6 +267,7 @@ impl Witness {
         &self,
         call: &Call,
         parts: &http::request::Parts,
+        held: Option<&[u8]>,
         function: Option<String>,
         deed: Option<&Deed>,
     ) -> Pending<'_> {
@@ -283,6 +284,7 @@ impl Witness {
             target: invoke.then(|| invoked(&parts.uri)).flatten(),
             invocation: invoke.then(|| header("x-amz-invocation-type")).flatten(),
             tenant: invoke.then(|| header("x-amz-tenant-id")).flatten(),
+            instances: held.filter(|_| call.service.as_deref() == Some("ec2")).map(instances).unwrap_or_default(),
             fault: deed.map(ToString::to_string),
         };
         Pending { record: &self.record, line, begun: Instant::now() }

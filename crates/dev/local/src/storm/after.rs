@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::StormError;
-use super::counts::Bill;
 use super::ground::{Ground, Made};
 use super::waits::{self, Cause, Server, Wait};
 use crate::aws::LOGS;
+use crate::bill::Bill;
 use crate::pipelines::jobs;
 use crate::pipelines::lines::JobLine;
 

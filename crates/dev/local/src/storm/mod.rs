@@ -6,7 +6,6 @@
 //! changed, but for the sentinels' interval.
 
 mod after;
-mod counts;
 mod ground;
 mod plan;
 mod sweeps;

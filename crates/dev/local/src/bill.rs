@@ -1,4 +1,4 @@
-//! What the storm cost: calls to AWS by function and operation, as the witness saw them, and requests to GitLab, as the
+//! What jobs cost: calls to AWS by function and operation, as the witness saw them, and requests to GitLab, as the
 //! simulator did.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ type Counts = BTreeMap<String, u64>;
 
 /// Calls and requests.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Bill {
+pub(crate) struct Bill {
     aws: Counts,
     sweeps: Counts,
     gitlab: Counts,
@@ -23,7 +23,7 @@ pub(super) struct Bill {
 
 impl Bill {
     /// Of the witness's and the simulator's JSON lines, as far as they are not older than `since` (ms).
-    pub(super) fn of(calls: &str, requests: &str, deployment: &Deployment, since: i64) -> Self {
+    pub(crate) fn of(calls: &str, requests: &str, deployment: &Deployment, since: i64) -> Self {
         let mut counts = Self::default();
         for call in lines(calls).filter(|call| call["t"].as_i64() >= Some(since)) {
             let Some(part) = call["function"].as_str().and_then(|name| part(deployment, name)) else { continue };
@@ -39,8 +39,32 @@ impl Bill {
         counts
     }
 
+    /// All calls to AWS but the sweeps'.
+    pub(crate) fn aws(&self) -> u64 {
+        self.aws.values().sum()
+    }
+
+    /// Calls to one service, by any function but the sweep.
+    pub(crate) fn aws_of_service(&self, service: &str) -> u64 {
+        let is_of = |name: &str| {
+            name.split_once(' ').and_then(|(_, op)| op.split_once(':')).is_some_and(|(of, _)| of == service)
+        };
+        self.aws.iter().filter(|(name, _)| is_of(name)).map(|(_, number)| number).sum()
+    }
+
+    /// Calls of one operation, by any function but the sweep.
+    pub(crate) fn aws_of(&self, op: &str) -> u64 {
+        let of_op = self.aws.iter().filter(|(name, _)| name.split_once(' ').is_some_and(|(_, of)| of == op));
+        of_op.map(|(_, number)| number).sum()
+    }
+
+    /// All requests to GitLab.
+    pub(crate) fn gitlab(&self) -> u64 {
+        self.gitlab.values().sum()
+    }
+
     /// Per job, and of the sweeps per sweep.
-    pub(super) fn view(&self, jobs: usize, sweeps: usize) -> Value {
+    pub(crate) fn view(&self, jobs: usize, sweeps: usize) -> Value {
         json!({
             "aws_per_job": per(&self.aws, jobs),
             "aws_per_sweep": per(&self.sweeps, sweeps),
@@ -97,7 +121,13 @@ mod tests {
         let calls = [call(1, "s-i-1"), call(5, "s-i-1"), call(6, "s-i-1"), call(7, "s-r-2"), call(8, "other")].concat();
         let request = |path: &str| json!({"t": 9, "method": "PUT", "path": path}).to_string() + "\n";
         let requests = [request("/api/v4/jobs/17"), request("/_sim/v1/jobs"), request("/api/v4/jobs/9/trace")].concat();
-        let view = Bill::of(&calls, &requests, &deployment, 5).view(4, 1);
+        let bill = Bill::of(&calls, &requests, &deployment, 5);
+        assert_eq!((bill.aws(), bill.gitlab(), bill.aws_of("dynamodb:PutItem")), (2, 2, 2));
+        assert_eq!(
+            (bill.aws_of("dynamodb:GetItem"), bill.aws_of_service("dynamodb"), bill.aws_of_service("ec2")),
+            (0, 2, 0)
+        );
+        let view = bill.view(4, 1);
         assert_eq!(view["aws_per_job"], json!({"all": 0.5, "ingest dynamodb:PutItem": 0.5}));
         assert_eq!(view["aws_per_sweep"], json!({"all": 1.0, "dynamodb:PutItem": 1.0}));
         assert_eq!(view["gitlab_per_job"], json!({"all": 0.5, "PUT jobs/*": 0.25, "PUT jobs/*/trace": 0.25}));
