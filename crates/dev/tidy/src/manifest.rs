@@ -56,6 +56,20 @@ impl Manifest {
             .collect()
     }
 
+    /// The sources of the binaries of which it says that they have no tests.
+    #[must_use]
+    pub fn binaries_without_tests(&self) -> Vec<String> {
+        let of_binaries: Vec<_> = self.lines.iter().filter(|(section, ..)| section == "bin").collect();
+        let is_without =
+            |binary: &[&(String, String, String)]| binary.iter().any(|line| line.1 == "test" && line.2 == "false");
+        let path = |binary: &[&(String, String, String)]| {
+            let path = binary.iter().find(|line| line.1 == "path")?;
+            Some(format!("{}/{}", self.folder, path.2.trim_matches('"')))
+        };
+        let binaries = of_binaries.chunk_by(|_, next| next.1 != "name");
+        binaries.filter(|binary| is_without(binary)).filter_map(path).collect()
+    }
+
     /// The crates that a section of dependencies names, as lines (`a = ..`, `a.workspace = ..`) or as its subsections.
     #[must_use]
     pub fn dependencies(&self, section: &str) -> BTreeSet<String> {

@@ -1,7 +1,7 @@
 //! The crates: what they inherit, and who may depend on whom.
 
 use runnerless_tidy::source::of_crate;
-use runnerless_tidy::{manifest, read};
+use runnerless_tidy::{files, manifest, read};
 
 /// What the decisions may use: text formats, a hash, patterns. No clock, no runtime, no network.
 const OF_CORE: [&str; 6] = ["serde", "serde_json", "sha2", "hex", "thiserror", "wildmatch"];
@@ -93,4 +93,35 @@ fn every_binarys_main_is_thin() {
         let lines = read(&path).lines().count();
         assert!(lines < 60, "{path} has {lines} lines: what it does belongs into the library, where tests reach it");
     }
+}
+
+#[test]
+fn what_is_said_to_have_no_tests_has_none() {
+    let has_tests = |text: &str| text.contains("#[test]") || text.contains("::test]") || text.contains("#[cfg(test)]");
+    let mut seen = 0;
+    for manifest in manifest::all() {
+        let cure = format!("take the line out of {}/Cargo.toml, or its tests never run", manifest.folder);
+        for path in manifest.binaries_without_tests() {
+            let text = read(&path);
+            let has_modules = text.lines().any(|line| line.starts_with("mod ") || line.starts_with("pub mod "));
+            assert!(!has_modules && !has_tests(&text), "{path} has tests or modules, and test = false: {cure}");
+            seen += 1;
+        }
+        let sources = || files(&format!("{}/src", manifest.folder), ".rs").into_iter();
+        if manifest.get("lib", "test") == Some("false") {
+            let tested = sources().find(|path| has_tests(&read(path)));
+            assert_eq!(tested, None, "tests in a library of test = false: {cure}");
+        }
+        if manifest.get("lib", "doctest") == Some("false") {
+            let is_example =
+                |line: &str| matches!(line.trim_start(), "/// ```" | "//! ```" | "/// ```rust" | "//! ```rust");
+            let is_closed_text = |text: &str| text.matches("```text").count() * 2 == text.matches("```").count();
+            let shown = sources().find(|path| {
+                let text = read(path);
+                text.lines().any(is_example) && !is_closed_text(&text)
+            });
+            assert_eq!(shown, None, "examples in a library of doctest = false: {cure}");
+        }
+    }
+    assert!(seen > 10, "only {seen} binaries were looked at");
 }
