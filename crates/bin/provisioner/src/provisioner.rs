@@ -1,5 +1,7 @@
 //! One launch's way to its instance.
 
+use std::collections::BTreeSet;
+
 use runnerless_aws::AwsError;
 use runnerless_aws::book::Book;
 use runnerless_aws::ports::{Applied, Ledger};
@@ -61,7 +63,7 @@ impl<L: Ledger, F: Fleet, C: Clock> Provisioner<'_, L, F, C> {
             let owner = owner.as_ref().map(Option::as_ref);
             let request = match provision(&launch, owner, self.clock.now()) {
                 Provision::Send(request) => request,
-                Provision::Withdraw(withdrawal) => return self.withdraw_unseen(id, &withdrawal).await,
+                Provision::Withdraw(withdrawal) => return self.withdraw_unseen(&launch, &withdrawal).await,
                 Provision::Nothing(why) => return Ok(Provisioned::Nothing(why)),
             };
             if let Some(provisioned) = self.send(launch, &request).await? {
@@ -164,14 +166,17 @@ impl<L: Ledger, F: Fleet, C: Clock> Provisioner<'_, L, F, C> {
         tracing::warn!(target: "runnerless", service = self.service, "launch.id" = %id, reason, kind = ?kind, "EC2 started no instance");
     }
 
-    /// Takes a launch back of which it is not known what it brought: an earlier answer may have been lost.
-    async fn withdraw_unseen(&self, id: &LaunchId, withdrawal: &Withdrawal) -> Result<Provisioned, AwsError> {
+    /// Takes a launch back of which it is not known what it brought: an earlier answer may have been lost. What its row names
+    /// is ended also where EC2 does not show it yet.
+    async fn withdraw_unseen(&self, launch: &LaunchRow, withdrawal: &Withdrawal) -> Result<Provisioned, AwsError> {
+        let id = &launch.launch;
         if self.ledger.apply(&withdrawal.plan).await? == Applied::Conflict {
             return Ok(Provisioned::Unsure("its row changed meanwhile".to_owned()));
         }
         let found = self.found(id).await?;
         let there = found.into_iter().filter(|instance| instance.state.is_there()).map(|instance| instance.id);
-        self.end_all(&there.collect::<Vec<_>>()).await?;
+        let ends: BTreeSet<String> = there.chain(launch.instance_id.clone()).collect();
+        self.end_all(&ends).await?;
         self.conclude(id, &withdrawal.end).await
     }
 
@@ -190,7 +195,7 @@ impl<L: Ledger, F: Fleet, C: Clock> Provisioner<'_, L, F, C> {
     }
 
     /// Ends instances; the first that EC2 does not end is an error, and whoever comes next goes on.
-    async fn end_all(&self, instances: &[String]) -> Result<(), AwsError> {
+    async fn end_all(&self, instances: impl IntoIterator<Item = &String>) -> Result<(), AwsError> {
         for instance in instances {
             self.fleet.terminate(instance).await?;
         }

@@ -153,12 +153,13 @@ async fn a_job_that_ends_while_ec2_answers_takes_its_instance_with_it() {
 async fn a_launch_is_closed_before_its_instance_is_terminated() {
     let world = World::with_launch().await;
     world.on_launch(|world| world.hook_now("canceled"));
+    world.fleet.lag(1);
     world.fleet.trouble(Operation::TerminateInstances, Trouble::NoAnswer);
     world.provision().await.unwrap_err();
     let launch = world.launch().await;
     assert_eq!(launch.state, LaunchState::Closing, "its runner can bind nothing any more");
     assert_eq!(world.fleet.alive().len(), 1);
-    // Whoever comes next goes on.
+    // Whoever comes next goes on, also where EC2 does not show the instance yet.
     assert!(matches!(world.provision().await.unwrap(), Provisioned::Withdrawn(_)));
     assert!(world.fleet.alive().is_empty());
     assert_eq!(world.launch().await.state, LaunchState::Closed);
