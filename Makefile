@@ -107,7 +107,8 @@ lint: .local/lint/.made ## formatting, clippy with warnings denied, template and
 	cargo fmt --check
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
 	.local/lint/bin/cfn-lint --non-zero-exit-code warning template.yaml ami/template.yaml
-	.local/lint/bin/shellcheck .ci/run ami/*.sh helper-scripts/*.sh demo/repository/*.sh crates/dev/local/tests/ami/*.sh
+	.local/lint/bin/shellcheck .ci/run ami/*.sh helper-scripts/*.sh demo/repository/*.sh crates/dev/local/tests/ami/*.sh \
+	  crates/dev/tidy/tests/check_ec2/aws
 	.local/lint/bin/shellcheck -s sh crates/dev/local/src/cage/cage.sh
 	.local/lint/bin/shellcheck -s bash crates/dev/local/src/hostile/control.sh crates/dev/local/src/isolation/plant.sh
 
