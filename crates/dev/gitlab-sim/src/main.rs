@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 const USAGE: &str = "\
 usage: gitlab-sim --listen 127.0.0.1:0 --state DIR --ready-file FILE
-                  [--tls] [--admin-token-file FILE] [--die-with-parent]
+                  [--tls] [--root PATH] [--admin-token-file FILE] [--die-with-parent]
 
   --listen ADDRESS         where to listen; a loopback address, port 0 for any
   --state DIR              logs, repositories and artifacts go there; SIGTERM and
@@ -23,6 +23,7 @@ usage: gitlab-sim --listen 127.0.0.1:0 --state DIR --ready-file FILE
                            that the URL stays)
   --ready-file FILE        written when it listens: {\"url\", \"admin_token\", \"ca_file\", \"pid\"}
   --tls                    speak TLS with an authority of the state's own
+  --root PATH              be at this path, as in /gitlab, and nowhere else
   --admin-token-file FILE  the token for the user API; without it the saved one,
                            or a new one
   --die-with-parent        end when the process that started it ends";
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
 fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Arguments>, String> {
     let mut parser = lexopt::Parser::from_args(arguments);
     let (mut listen, mut state, mut ready_file, mut token_file) = (None, None, None, None);
-    let (mut tls, mut die_with_parent) = (false, false);
+    let (mut tls, mut die_with_parent, mut root) = (false, false, String::new());
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
         let value = |parser: &mut lexopt::Parser| parser.value().map_err(|error| error.to_string());
         match argument {
@@ -71,6 +72,7 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Arguments>,
             Long("ready-file") => ready_file = Some(PathBuf::from(value(&mut parser)?)),
             Long("admin-token-file") => token_file = Some(PathBuf::from(value(&mut parser)?)),
             Long("tls") => tls = true,
+            Long("root") => root = value(&mut parser)?.to_string_lossy().into_owned(),
             Long("die-with-parent") => die_with_parent = true,
             Short('h') | Long("help") => return Ok(None),
             other => return Err(other.unexpected().to_string()),
@@ -82,6 +84,7 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Arguments>,
         state: state.ok_or("--state is missing")?,
         tls,
         admin_token,
+        root,
     };
     Ok(Some(Arguments { options, ready_file: ready_file.ok_or("--ready-file is missing")?, die_with_parent }))
 }

@@ -27,6 +27,9 @@ pub struct Options {
     pub tls: bool,
     /// The token for the user API; a new one when absent.
     pub admin_token: Option<String>,
+    /// The path that everything of this GitLab is below (`/gitlab`, its relative URL root); empty for none. The control
+    /// calls are reached with it and without.
+    pub root: String,
 }
 
 /// The simulator could not be started.
@@ -35,6 +38,9 @@ pub enum StartError {
     /// The address is not a loopback one.
     #[error("--listen {0}: only the loopback interface is allowed, as in 127.0.0.1:0")]
     NotLoopback(SocketAddr),
+    /// The relative URL root is no path.
+    #[error("--root {0:?}: write a path that begins with a slash and ends without one, as in /gitlab")]
+    Root(String),
     /// The address cannot be had.
     #[error("cannot listen on {0}")]
     Listen(SocketAddr, #[source] io::Error),
@@ -84,6 +90,9 @@ impl Simulator {
         if !options.listen.ip().is_loopback() {
             return Err(StartError::NotLoopback(options.listen));
         }
+        if !is_root(&options.root) {
+            return Err(StartError::Root(options.root));
+        }
         std::fs::create_dir_all(&options.state).map_err(|error| StartError::State(options.state.clone(), error))?;
         let dir = options.state.canonicalize().map_err(|error| StartError::State(options.state.clone(), error))?;
         let cannot = |error| StartError::Listen(options.listen, error);
@@ -95,7 +104,8 @@ impl Simulator {
         let saved = saved::load(&dir)?;
         let known = saved.as_ref().map(|saved| saved.admin_token.clone());
         let place = Arc::new(Place {
-            url: format!("{}://{address}", if options.tls { "https" } else { "http" }),
+            url: format!("{}://{address}{}", if options.tls { "https" } else { "http" }, options.root),
+            root: options.root,
             dir,
             admin_token: options.admin_token.or(known).unwrap_or_else(|| format!("glpat-{}", random::word(20))),
         });
@@ -106,7 +116,7 @@ impl Simulator {
         Ok(Self { listener, tls, sim: Sim::new(world, clients), ca_file })
     }
 
-    /// Where it listens, as in `http://127.0.0.1:4000`.
+    /// Where it listens, as in `http://127.0.0.1:4000`, with its root.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.sim.place().url
@@ -139,4 +149,13 @@ impl Simulator {
             Stop::Orphaned => Ok(()),
         }
     }
+}
+
+/// Whether this is no root, or one as GitLab takes it.
+fn is_root(root: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    root.is_empty()
+        || root
+            .strip_prefix('/')
+            .is_some_and(|path| path.split('/').all(|part| !part.is_empty() && part.chars().all(plain)))
 }

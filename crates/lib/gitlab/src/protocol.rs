@@ -1,12 +1,13 @@
 //! The runner protocol: what a runner and GitLab say to each other about one job.
 //!
 //! The client here speaks; it does not decide. Every call is one HTTP request and one typed answer, and who calls
-//! says what follows from it. The two calls that are made outside a job ([`Client::verify`] and
-//! [`Client::delete_manager`]) repeat themselves a few times; `jobs/request` never does, because an answer that was
-//! lost may have carried a job.
+//! says what follows from it. The calls that are made outside a job ([`Client::verify`], [`Client::delete_manager`],
+//! [`Client::delete_runner`]) repeat themselves a few times; `jobs/request` never does, because an answer that was
+//! lost may have carried a job, nor does what makes a runner.
 
 mod body;
 mod client;
+mod enrol;
 mod error;
 pub mod fake;
 mod info;
@@ -24,6 +25,7 @@ pub use body::{
 };
 pub(crate) use client::Answer;
 pub use client::{Client, ClientConfig, ConfigError, Proxy};
+pub use enrol::{BadScope, Deleted, Made, NewRunner, RunnerScope};
 pub use error::{JobStatus, Refusal, TransportError};
 pub use info::{Features, Info};
 pub use manager::ManagerError;

@@ -12,12 +12,12 @@ use runnerless_core::lane::TagSet;
 use runnerless_core::project::{Alert, Hook};
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::{Millis, Timestamp};
-use runnerless_gitlab::protocol::Secret;
 use runnerless_gitlab::protocol::fake::FakeRunners;
+use runnerless_gitlab::protocol::{Made, NewRunner, RunnerScope, Secret};
 use runnerless_gitlab::rest::fake::FakeJobs;
 use runnerless_gitlab::rest::{ApiJob, JobsApi as _, RestClient};
 use serde_json::{Value, json};
-use suite::runners::Ground;
+use suite::runners::{Ground, Owner};
 use suite::simulator::{GitLab, Runner, SYSTEM_ID};
 
 const FILE: &str = r#"
@@ -176,4 +176,88 @@ async fn runners() {
     let fake = InMemory(FakeRunners::default());
     fake.0.put("glrt-of-one", 7);
     suite::runners::all(&fake.0, 7, &Secret::new("glrt-of-one"), &fake).await;
+}
+
+/// A GitLab at a path, whose owner has three tokens.
+struct OwnedGitLab {
+    gitlab: GitLab,
+    tokens: [Secret; 3],
+}
+
+impl Owner for OwnedGitLab {
+    fn tokens(&self) -> [Secret; 3] {
+        self.tokens.clone()
+    }
+
+    async fn shown(&self, id: u64) -> Option<String> {
+        let shown = self.gitlab.shown(&format!("api/v4/runners/{id}")).await?;
+        assert_eq!((&shown["tag_list"], &shown["run_untagged"]), (&json!(["docker", "large"]), &json!(false)));
+        assert_eq!(shown["maximum_timeout"], 900);
+        shown["description"].as_str().map(str::to_owned)
+    }
+
+    async fn fails(&self, failing: bool) {
+        self.gitlab.answers("**", failing.then_some(503)).await;
+    }
+}
+
+impl Owner for InMemory {
+    fn tokens(&self) -> [Secret; 3] {
+        ["glpat-api", "glpat-narrow", "GR1348941380"].map(Secret::new)
+    }
+
+    async fn shown(&self, id: u64) -> Option<String> {
+        self.0.made().into_iter().find(|(made, _)| *made == id).map(|(_, name)| name)
+    }
+
+    async fn fails(&self, failing: bool) {
+        self.0.fail(failing);
+    }
+}
+
+#[tokio::test]
+async fn runners_that_are_made() {
+    let gitlab = GitLab::start_at("/gitlab").await;
+    gitlab.call(Method::POST, "_sim/v1/settings", json!({"registration_tokens": true})).await;
+    let project = gitlab.project("acme/widgets", FILE).await;
+    let token = async |scope: &str| {
+        let made = gitlab.call(Method::POST, "_sim/v1/tokens", json!({"scopes": [scope]})).await;
+        Secret::new(made["token"].as_str().unwrap())
+    };
+    let (api, narrow) = (token("create_runner").await, token("read_api").await);
+    let tokens = [api, narrow, Secret::new(format!("GR1348941{project}"))];
+    let owner = OwnedGitLab { gitlab, tokens };
+    suite::runners::making(&owner.gitlab.client(), &owner).await;
+
+    let fake = InMemory(FakeRunners::default());
+    fake.0.allow_api("glpat-api");
+    fake.0.allow_registration("GR1348941380");
+    suite::runners::making(&fake.0, &fake).await;
+}
+
+/// A GitLab whose answer is lost, or that answers 201 with something else, may have made a runner all the same.
+#[tokio::test]
+async fn an_answer_that_tells_nothing_is_no_refusal() {
+    let gitlab = GitLab::start_at("/gitlab").await;
+    let (client, admin) = (gitlab.client(), Secret::new(gitlab.admin.as_str()));
+    let tags = TagSet::default();
+    let new = NewRunner { description: "x", note: "", tags: &tags, run_untagged: true, longest_s: None };
+    for (deed, unknown) in [
+        ("lose_answer", true),
+        ("done_status:502", true),
+        ("status:408", true),
+        ("status:201", true),
+        ("status:429", false),
+        ("status:404", false),
+        ("status:302", false),
+    ] {
+        gitlab.call(Method::POST, "_sim/v1/faults", json!({"match": {"path": "user/runners"}, "do": deed})).await;
+        let made = client.create_runner(&admin, RunnerScope::Instance, &new).await;
+        match (deed, made) {
+            (_, Made::Unknown(_)) if unknown => {}
+            ("status:429", Made::Later(_)) => {}
+            (_, Made::Refused(_)) if !unknown => {}
+            (deed, made) => panic!("{deed}: {made:?}"),
+        }
+    }
 }

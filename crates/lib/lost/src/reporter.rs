@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use runnerless_core::chain::chain;
 use runnerless_gitlab::protocol::{
-    Client, ClientConfig, Forgotten, Info, Runners, Secret, Update, UpdateError, Updated, Verified,
+    Client, ClientConfig, Deleted, Forgotten, Info, Made, NewRunner, RunnerScope, Runners, Secret, Update, UpdateError,
+    Updated, Verified,
 };
 
 /// What GitLab says to the report of a lost job.
@@ -88,6 +89,27 @@ impl Runners for OnDemand {
         match self.client() {
             Ok(client) => client.forget(token, system_id).await,
             Err(why) => Forgotten::Unknown(why.clone()),
+        }
+    }
+
+    async fn create(&self, api_token: &Secret, scope: RunnerScope, new: &NewRunner<'_>) -> Made {
+        match self.client() {
+            Ok(client) => client.create(api_token, scope, new).await,
+            Err(why) => Made::Refused(why.clone()),
+        }
+    }
+
+    async fn register(&self, registration_token: &Secret, new: &NewRunner<'_>) -> Made {
+        match self.client() {
+            Ok(client) => client.register(registration_token, new).await,
+            Err(why) => Made::Refused(why.clone()),
+        }
+    }
+
+    async fn unregister(&self, token: &Secret) -> Deleted {
+        match self.client() {
+            Ok(client) => client.unregister(token).await,
+            Err(why) => Deleted::Unknown(why.clone()),
         }
     }
 }

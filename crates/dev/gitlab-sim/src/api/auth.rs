@@ -8,18 +8,44 @@ use crate::sim::Sim;
 use crate::world::World;
 use crate::world::runner::RunnerType;
 
-/// Lets the admin in, by `PRIVATE-TOKEN` or as a bearer.
+/// Lets the admin in, by `PRIVATE-TOKEN` or as a bearer; also other tokens of his with the scope `api`, and to look with
+/// `read_api`.
 ///
 /// # Errors
-/// The 401.
+/// The 401, or the 403 of a token that may not do this.
 pub(crate) fn admin(sim: &Sim, request: &Request) -> Result<(), Answer> {
+    let reads = request.method == "GET";
+    scoped(sim, request, if reads { &["read_api"] } else { &[] })
+}
+
+/// Lets tokens in with one of these scopes, or with `api`.
+///
+/// # Errors
+/// The 401, or the 403 of a token that may not do this.
+pub(crate) fn scoped(sim: &Sim, request: &Request, scopes: &[&str]) -> Result<(), Answer> {
     let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
     let given = request.header("private-token").or(bearer).map(str::to_owned);
     let given = given.or_else(|| request.query("private_token"));
     if given.as_deref() == Some(sim.place().admin_token.as_str()) {
         return Ok(());
     }
-    Err(Answer::message(401, "401 Unauthorized"))
+    let known = sim.look(|world| given.and_then(|token| world.tokens.get(&token).cloned()));
+    match known {
+        Some(has) if has.iter().any(|scope| scope == "api" || scopes.contains(&scope.as_str())) => Ok(()),
+        Some(_) => Err(insufficient(scopes)),
+        None => Err(Answer::message(401, "401 Unauthorized")),
+    }
+}
+
+/// GitLab's 403 for a token whose scopes do not cover a call.
+fn insufficient(scopes: &[&str]) -> Answer {
+    let needed: Vec<&str> = ["api"].iter().chain(scopes).copied().collect();
+    let body = serde_json::json!({
+        "error": "insufficient_scope",
+        "error_description": "The request requires higher privileges than provided by the access token.",
+        "scope": needed.join(" "),
+    });
+    Answer::json(403, &body)
 }
 
 /// Lets the admin in and finds the project, by id or by path.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::auth;
-use super::user_runners::{Draft, insert, new_token};
+use super::user_runners::{Draft, insert, new_token, room};
 use crate::random;
 use crate::server::answer::Answer;
 use crate::server::request::{Request, text};
@@ -23,6 +23,7 @@ pub(super) fn register(sim: &Sim, request: &Request) -> Result<Answer, Answer> {
         let project = project.filter(|id| world.projects.contains_key(id));
         let project = project.ok_or_else(|| Answer::message(403, "403 Forbidden - Invalid token supplied"))?;
         let draft = Draft::read(&params, Draft::empty(RunnerType::Project))?;
+        room(world, RunnerType::Project, None, &[project])?;
         let id = insert(world, draft, format!("glrtr-{}", random::word(20)), None, vec![project]);
         Ok(Answer::json(201, &token_of(world.runners.get(&id).map(|runner| (id, runner.token.as_str())))))
     })

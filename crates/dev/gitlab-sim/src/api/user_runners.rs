@@ -14,6 +14,8 @@ use crate::world::runner::{Runner, RunnerType};
 
 /// GitLab's shortest `maximum_timeout`, in seconds.
 const SHORTEST_MAXIMUM_S: u64 = 600;
+/// GitLab's most tags of a runner.
+const MOST_TAGS: usize = 50;
 
 /// The settings of a runner, as calls give them.
 #[derive(Clone, Debug)]
@@ -95,6 +97,9 @@ impl Draft {
         if self.maximum_timeout.is_some_and(|seconds| seconds < SHORTEST_MAXIMUM_S) {
             return invalid("maximum_timeout", "needs to be at least 10 minutes");
         }
+        if self.tags.len() > MOST_TAGS {
+            return invalid("tags_list", "Too many tags specified. Please limit the number of tags to 50");
+        }
         if self.maintenance_note.chars().count() > 1024 {
             return invalid("maintenance_note", "is too long (maximum is 1024 characters)");
         }
@@ -135,7 +140,7 @@ pub(super) fn new_token(kind: RunnerType) -> String {
 
 /// `POST user/runners`.
 pub(super) fn create(sim: &Sim, request: &Request) -> Result<Answer, Answer> {
-    auth::admin(sim, request)?;
+    auth::scoped(sim, request, &["create_runner"])?;
     let params = request.params()?;
     let kind = text(&params, "runner_type").ok_or_else(|| Answer::error(400, "runner_type is missing"))?;
     let kind =
@@ -143,6 +148,7 @@ pub(super) fn create(sim: &Sim, request: &Request) -> Result<Answer, Answer> {
     let draft = Draft::read(&params, Draft::empty(kind))?;
     sim.with(|world| {
         let (group, projects) = scope(world, kind, &params)?;
+        room(world, kind, group, &projects)?;
         let id = insert(world, draft, new_token(kind), group, projects);
         let token = world.runners.get(&id).map(|runner| runner.token.clone());
         Ok(Answer::json(201, &json!({"id": id, "token": token, "token_expires_at": null})))
@@ -164,6 +170,24 @@ fn scope(world: &World, kind: RunnerType, params: &Map<String, Value>) -> Result
             known.then_some((None, vec![project])).ok_or_else(|| Answer::message(404, "404 Project Not Found"))
         }
     }
+}
+
+/// Refuses where the owner has as many runners as GitLab allows.
+///
+/// # Errors
+/// The 400 that GitLab gives.
+pub(super) fn room(world: &World, kind: RunnerType, group: Option<u64>, projects: &[u64]) -> Result<(), Answer> {
+    let limit = world.settings.runners_per_owner;
+    let beside =
+        |runner: &&Runner| runner.kind == kind && runner.group == group && runner.projects.first() == projects.first();
+    let there = u64::try_from(world.runners.values().filter(beside).count()).unwrap_or(u64::MAX);
+    // An instance's runners are not limited.
+    if kind == RunnerType::Instance || limit == 0 || there < limit {
+        return Ok(());
+    }
+    let what = if kind == RunnerType::Group { "group" } else { "project" };
+    let base = format!("Maximum number of ci registered {what} runners ({limit}) exceeded");
+    Err(Answer::json(400, &json!({"message": {"runner_namespaces.base": [base]}})))
 }
 
 /// `GET runners/:id`.
@@ -209,7 +233,7 @@ pub(super) fn edit(sim: &Sim, request: &Request, id: &str) -> Result<Answer, Ans
 
 /// `DELETE runners/:id`.
 pub(super) fn delete(sim: &Sim, request: &Request, id: &str) -> Result<Answer, Answer> {
-    auth::admin(sim, request)?;
+    auth::scoped(sim, request, &["manage_runner"])?;
     let id = auth::id(id, "id")?;
     sim.with(|world| {
         let runner = world.runners.get(&id).ok_or_else(not_found)?;

@@ -10,6 +10,7 @@
 //! | `POST jobs` {a case file} | one job for any runner, without hooks: {project, pipeline, job} |
 //! | `POST jobs/:id/cancel?force=` | as a person does |
 //! | `GET runners` | {id, description, tags, managers: [system ids]} |
+//! | `POST tokens` {scopes: [..]} | another token of the administrator's, which may do what its scopes say: {token} |
 //! | `POST hooks` {project, url, token?, signing_token?, host_header?, job_events?}, `POST hooks/:id`, `GET hooks` | |
 //! | `GET deliveries?wait_s=&bodies=`, `POST deliveries/:id/resend` | every attempt to deliver |
 //! | `GET requests?since=` | JSON lines, one a request, never with a token |
@@ -53,6 +54,7 @@ pub(crate) async fn route(sim: &Sim, request: &Request, path: &[&str]) -> Answer
         ("GET", ["jobs", id, "log"]) => jobs::log(sim, id),
         ("POST", ["jobs", id, "cancel"]) => jobs::cancel(sim, request, id),
         ("GET", ["runners"]) => runners::list(sim),
+        ("POST", ["tokens"]) => runners::token(sim, request),
         ("POST", ["hooks"]) => deliveries::create_hook(sim, request),
         ("GET", ["hooks"]) => deliveries::hooks(sim),
         ("POST", ["hooks", "release"]) => deliveries::release(sim),

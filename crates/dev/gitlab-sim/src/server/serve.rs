@@ -28,7 +28,10 @@ pub(crate) struct Dropped;
 pub(crate) async fn serve(sim: Sim, request: hyper::Request<Incoming>) -> Result<Response<Body>, Dropped> {
     let began = Instant::now();
     let (parts, body) = request.into_parts();
-    let path = parts.uri.path().to_owned();
+    let asked = parts.uri.path().to_owned();
+    // As the server in front of a GitLab with a relative root: what is not below it is nobody's.
+    let inside = within(&sim.place().root, &asked).map(str::to_owned);
+    let path = inside.clone().unwrap_or(asked);
     let method = parts.method.as_str().to_ascii_uppercase();
     let pick = |body: Option<&[u8]>| {
         sim.with(|world| if is_control(&path) { None } else { faults::pick(&mut world.faults, &method, &path, body) })
@@ -53,6 +56,7 @@ pub(crate) async fn serve(sim: Sim, request: hyper::Request<Incoming>) -> Result
     let done = match body {
         Err(Unread::Gone) => None,
         Err(Unread::TooLong) => Some(Answer::message(413, "413 Request Entity Too Large")),
+        Ok(_) if inside.is_none() => Some(Answer::error(404, "404 Not Found")),
         Ok(_) => act(&sim, &request, fault.as_ref()).await,
     };
     if !is_control(&request.path) {
@@ -122,6 +126,12 @@ async fn dispatch(sim: &Sim, request: &Request) -> Answer {
         _ if request.path.contains(".git/") => repository::serve(sim, request).await,
         _ => Answer::error(404, "404 Not Found"),
     }
+}
+
+/// The path below the root; `None` for one that is beside it.
+fn within<'a>(root: &str, path: &'a str) -> Option<&'a str> {
+    let below = path.strip_prefix(root).filter(|rest| rest.starts_with('/'));
+    below.or_else(|| is_control(path).then_some(path))
 }
 
 fn is_control(path: &str) -> bool {

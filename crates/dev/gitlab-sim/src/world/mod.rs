@@ -34,8 +34,10 @@ const REMEMBERED: usize = 200_000;
 /// What does not change while it runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Place {
-    /// `http://127.0.0.1:4000`.
+    /// `http://127.0.0.1:4000`, with the root.
     pub url: String,
+    /// The path that everything is below; empty for none.
+    pub root: String,
     /// The state directory.
     pub dir: PathBuf,
     /// The token that may do everything in the user API.
@@ -65,6 +67,9 @@ pub(crate) struct World {
     pub queue: BTreeSet<u64>,
     /// By id.
     pub runners: BTreeMap<u64, Runner>,
+    /// Scopes of tokens for the user API beside the administrator's, by token.
+    #[serde(default)]
+    pub tokens: BTreeMap<String, Vec<String>>,
     /// By id.
     pub hooks: BTreeMap<u64, Hook>,
     /// By id.
@@ -176,6 +181,7 @@ impl World {
             jobs: BTreeMap::new(),
             queue: BTreeSet::new(),
             runners: BTreeMap::new(),
+            tokens: BTreeMap::new(),
             hooks: BTreeMap::new(),
             deliveries: BTreeMap::new(),
             held: Held::default(),

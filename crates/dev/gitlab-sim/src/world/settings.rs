@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     pub hook_timeout_s: f64,
     /// `POST runners` with a registration token works.
     pub registration_tokens: bool,
+    /// Runners of a project, and of a group; 0 for no limit. GitLab's default, of which GitLab.com's free plan allows 50.
+    pub runners_per_owner: u64,
     /// A final update whose checksum or size is wrong: `accept` (200, as Rails does) or `412`.
     pub bad_checksum: BadChecksum,
     /// So many final updates of every new job are answered 202.
@@ -84,6 +86,7 @@ impl Default for Settings {
             hooks_per_min: 0,
             hook_timeout_s: 10.0,
             registration_tokens: false,
+            runners_per_owner: 1000,
             bad_checksum: BadChecksum::Accept,
             put_202: 0,
             trace_limit_bytes: 100 * 1024 * 1024,

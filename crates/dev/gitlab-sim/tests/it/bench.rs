@@ -54,12 +54,18 @@ impl Bench {
     }
 
     pub(crate) async fn start_with(tls: bool) -> Self {
+        Self::start_at(tls, "").await
+    }
+
+    /// At this path, and nowhere else.
+    pub(crate) async fn start_at(tls: bool, root: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let port = TcpSocket::new_v4().unwrap();
         port.set_reuseaddr(true).unwrap();
         port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listen = port.local_addr().unwrap();
-        let options = Options { listen, state: dir.path().join("state"), tls, admin_token: None };
+        let options =
+            Options { listen, state: dir.path().join("state"), tls, admin_token: None, root: root.to_owned() };
         let simulator = Simulator::start(options).await.unwrap();
         let (url, admin) = (simulator.url().to_owned(), simulator.admin_token().to_owned());
         let mut http = Client::builder().no_proxy();
@@ -79,9 +85,11 @@ impl Bench {
 
     /// A start where it was. A git that another test just forked may have the old listener for a moment longer.
     pub(crate) async fn simulator(&self) -> Result<Simulator, StartError> {
-        let (scheme, address) = self.url.split_once("://").unwrap();
-        let state = self.dir.path().join("state");
-        let options = Options { listen: address.parse().unwrap(), state, tls: scheme == "https", admin_token: None };
+        let (scheme, place) = self.url.split_once("://").unwrap();
+        let (address, root) = place.find('/').map_or((place, ""), |at| place.split_at(at));
+        let (listen, root) = (address.parse().unwrap(), root.to_owned());
+        let options =
+            Options { listen, state: self.dir.path().join("state"), tls: scheme == "https", admin_token: None, root };
         let began = Instant::now();
         loop {
             match Simulator::start(options.clone()).await {

@@ -197,6 +197,79 @@ async fn it_speaks_tls_with_its_own_authority() {
 async fn it_listens_on_the_loopback_interface_only() {
     let dir = tempfile::tempdir().unwrap();
     let listen: SocketAddr = "0.0.0.0:0".parse().unwrap();
-    let options = Options { listen, state: dir.path().to_owned(), tls: false, admin_token: None };
-    assert!(matches!(Simulator::start(options).await, Err(StartError::NotLoopback(_))));
+    let options = Options { listen, state: dir.path().to_owned(), tls: false, admin_token: None, root: String::new() };
+    assert!(matches!(Simulator::start(options.clone()).await, Err(StartError::NotLoopback(_))));
+    for root in ["gitlab", "/gitlab/", "/", "/a b"] {
+        let options = Options { listen: "127.0.0.1:0".parse().unwrap(), root: root.into(), ..options.clone() };
+        assert!(matches!(Simulator::start(options).await, Err(StartError::Root(_))), "{root}");
+    }
+}
+
+#[tokio::test]
+async fn a_narrow_token_may_do_what_its_scopes_say_and_no_more() {
+    let bench = Bench::start().await;
+    let token = async |scopes: Value| {
+        let made = bench.sim(Method::POST, "tokens", Some(json!({"scopes": scopes}))).await;
+        made["token"].as_str().unwrap().to_owned()
+    };
+    let status = async |token: &str, method: Method, path: &str, body: Value| {
+        let request = bench.request(method, &format!("/api/v4/{path}")).header("PRIVATE-TOKEN", token);
+        bench.send(request.json(&body)).await.status
+    };
+    let new = json!({"runner_type": "instance_type"});
+    for (scopes, reads, makes, ends) in [
+        (json!(["api"]), 200, 201, 204),
+        (json!(["read_api"]), 200, 403, 403),
+        (json!(["create_runner"]), 403, 201, 403),
+        (json!(["create_runner", "manage_runner"]), 403, 201, 204),
+    ] {
+        let (token, runner) = (token(scopes.clone()).await, bench.any_runner().await);
+        let one = format!("runners/{}", runner.id);
+        assert_eq!(status(&token, Method::GET, &one, json!({})).await, reads, "{scopes}");
+        assert_eq!(status(&token, Method::POST, "user/runners", new.clone()).await, makes, "{scopes}");
+        assert_eq!(status(&token, Method::DELETE, &one, json!({})).await, ends, "{scopes}");
+    }
+    let odd = bench.request(Method::POST, "/_sim/v1/tokens").json(&json!({"scopes": ["sudo"]}));
+    assert_eq!(bench.send(odd).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_project_has_room_for_so_many_runners() {
+    let bench = Bench::start().await;
+    let project = bench.project("acme/widget", ONE).await;
+    bench.settings(json!({"registration_tokens": true, "runners_per_owner": 2})).await;
+    let new = json!({"runner_type": "project_type", "project_id": project});
+    assert_eq!(bench.user(Method::POST, "user/runners", Some(new.clone())).await.status, 201);
+    let register =
+        || bench.request(Method::POST, "/api/v4/runners").json(&json!({"token": format!("GR1348941{project}")}));
+    let registered = bench.send(register()).await;
+    assert_eq!(registered.status, 201);
+    assert_eq!(bench.user(Method::POST, "user/runners", Some(new.clone())).await.status, 400);
+    assert_eq!(bench.send(register()).await.status, 400);
+    let end = bench.request(Method::DELETE, "/api/v4/runners").json(&json!({"token": registered.json()["token"]}));
+    assert_eq!(bench.send(end).await.status, 204);
+    assert_eq!(bench.send(register()).await.status, 201, "there is room again");
+    let many: Vec<String> = (0..51).map(|n| format!("tag-{n}")).collect();
+    let many = json!({"runner_type": "instance_type", "tag_list": many});
+    assert_eq!(bench.user(Method::POST, "user/runners", Some(many)).await.status, 400);
+}
+
+#[tokio::test]
+async fn below_a_relative_root_is_everything_and_beside_it_nothing() {
+    let bench = Bench::start_at(false, "/gitlab").await;
+    assert!(bench.url.ends_with("/gitlab"), "{}", bench.url);
+    let project = bench.project("acme/widget", ONE).await;
+    bench.pipeline(project).await;
+    let runner = bench.runner(json!({"runner_type": "instance_type", "tag_list": ["lambda"]})).await;
+    let job = runner.take().await;
+    let repo = job.body["git_info"]["repo_url"].as_str().unwrap();
+    assert!(repo.contains("/gitlab/acme/widget.git"), "{repo}");
+    let refs = bench.http.get(format!("{repo}/info/refs?service=git-upload-pack"));
+    assert_eq!(bench.send(refs).await.status, 200);
+    let bare = bench.url.strip_suffix("/gitlab").unwrap();
+    for path in ["/api/v4/version", "/gitlabx/api/v4/version", "/acme/widget.git/info/refs?service=git-upload-pack"] {
+        let beside = bench.http.get(format!("{bare}{path}")).header("PRIVATE-TOKEN", &bench.admin);
+        assert_eq!(bench.send(beside).await.status, 404, "{path}");
+    }
+    assert_eq!(bench.send(bench.http.get(format!("{bare}/_sim/v1/violations"))).await.status, 200);
 }

@@ -3,7 +3,9 @@
 use runnerless_core::id::JobKey;
 use runnerless_core::limits;
 use runnerless_core::time::{Millis, Timestamp};
-use runnerless_gitlab::protocol::{Forgotten, Refusal, Runners, Secret, Verified as Said};
+use runnerless_gitlab::protocol::{
+    Deleted, Forgotten, Made, NewRunner, Refusal, RunnerScope, Runners, Secret, Verified as Said,
+};
 use runnerless_gitlab::rest::{ApiJob, Hooks, JobsApi, PendingPage, RestError};
 use runnerless_lambda_kit::Clock as _;
 use runnerless_lost::{Answer, Reporter};
@@ -152,5 +154,19 @@ impl Runners for Hands<'_> {
             Ok(None) => Forgotten::Refused("403".to_owned()),
             Err(Trouble) => Forgotten::Unknown("no answer".to_owned()),
         }
+    }
+
+    /// The lanes of this world have tokens of their own: nobody may make a runner.
+    async fn create(&self, _: &Secret, _: RunnerScope, _: &NewRunner<'_>) -> Made {
+        Made::Refused("403".to_owned())
+    }
+
+    async fn register(&self, _: &Secret, _: &NewRunner<'_>) -> Made {
+        Made::Refused("410".to_owned())
+    }
+
+    /// Nor is one deleted: that would take its lane's jobs away.
+    async fn unregister(&self, _: &Secret) -> Deleted {
+        Deleted::Stranger("403".to_owned())
     }
 }

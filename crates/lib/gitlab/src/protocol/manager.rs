@@ -1,4 +1,4 @@
-//! Calls about the runner itself: `POST runners/verify` and `DELETE runners/managers`.
+//! Calls about the runner itself: `POST runners/verify`, `DELETE runners/managers` and `DELETE runners`.
 
 use std::time::Duration;
 
@@ -70,7 +70,13 @@ impl Client {
         }
     }
 
-    /// Both calls are idempotent, so an attempt whose answer was lost is simply repeated.
+    /// Deletes the runner of this token.
+    pub(super) async fn delete_by_token(&self, token: &Secret) -> Result<(), ManagerError> {
+        let body = Body { token: token.expose(), system_id: None, info: None };
+        self.repeat("DELETE runners", Method::DELETE, "runners", token, &body).await.map(drop)
+    }
+
+    /// The calls are idempotent, so an attempt whose answer was lost is simply repeated.
     async fn repeat(
         &self,
         operation: &'static str,

@@ -5,6 +5,7 @@ use std::future::Future;
 use runnerless_core::chain::chain;
 
 use super::client::Client;
+use super::enrol::{Deleted, Made, NewRunner, RunnerScope};
 use super::manager::ManagerError;
 use super::secret::Secret;
 
@@ -37,6 +38,15 @@ pub trait Runners: Sync {
 
     /// Removes the record of the manager of this system id.
     fn forget(&self, token: &Secret, system_id: &str) -> impl Future<Output = Forgotten> + Send;
+
+    /// Makes a runner with an API token. Asked twice it makes two.
+    fn create(&self, api_token: &Secret, scope: RunnerScope, new: &NewRunner<'_>) -> impl Future<Output = Made> + Send;
+
+    /// Makes a runner with a registration token. Asked twice it makes two.
+    fn register(&self, registration_token: &Secret, new: &NewRunner<'_>) -> impl Future<Output = Made> + Send;
+
+    /// Deletes the runner of this token, with all its managers.
+    fn unregister(&self, token: &Secret) -> impl Future<Output = Deleted> + Send;
 }
 
 impl Runners for Client {
@@ -54,5 +64,17 @@ impl Runners for Client {
             Err(error @ ManagerError::Refused(_)) => Forgotten::Refused(chain(&error)),
             Err(error @ (ManagerError::Later(_) | ManagerError::Transport(_))) => Forgotten::Unknown(chain(&error)),
         }
+    }
+
+    async fn create(&self, api_token: &Secret, scope: RunnerScope, new: &NewRunner<'_>) -> Made {
+        self.create_runner(api_token, scope, new).await
+    }
+
+    async fn register(&self, registration_token: &Secret, new: &NewRunner<'_>) -> Made {
+        self.register_runner(registration_token, new).await
+    }
+
+    async fn unregister(&self, token: &Secret) -> Deleted {
+        self.delete_runner(token).await
     }
 }

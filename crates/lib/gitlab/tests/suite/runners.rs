@@ -1,8 +1,9 @@
-//! What every GitLab does with runners: it proves their tokens and knows their managers.
+//! What every GitLab does with runners: it proves their tokens, knows their managers, and makes and deletes them.
 //!
 //! One that cannot be reached is unknown, as one that asks to come later: the reporter's suite has it for the same client.
 
-use runnerless_gitlab::protocol::{Forgotten, Runners, Secret, Verified};
+use runnerless_core::lane::TagSet;
+use runnerless_gitlab::protocol::{Deleted, Forgotten, Made, NewRunner, RunnerScope, Runners, Secret, Verified};
 
 use super::simulator::SYSTEM_ID;
 
@@ -47,4 +48,61 @@ pub async fn all(runners: &impl Runners, id: u64, token: &Secret, ground: &impl 
     assert!(ground.managers().await.is_empty(), "a runner takes its managers with it");
     assert!(matches!(runners.verify(token, SYSTEM_ID).await, Verified::Refused(_)));
     assert!(matches!(runners.forget(token, SYSTEM_ID).await, Forgotten::Refused(_)));
+}
+
+/// What the suite about making runners does beside the port.
+pub trait Owner {
+    /// A token that may make runners of the instance, one that may not, and a project's registration token.
+    fn tokens(&self) -> [Secret; 3];
+    /// The runner of this id as its owner sees it: description and tags; `None` of one that is gone.
+    async fn shown(&self, id: u64) -> Option<String>;
+    /// From now on GitLab fails, or answers again.
+    async fn fails(&self, failing: bool);
+}
+
+/// Runs the suite on a GitLab that takes registration tokens.
+pub async fn making(runners: &impl Runners, owner: &impl Owner) {
+    let (tags, [api, narrow, registration]) = (TagSet::new(["docker", "large"]).unwrap(), owner.tokens());
+    let new = |description| NewRunner {
+        description,
+        note: "for one job",
+        tags: &tags,
+        run_untagged: false,
+        longest_s: Some(900),
+    };
+    let mut made = Vec::new();
+    for (by_api, name) in [(true, "of the api"), (false, "of the project")] {
+        let answer = match by_api {
+            true => runners.create(&api, RunnerScope::Instance, &new(name)).await,
+            false => runners.register(&registration, &new(name)).await,
+        };
+        let Made::Runner { id, token } = answer else { panic!("{name}: {answer:?}") };
+        assert_eq!(owner.shown(id).await.as_deref(), Some(name));
+        assert_eq!(runners.verify(&token, SYSTEM_ID).await, Verified::Runner(Some(id)), "its token is its own");
+        made.push((id, token));
+    }
+
+    let refused = async |made: Made| assert!(matches!(made, Made::Refused(_)), "{made:?}");
+    let stranger = Secret::new("glpat-of-nobody");
+    for token in [&stranger, &narrow] {
+        refused(runners.create(token, RunnerScope::Instance, &new("x")).await).await;
+    }
+    refused(runners.register(&Secret::new("GR1348941nobody"), &new("x")).await).await;
+    let short = NewRunner { longest_s: Some(599), ..new("x") };
+    refused(runners.create(&api, RunnerScope::Instance, &short).await).await;
+    refused(runners.register(&registration, &short).await).await;
+
+    owner.fails(true).await;
+    let unknown = async |made: Made| assert!(matches!(made, Made::Unknown(_)), "{made:?}");
+    unknown(runners.create(&api, RunnerScope::Instance, &new("x")).await).await;
+    unknown(runners.register(&registration, &new("x")).await).await;
+    assert!(matches!(runners.unregister(&made[0].1).await, Deleted::Unknown(_)));
+    owner.fails(false).await;
+
+    for (id, token) in made {
+        assert!(owner.shown(id).await.is_some(), "what is not known is not gone");
+        assert_eq!(runners.unregister(&token).await, Deleted::Gone);
+        assert_eq!(owner.shown(id).await, None);
+        assert!(matches!(runners.unregister(&token).await, Deleted::Stranger(_)), "its token is nobody's");
+    }
 }

@@ -38,9 +38,15 @@ pub struct Runner {
 
 impl GitLab {
     pub async fn start() -> Self {
+        Self::start_at("").await
+    }
+
+    /// At this path, and nowhere else.
+    pub async fn start_at(root: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let listen = "127.0.0.1:0".parse().unwrap();
-        let options = Options { listen, state: dir.path().join("state"), tls: false, admin_token: None };
+        let options =
+            Options { listen, state: dir.path().join("state"), tls: false, admin_token: None, root: root.to_owned() };
         let simulator = Simulator::start(options).await.unwrap();
         let (url, admin) = (simulator.url().to_owned(), simulator.admin_token().to_owned());
         let serving = simulator.serve(std::future::pending::<Stop>());
