@@ -2,7 +2,7 @@
 
 use runnerless_aws::book::{Book, MoveError};
 use runnerless_aws::ports::{Ledger, Parameters};
-use runnerless_aws::{launch_nonce, runner_token};
+use runnerless_aws::{TokenError, launch_nonce, launch_token};
 use runnerless_aws_ec2::Fleet;
 use runnerless_claim::Answer;
 use runnerless_core::event::nonce_sha256;
@@ -30,16 +30,16 @@ pub(crate) async fn arrive<L: Ledger, P: Parameters, F: Fleet>(
     let Begin { launch: id, claim } = Begin::read(body)?;
     let book = Book(ports.ledger);
     let Some(launch) = book.launch(&id).await? else { return Ok(unknown()) };
-    // Only a question: the nonce that it is given needs the lane's token, which is nobody else's to make us read.
+    // Only a question: the nonce that it is given needs the runner's token, which is nobody else's to make us read.
     if let Err(refused) = check_in(&launch, instance, &claim, "", now) {
         return refuse(&book, &launch, refused, now).await;
     }
-    let token = match runner_token(ports.parameters, &ports.settings.parameter_path, launch.engine, &launch.lane).await
-    {
+    let token = match launch_token(ports.parameters, &ports.settings.parameter_path, &launch).await {
         Ok(token) => token,
         Err(error) => {
             // A store that only did not answer may be asked again.
-            if let end @ End::Fruitless(_) = error.end() {
+            let end = error.end();
+            if matches!(end, End::Fruitless(_)) || matches!(error, TokenError::Sealed(_)) {
                 metrics::concluded(SERVICE, book.conclude(&id, &end, now).await?);
             }
             return Err(error.into());
@@ -73,6 +73,7 @@ fn begun<L, P, F>(
         nonce,
         gitlab_url: ports.settings.gitlab_url.clone(),
         image_policy: ports.settings.image_policy.clone(),
+        official: launch.official.as_ref().map(ToString::to_string),
         wait_ms: (limits::WAIT - (now - began)).0.max(0),
         left_ms: (launch.deadline - now).0,
     }))

@@ -102,7 +102,8 @@ fn ending(body: &Value) -> Result<Ending, BadField> {
         Some("no_job") => Ok(Ending::NoJob),
         Some("unanswered") => Ok(Ending::Unanswered),
         Some("failed") => Ok(Ending::Failed),
-        _ => Err(BadField { field: "outcome", what: "done, untold, no_job, unanswered or failed" }),
+        Some("over") => Ok(Ending::Over),
+        _ => Err(BadField { field: "outcome", what: "done, untold, no_job, unanswered, failed or over" }),
     }
 }
 

@@ -3,7 +3,7 @@
 use runnerless_aws::book::Book;
 use runnerless_aws::job_token::TokenSeal;
 use runnerless_aws::ports::{Ledger, Parameters};
-use runnerless_aws::{TokenError, runner_token};
+use runnerless_aws::{TokenError, launch_token};
 use runnerless_aws_ec2::Fleet;
 use runnerless_claim::deeds::{end, give_back, settled, unknown};
 use runnerless_core::chain::chain;
@@ -62,10 +62,10 @@ async fn sealed<L, P: Parameters, F>(
         tracing::error!(target: "runnerless", service = SERVICE, "launch.id" = launch, error, "the job's token is not kept");
     };
     let path = &ports.settings.parameter_path;
-    let token = match runner_token(ports.parameters, path, launch.engine, &launch.lane).await {
+    let token = match launch_token(ports.parameters, path, launch).await {
         Ok(token) => token,
         Err(error @ TokenError::Unread { .. }) => return Err(error.into()),
-        Err(error @ (TokenError::Missing(_) | TokenError::Registration(_))) => {
+        Err(error @ (TokenError::Missing(_) | TokenError::Registration(_) | TokenError::Sealed(_))) => {
             not_kept(chain(&error));
             return Ok(None);
         }

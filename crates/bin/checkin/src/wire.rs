@@ -120,6 +120,8 @@ pub struct Begun {
     pub gitlab_url: String,
     /// See [`crate::Settings::image_policy`].
     pub image_policy: String,
+    /// The executor of the official runner, if that serves the launch: `shell` or `docker:<image>`.
+    pub official: Option<String>,
     /// How long it may ask for a job, from when it sent this call (ms).
     pub wait_ms: i64,
     /// How long the launch lasts at most, from when it sent this call (ms).
@@ -209,6 +211,7 @@ impl Begun {
             "nonce": self.nonce.as_str(),
             "gitlab_url": self.gitlab_url,
             "image_policy": self.image_policy,
+            "official": self.official,
             "wait_ms": self.wait_ms,
             "left_ms": self.left_ms,
         })
@@ -306,6 +309,7 @@ mod tests {
             nonce: Zeroizing::new("s3cret".to_owned()),
             gitlab_url: "https://g".to_owned(),
             image_policy: "fail".to_owned(),
+            official: None,
             wait_ms: 1,
             left_ms: 2,
         }));

@@ -24,6 +24,8 @@ pub enum Ending {
     Unanswered,
     /// The runner failed.
     Failed,
+    /// The official runner ended: whether it had a job, and how that ended, GitLab knows.
+    Over,
 }
 
 /// What callers are told who do not speak for a launch, whether it is there or not.
@@ -89,12 +91,18 @@ pub async fn end<L: Ledger>(
         (Ending::Done | Ending::Untold, None) => {
             return Ok(Answer::Refused("no job is bound: bind before done".to_owned()));
         }
+        // What an official runner did is known better from GitLab than from its log.
+        (Ending::NoJob | Ending::Unanswered | Ending::Failed, Some(job)) if launch.official.is_some() => {
+            End::JobDone(why(&format!("job {job} is over")))
+        }
         (Ending::NoJob | Ending::Unanswered, Some(job)) => {
             return Ok(Answer::Refused(format!("the launch is bound to job {job}")));
         }
         (Ending::NoJob, None) => End::Fruitless(why("GitLab had no job for this runner")),
         (Ending::Unanswered, None) => End::Unanswered(why("GitLab was not asked")),
         (Ending::Failed, _) => End::Fruitless(why("the function failed")),
+        (Ending::Over, Some(job)) => End::JobDone(why(&format!("job {job} is over"))),
+        (Ending::Over, None) => End::Unanswered(why("its runner ended, and which job it had is not known")),
     };
     metrics::concluded(service, book.conclude_read(launch.clone(), &end, now).await?);
     told(service, &launch.launch, "ended");

@@ -7,6 +7,7 @@ use runnerless_core::change::{Item, decode};
 use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::job::JobRow;
 use runnerless_core::launch::LaunchRow;
+use runnerless_core::own_runner::{OwnRunner, own_runner_name};
 use serde_json::Value;
 
 use crate::error::CliError;
@@ -100,12 +101,21 @@ fn launch_lines(row: &LaunchRow, item: &Item) -> String {
     let accepted = if row.accepted { "" } else { ", not accepted yet" };
     lines.some("has", row.bound_job.map(|key| format!("{key}{accepted}")));
     lines.some("instance", row.instance_id.as_ref());
+    lines.some("own runner", row.own_runner.as_ref().map(|own| own_runner(row, own)));
     lines.add("system id", &row.system_id);
     lines.add("lease", format!("until {}", moment(row.lease_until.0)));
     lines.add("deadline", moment(row.deadline.0));
     lines.some("looked at", row.due.next_check_at.map(|at| moment(at.0)));
     lines.times(item);
     lines.0
+}
+
+/// Its id at GitLab; until GitLab has said it, what to look for.
+fn own_runner(row: &LaunchRow, own: &OwnRunner) -> String {
+    match own.id {
+        Some(id) => id.to_string(),
+        None => format!("asked for, {:?} in GitLab", own_runner_name(&row.launch)),
+    }
 }
 
 fn text<'a>(item: &'a Item, name: &str) -> &'a str {

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use runnerless_aws::runner_token_name;
 use runnerless_aws_admin::ports::SecretStore;
 use runnerless_core::lane::{Engine, TagSet, lane_id};
+use runnerless_gitlab::protocol::RunnerScope;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -24,6 +25,8 @@ pub enum Name {
     SigningTokenPrevious,
     /// A token for GitLab's API; optional.
     ApiToken,
+    /// Whose jobs the runners take that are made with the API token; no secret, but it lies with them.
+    RunnerScope,
     /// GitLab's address; no secret, but it lies with them.
     Url,
     /// A lane's runner token, with --engine and --lane-tags.
@@ -38,6 +41,7 @@ impl Name {
             Self::SigningToken => "signing-token",
             Self::SigningTokenPrevious => "signing-token-previous",
             Self::ApiToken => "api-token",
+            Self::RunnerScope => "runner-scope",
             Self::Url => "url",
             Self::RunnerToken => "runner-token",
         }
@@ -79,6 +83,7 @@ pub fn parameter(path: &str, name: Name, lane: Option<&OfLane>) -> Result<String
         (Name::SigningToken, None) => "ingress/SigningToken",
         (Name::SigningTokenPrevious, None) => "ingress/SigningTokenPrevious",
         (Name::ApiToken, None) => "control/ApiToken",
+        (Name::RunnerScope, None) => "control/RunnerScope",
         (Name::Url, None) => "control/Url",
     };
     Ok(format!("{path}/{below}"))
@@ -114,6 +119,7 @@ pub fn checked(name: Name, text: &str) -> Result<Zeroizing<String>, CliError> {
         Name::SecretToken | Name::SecretTokenPrevious => secret_token(value),
         Name::SigningToken | Name::SigningTokenPrevious => signing_token(value),
         Name::ApiToken => api_token(value),
+        Name::RunnerScope => scope(value),
         Name::Url => address(value),
         Name::RunnerToken => kind(value).map(|_| ()),
     };
@@ -158,8 +164,13 @@ fn signing_token(value: &str) -> Result<(), Bad> {
 fn api_token(value: &str) -> Result<(), Bad> {
     match begins(value) {
         Some(("glpat-" | "glsoat-", _)) | None => Ok(()),
-        Some((_, what)) => Err((what, "give an access token with the scope read_api, or api")),
+        Some((_, what)) => Err((what, "give an access token with the scopes read_api and create_runner, or api")),
     }
+}
+
+fn scope(value: &str) -> Result<(), Bad> {
+    const CURE: &str = "write instance, group/<group id> or project/<project id>";
+    RunnerScope::parse(value).map(|_| ()).map_err(|_| ("names nobody whose jobs a runner could take", CURE))
 }
 
 fn address(value: &str) -> Result<(), Bad> {
@@ -232,10 +243,16 @@ pub async fn put(
     store.put(&parameter, &value).await?;
     screen.say(format!("written    {parameter}"))?;
     if name == Name::RunnerToken && kind(&value) == Ok(Kind::Registration) {
-        screen.tell(
-            "warning: it looks like a registration token, which cannot ask for jobs: create a runner in GitLab and \
-             write its token (glrt-..) instead",
-        )?;
+        screen.tell(match lane.map(|lane| lane.engine) {
+            Some(Engine::Ec2) => {
+                "warning: it looks like a registration token, which GitLab means to give up: each launch of the lane \
+                 registers a runner of its own with it, and deletes it"
+            }
+            _ => {
+                "warning: it looks like a registration token, which cannot ask for jobs: create a runner in GitLab and \
+                 write its token (glrt-..) instead"
+            }
+        })?;
     }
     screen.tell("functions use it within five minutes")?;
     Ok(())
@@ -256,6 +273,7 @@ mod tests {
             (Name::SigningToken, SIGNING),
             (Name::ApiToken, "glpat-abcdefghijklmnopqrst"),
             (Name::ApiToken, "an-old-token-of-20-ch"),
+            (Name::RunnerScope, "group/12\n"),
             (Name::Url, "https://gitlab.example.com/gitlab\r\n"),
             (Name::RunnerToken, "glrt-t1_abcdefghijklmnop"),
             (Name::RunnerToken, "GR1348941abcdefghijklmnop"),
@@ -272,6 +290,7 @@ mod tests {
             (Name::SigningToken, "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),
             (Name::SigningTokenPrevious, "whsec_AAECAwQF"),
             (Name::ApiToken, "glrt-abcdefghijklmnop"),
+            (Name::RunnerScope, "acme/widget"),
             (Name::Url, "gitlab.internal/path"),
             (Name::Url, "ssh://gitlab.example.com"),
             (Name::Url, "https://user:password@gitlab.example.com"),
@@ -295,6 +314,7 @@ mod tests {
             (Name::SecretToken, None, "/r/ingress/SecretToken".to_owned()),
             (Name::SigningTokenPrevious, None, "/r/ingress/SigningTokenPrevious".to_owned()),
             (Name::ApiToken, None, "/r/control/ApiToken".to_owned()),
+            (Name::RunnerScope, None, "/r/control/RunnerScope".to_owned()),
             (Name::RunnerToken, Some(&lane), format!("/r/runner/LAMBDA/{id}/RegistrationToken")),
         ] {
             assert_eq!(parameter("/r/", name, lane).unwrap(), expected);
@@ -336,9 +356,14 @@ mod tests {
         let store = FakeSecrets::default();
         let lane = OfLane { engine: Engine::Lambda, tags: TagSet::new(["a"]).unwrap() };
         let (_, err) = put_into(&store, Name::RunnerToken, Some(&lane), "GR1348941abcdefghijklmnop", false).await;
-        assert!(err.contains("warning"), "{err}");
+        assert!(err.contains("warning") && err.contains("cannot ask for jobs"), "{err}");
+        let of_instances = OfLane { engine: Engine::Ec2, ..lane.clone() };
+        let (_, err) =
+            put_into(&store, Name::RunnerToken, Some(&of_instances), "GR1348941abcdefghijklmnop", false).await;
+        assert!(err.contains("warning") && err.contains("registers a runner of its own"), "{err}");
         let (_, err) = put_into(&store, Name::RunnerToken, Some(&lane), "glrt-abcdefghijklmnopqrst", false).await;
         assert!(!err.contains("warning"), "{err}");
-        assert_eq!(store.names(), [runner_token("/r", &lane)]);
+        assert_eq!(store.names().len(), 2);
+        assert!(store.names().contains(&runner_token("/r", &lane)));
     }
 }

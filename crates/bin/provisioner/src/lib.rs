@@ -1,22 +1,25 @@
 //! The provisioner: from a charged launch to the instance that serves it.
 //!
-//! It sends the request that was frozen with the launch, and does what [`runnerless_core::moves::answered`] says of the
-//! answer. It may be called any number of times for one launch, and may die anywhere: the row and EC2's token for the
+//! It sees to the launch's runner at GitLab, sends the request that was frozen with the launch, and does what
+//! [`runnerless_core::moves::answered`] says of the answer. It may be called any number of times for one launch, and may die anywhere: the row and EC2's token for the
 //! request tell the next one where to go on. The sweep calls the same [`Provisioner`].
 
 mod answer;
 mod config;
+mod enrol;
 mod provisioner;
 
 use runnerless_aws::AwsError;
-use runnerless_aws::ports::Ledger;
+use runnerless_aws::ports::{Ledger, Parameters};
 use runnerless_aws_ec2::Fleet;
 use runnerless_core::id::LaunchId;
+use runnerless_gitlab::protocol::Runners;
 use runnerless_lambda_kit::{Clock, Named};
 use serde::Deserialize;
 
 pub use answer::{Answer, Provisioned};
-pub use config::Config;
+pub use config::{Config, official};
+pub use enrol::{Office, Shared};
 pub use provisioner::Provisioner;
 
 pub(crate) const SERVICE: &str = "provisioner";
@@ -60,9 +63,9 @@ impl Named for Error {
 ///
 /// # Errors
 /// See [`Error`]. What failed stays in the launch's row, so that the workflow's retry or the sweep goes on from there.
-pub async fn handle<L: Ledger, F: Fleet, C: Clock>(
+pub async fn handle<L: Ledger, F: Fleet, C: Clock, P: Parameters, G: Runners>(
     request: &Request,
-    provisioner: &Provisioner<'_, L, F, C>,
+    provisioner: &Provisioner<'_, L, F, C, P, G>,
 ) -> Result<Answer, Error> {
     let Request::Provision { launch } = request;
     match provisioner.provision(launch).await? {

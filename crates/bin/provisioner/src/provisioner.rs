@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use runnerless_aws::AwsError;
 use runnerless_aws::book::Book;
-use runnerless_aws::ports::{Applied, Ledger};
+use runnerless_aws::ports::{Applied, Ledger, Parameters};
 use runnerless_aws_ec2::Fleet;
 use runnerless_core::change::RowKey;
 use runnerless_core::fleet::{FaultKind, FleetAnswer, FleetOutcome, FleetRequest, Instance};
@@ -14,20 +14,23 @@ use runnerless_core::launch::LaunchRow;
 use runnerless_core::moves::{
     Answered, End, Ours, Provision, Withdrawal, answered, asks_for_owner, brought_by, looked_up, provision,
 };
+use runnerless_gitlab::protocol::Runners;
+use runnerless_instances::{Cleared, Instances};
 use runnerless_lambda_kit::{Clock, metrics};
 use serde_json::json;
 
 use crate::Provisioned;
+use crate::enrol::{Enrolled, Office};
 
 /// How often a decision is made again because a row changed meanwhile.
-const TRIES: usize = 8;
+pub(crate) const TRIES: usize = 8;
 
 /// The markets of a launch: each is asked once.
 const MARKETS: usize = 2;
 
 /// Starts instances. The function does it for a workflow, the sweep for a launch that is due.
 #[derive(Debug)]
-pub struct Provisioner<'a, L, F, C> {
+pub struct Provisioner<'a, L, F, C, P, G> {
     /// The ledger.
     pub ledger: &'a L,
     /// EC2.
@@ -36,6 +39,8 @@ pub struct Provisioner<'a, L, F, C> {
     pub clock: &'a C,
     /// What instances of this stack look like; `None` in a stack that launches none.
     pub ours: Option<&'a Ours>,
+    /// Where runners come from.
+    pub office: Office<'a, P, G>,
     /// Whose metrics these are.
     pub service: &'static str,
 }
@@ -46,7 +51,7 @@ enum Word {
     Found(Vec<Instance>),
 }
 
-impl<L: Ledger, F: Fleet, C: Clock> Provisioner<'_, L, F, C> {
+impl<L: Ledger, F: Fleet, C: Clock, P: Parameters, G: Runners> Provisioner<'_, L, F, C, P, G> {
     /// Sends the launch's request and does what the answer means.
     ///
     /// # Errors
@@ -65,6 +70,10 @@ impl<L: Ledger, F: Fleet, C: Clock> Provisioner<'_, L, F, C> {
                 Provision::Send(request) => request,
                 Provision::Withdraw(withdrawal) => return self.withdraw_unseen(&launch, &withdrawal).await,
                 Provision::Nothing(why) => return Ok(Provisioned::Nothing(why)),
+            };
+            let launch = match self.enrol(launch).await? {
+                Enrolled::Ready(launch) => *launch,
+                Enrolled::Not(provisioned) => return Ok(provisioned),
             };
             if let Some(provisioned) = self.send(launch, &request).await? {
                 return Ok(provisioned);
@@ -143,6 +152,7 @@ impl<L: Ledger, F: Fleet, C: Clock> Provisioner<'_, L, F, C> {
                     return Ok(Followed::Again);
                 }
                 self.tell_over(id, &plan.reason, kind);
+                self.clear(id).await?;
                 match kind {
                     FaultKind::Configuration | FaultKind::Other => Provisioned::Refused(plan.reason),
                     FaultKind::Capacity | FaultKind::Quota | FaultKind::Throttled => {
@@ -185,13 +195,34 @@ impl<L: Ledger, F: Fleet, C: Clock> Provisioner<'_, L, F, C> {
         Ok(brought_by(self.ours, id, self.fleet.of_launch(id).await?))
     }
 
-    /// What it brought is terminated, and its runner never asked: no manager of it is left at GitLab.
+    /// What it brought is terminated, and its runner never asked: no manager of it is left at GitLab, and a runner of its own
+    /// is deleted.
     async fn conclude(&self, id: &LaunchId, end: &End) -> Result<Provisioned, AwsError> {
         let (book, now) = (Book(self.ledger), self.clock.now());
         metrics::concluded(self.service, book.conclude(id, end, now).await?);
-        book.cleared(id, "its instance is terminated", now).await?;
+        match book.launch(id).await? {
+            Some(launch) if launch.own_runner.is_some() => self.clear(id).await?,
+            _ => drop(book.cleared(id, "its instance is terminated", now).await?),
+        }
         metrics::count(self.service, "LaunchesWithdrawn", 1, &json!({"launch.id": id, "why": end.reason()}));
         Ok(Provisioned::Withdrawn(end.reason().to_owned()))
+    }
+
+    /// Deletes the runner of a launch that is over. What GitLab does not do now is the sweep's.
+    async fn clear(&self, id: &LaunchId) -> Result<(), AwsError> {
+        let Office { parameters, parameter_path, runners, .. } = self.office;
+        let instances = Instances {
+            ledger: self.ledger,
+            parameters,
+            parameter_path,
+            fleet: self.fleet,
+            runners,
+            clock: self.clock,
+        };
+        if let Cleared::Unaccounted(why) = instances.clear(id, self.clock.now()).await? {
+            metrics::trouble(self.service, "RunnersUnaccounted", 1, &json!({"launch.id": id, "why": why}));
+        }
+        Ok(())
     }
 
     /// Ends instances; the first that EC2 does not end is an error, and whoever comes next goes on.
@@ -214,7 +245,7 @@ impl<L: Ledger, F: Fleet, C: Clock> Provisioner<'_, L, F, C> {
     }
 
     /// The row of the job that the launch is charged to, read after the launch.
-    async fn owner(&self, launch: &LaunchRow) -> Result<Option<JobRow>, AwsError> {
+    pub(crate) async fn owner(&self, launch: &LaunchRow) -> Result<Option<JobRow>, AwsError> {
         let Some(key) = launch.charged_to else { return Ok(None) };
         Ok(self.ledger.load(&[RowKey::Job(key)]).await?.job(key)?)
     }

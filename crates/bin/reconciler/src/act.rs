@@ -1,8 +1,10 @@
 //! Acting: the moves of the plan, each on rows that are read again.
 
+use std::collections::BTreeMap;
+
 use runnerless_aws::AwsError;
 use runnerless_aws::book::{Book, MoveError};
-use runnerless_aws::ports::{Applied, Ledger, Parameters};
+use runnerless_aws::ports::{Applied, Ledger, Parameters, TokenStore};
 use runnerless_aws_ec2::Fleet;
 use runnerless_core::change::{Plan, RowKey};
 use runnerless_core::id::{JobKey, LaunchId};
@@ -12,11 +14,11 @@ use runnerless_core::moves::{DueJob, End, Evidence, Settlement, assign, due_job,
 use runnerless_core::time::Timestamp;
 use runnerless_gitlab::protocol::Runners;
 use runnerless_gitlab::rest::{ApiJob, JobsApi};
-use runnerless_instances::{Cleared, Ec2, Instances};
+use runnerless_instances::{Cleared, Instances};
 use runnerless_lambda_kit::{Clock, metrics};
 use runnerless_lost::{LostJobs, Reporter, Told, Written};
-use runnerless_provisioner::{Provisioned, Provisioner};
-use runnerless_router::{Launched, Ports, Routed, Router, Rules, start_target};
+use runnerless_provisioner::{Office, Provisioned, Provisioner, Shared};
+use runnerless_router::{Launched, Ports, Routed, Router, start_target};
 use serde_json::json;
 
 use crate::lanes;
@@ -25,29 +27,30 @@ use crate::report::Result;
 use crate::{SERVICE, Sweep};
 
 /// Does one thing, and says what came of it.
-pub(crate) async fn act<P: Ports, S: Parameters, R: Reporter, G: Runners, F: Fleet>(
+pub(crate) async fn act<P: Ports, S: Parameters + TokenStore, R: Reporter, G: Runners, F: Fleet>(
     sweep: &Sweep<'_, P, S, R, G, F>,
     action: &Action,
     now: Timestamp,
 ) -> Result {
-    let Sweep { ports, lost, rules, .. } = sweep;
+    let Sweep { ports, lost, .. } = sweep;
     let instances = sweep.instances();
     let ports = *ports;
     let acted = match action {
-        Action::Route(key) => route(ports, &sweep.ec2, rules, *key, now).await,
+        Action::Route(key) => route(sweep, *key, now).await,
         Action::Assign(key, launch) => give(ports, *key, launch, now).await,
         Action::Settle(key) => settle(&instances, *key, now).await,
         Action::Ask(key, plan) => ask(ports, &instances, *key, plan, now).await,
         Action::Write(_, plan) => write(ports, plan).await,
-        Action::Start(id) => start(ports, &sweep.ec2, id, now).await,
+        Action::Start(id) => start(sweep, id, now).await,
         Action::Stop(id, end) => stop(&instances, id, Evidence::RowOnly, end, now).await,
         Action::Lost(id) => lose(lost, &instances, id, Evidence::RowOnly, now).await,
         Action::Report(id) => report(lost, &instances, id, now).await,
-        Action::Verify(lane, engine) => lanes::verify(sweep, lane, *engine, now).await,
+        Action::Verify(lane) => lanes::verify(sweep, lane, now).await,
         Action::Sentinel(entry) => lanes::sentinel(sweep, entry, now).await,
         Action::Forget(lane, engine) => lanes::forget(sweep, lane, *engine, now).await,
         Action::PutLane(_, plan) => write(ports, plan).await,
         Action::Unaccounted(key, at) => unaccounted(ports, *key, *at).await,
+        Action::Recognise(key, at, managers) => recognise(ports, *key, *at, managers, now).await,
         Action::HostGone(id) => host_gone(lost, &instances, id, now).await,
         Action::Adopt(_, plan) => write(ports, plan).await,
         Action::EndInstance(id) => end_instance(&instances, id).await,
@@ -59,30 +62,34 @@ pub(crate) async fn act<P: Ports, S: Parameters, R: Reporter, G: Runners, F: Fle
     })
 }
 
-async fn route<P: Ports, F: Fleet, G>(
-    ports: &P,
-    ec2: &Ec2<'_, F, G>,
-    rules: &Rules,
+async fn route<P: Ports, S: Parameters, R, G: Runners, F: Fleet>(
+    sweep: &Sweep<'_, P, S, R, G, F>,
     key: JobKey,
     now: Timestamp,
 ) -> std::result::Result<Result, AwsError> {
-    let routed = Router { ports, rules, service: SERVICE }.route(key, now).await?;
+    let routed = Router { ports: sweep.ports, rules: sweep.rules, service: SERVICE }.route(key, now).await?;
     Ok(match routed {
         Routed::Launched { .. } => Result::Done,
-        Routed::Provision { launch, .. } => provision(ports, ec2, &launch).await?,
+        Routed::Provision { launch, .. } => provision(sweep, &launch).await?,
         Routed::Already(why) | Routed::NotOurs(why) | Routed::Nothing(why) => Result::NotNeeded(why),
         Routed::Held { reason, .. } => Result::Held(reason),
     })
 }
 
 /// As the provisioner does it, with the launch's frozen request.
-async fn provision<P: Ports, F: Fleet, G>(
-    ports: &P,
-    ec2: &Ec2<'_, F, G>,
+async fn provision<P: Ports, S: Parameters, R, G: Runners, F: Fleet>(
+    sweep: &Sweep<'_, P, S, R, G, F>,
     id: &LaunchId,
 ) -> std::result::Result<Result, AwsError> {
-    let Ec2 { fleet, ours, .. } = *ec2;
-    let provisioner = Provisioner { ledger: ports.ledger(), fleet, clock: ports.clock(), ours, service: SERVICE };
+    let office = Office {
+        parameters: sweep.lost.parameters,
+        parameter_path: sweep.lost.parameter_path,
+        runners: sweep.ec2.runners,
+        official: sweep.official,
+        shared: &Shared::default(),
+    };
+    let (ledger, clock, fleet, ours) = (sweep.ports.ledger(), sweep.ports.clock(), sweep.ec2.fleet, sweep.ec2.ours);
+    let provisioner = Provisioner { ledger, fleet, clock, ours, office, service: SERVICE };
     Ok(match provisioner.provision(id).await? {
         Provisioned::UnderWay { .. } | Provisioned::Withdrawn(_) => Result::Done,
         Provisioned::Held { reason, .. } | Provisioned::Refused(reason) | Provisioned::Unsure(reason) => {
@@ -140,6 +147,7 @@ fn cleared(cleared: Cleared) -> Result {
         Cleared::Now(_) => Result::Done,
         Cleared::Left(why) => Result::Held(why),
         Cleared::NotNeeded(why) => Result::NotNeeded(why),
+        Cleared::Unaccounted(why) => unaccounted_runner(&why),
     }
 }
 
@@ -184,16 +192,16 @@ fn event(job: &ApiJob, facts: JobFacts) -> JobEvent {
     }
 }
 
-async fn start<P: Ports, F: Fleet, G>(
-    ports: &P,
-    ec2: &Ec2<'_, F, G>,
+async fn start<P: Ports, S: Parameters, R, G: Runners, F: Fleet>(
+    sweep: &Sweep<'_, P, S, R, G, F>,
     id: &LaunchId,
     now: Timestamp,
 ) -> std::result::Result<Result, AwsError> {
+    let ports = sweep.ports;
     let Some(launch) = Book(ports.ledger()).launch(id).await? else { return Ok(gone()) };
     Ok(match start_target(ports, &launch, now).await? {
         Launched::UnderWay => Result::Done,
-        Launched::Provision => provision(ports, ec2, id).await?,
+        Launched::Provision => provision(sweep, id).await?,
         Launched::Throttled(_) => Result::Held("Lambda was throttled".to_owned()),
         Launched::Refused(error) => Result::Failed(error.name().to_owned()),
     })
@@ -228,8 +236,14 @@ async fn clear<L: Ledger, S: Parameters, F: Fleet, G: Runners, C: Clock>(
 ) -> std::result::Result<Result, AwsError> {
     Ok(match instances.clear(id, now).await? {
         Cleared::Left(why) => Result::Held(why),
+        Cleared::Unaccounted(why) => unaccounted_runner(&why),
         Cleared::Now(_) | Cleared::NotNeeded(_) => done,
     })
+}
+
+fn unaccounted_runner(why: &str) -> Result {
+    metrics::trouble(SERVICE, "RunnersUnaccounted", 1, &json!({"why": why}));
+    Result::Done
 }
 
 async fn lose<L: Ledger, S: Parameters, R: Reporter, F: Fleet, G: Runners, C: Clock>(
@@ -295,6 +309,43 @@ fn told(told: Told) -> Result {
             metrics::trouble(SERVICE, "JobsUnreported", 1, &json!({"job.key": job, "why": why}));
             Result::Done
         }
+    }
+}
+
+/// GitLab gave a job to our runner, and official runners ask that tell nobody what they got: GitLab says by which manager it
+/// has the job, and that manager's launch is bound to it. One that says nothing now is asked by the next sweep.
+async fn recognise<P: Ports>(
+    ports: &P,
+    key: JobKey,
+    at: Timestamp,
+    managers: &BTreeMap<String, LaunchId>,
+    now: Timestamp,
+) -> std::result::Result<Result, AwsError> {
+    let Some(jobs) = ports.jobs() else { return unaccounted(ports, key, at).await };
+    let job = match jobs.job(key).await {
+        Ok(Some(job)) => job,
+        Ok(None) => return unaccounted(ports, key, at).await,
+        Err(error) => {
+            tracing::warn!(target: "runnerless", %error, job.key = %key, "GitLab did not say which runner manager has the job");
+            return Ok(match error.is_temporary() {
+                true => Result::Held("GitLab does not say now which runner manager has it".to_owned()),
+                false => Result::Failed(error.name().to_owned()),
+            });
+        }
+    };
+    if job.status.is_ended() {
+        let Some(row) = ports.ledger().load(&[RowKey::Job(key)]).await?.job(key)? else { return Ok(gone()) };
+        return write(ports, &record(Some(&row), &event(&job, row.facts.clone()), now).plan).await;
+    }
+    let Some(launch) = job.system_id.and_then(|id| managers.get(&id)) else { return unaccounted(ports, key, at).await };
+    match Book(ports.ledger()).bind(launch, key, now).await {
+        Ok(()) => {
+            metrics::count(SERVICE, "JobsRecognised", 1, &json!({"job.key": key, "launch.id": launch}));
+            Ok(Result::Done)
+        }
+        Err(MoveError::Refused(why)) => Ok(Result::NotNeeded(why.to_string())),
+        Err(MoveError::NoLaunch(_)) => Ok(gone()),
+        Err(MoveError::Ledger(error)) => Err(error),
     }
 }
 

@@ -16,16 +16,18 @@ mod window;
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt as _, stream};
-use runnerless_aws::ports::Parameters;
+use runnerless_aws::ports::{Parameters, TokenStore};
 use runnerless_aws::{AwsError, DynamoLedger, ParameterStore};
 use runnerless_aws_ec2::{Ec2Fleet, Fleet};
 use runnerless_core::chain::chain;
 use runnerless_core::moves::Ours;
+use runnerless_core::official::Official;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::protocol::Runners;
 use runnerless_instances::{Ec2, Instances};
 use runnerless_lambda_kit::{Clock as _, Env, EnvError, Named, within};
 use runnerless_lost::{LostJobs, OnDemand, Reporter};
+use runnerless_provisioner::official;
 use runnerless_router::{Config as RouterConfig, Ports, Rules};
 use serde::Deserialize;
 
@@ -65,6 +67,7 @@ pub struct Config {
     listing: Listing,
     fleet: Ec2Fleet,
     ours: Option<Ours>,
+    official: Option<Official>,
 }
 
 impl Config {
@@ -85,6 +88,7 @@ impl Config {
                 i64::try_from(env.number("RUNNERLESS_SENTINEL_MINUTES")?).unwrap_or(i64::MAX),
             ),
             listing: Listing::read(env)?,
+            official: official(env)?,
         })
     }
 
@@ -92,6 +96,12 @@ impl Config {
     #[must_use]
     pub const fn listing(&self) -> &Listing {
         &self.listing
+    }
+
+    /// What the official runner is on instances, if it serves them.
+    #[must_use]
+    pub const fn official(&self) -> Option<&Official> {
+        self.official.as_ref()
     }
 
     /// The rules of this stack.
@@ -140,13 +150,15 @@ pub struct Sweep<'a, P: Ports, S, R, G, F> {
     pub lanes: Lanes<'a, G>,
     /// The side of instances.
     pub ec2: Ec2<'a, F, G>,
+    /// The official runner serves the launches of instances, as this executor; `None` where ours does.
+    pub official: Option<&'a Official>,
     /// The rules of this stack.
     pub rules: &'a Rules,
     /// How jobs are found whose hook never came.
     pub listing: &'a Listing,
 }
 
-impl<P: Ports, S: Parameters, R: Reporter, G: Runners, F: Fleet> Sweep<'_, P, S, R, G, F> {
+impl<P: Ports, S: Parameters + TokenStore, R: Reporter, G: Runners, F: Fleet> Sweep<'_, P, S, R, G, F> {
     /// Sweeps once; `ends_at` is when the invocation ends.
     ///
     /// # Errors

@@ -1,12 +1,12 @@
 //! From what was loaded to what is to be done, each with its reason.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use runnerless_core::change::Plan;
 use runnerless_core::id::{JobKey, LaneId, LaunchId};
 use runnerless_core::instance_row::instance_pk;
 use runnerless_core::job::{JobRow, JobState};
-use runnerless_core::lane::Engine;
+use runnerless_core::lane::{Engine, Lane};
 use runnerless_core::lane_row::lane_pk;
 use runnerless_core::launch::LaunchRow;
 use runnerless_core::moves::{DueJob, DueLaunch, End, due_job, due_launch, is_free, may_charge};
@@ -37,8 +37,8 @@ pub enum Action {
     Lost(LaunchId),
     /// Report the job of a launch that was written off.
     Report(LaunchId),
-    /// Have a lane's token verified.
-    Verify(LaneId, Engine),
+    /// Have a lane's token verified, or a runner made for a lane without one.
+    Verify(Box<Lane>),
     /// Send a lane's sentinel.
     Sentinel(Box<LaneEntry>),
     /// Remove the runner manager of a lane that is gone.
@@ -47,6 +47,9 @@ pub enum Action {
     PutLane(LaneId, Plan),
     /// Sound the alarm about a job that our runner has and no launch got, if that is still so at this time.
     Unaccounted(JobKey, Timestamp),
+    /// The same, but an official runner may have it, which tells nobody: GitLab is asked which of these runner managers (by
+    /// system id, with their launches) it is.
+    Recognise(JobKey, Timestamp, BTreeMap<String, LaunchId>),
     /// Close or write off the launch whose instance is gone.
     HostGone(LaunchId),
     /// Write down since when an instance is watched that no launch names.
@@ -76,6 +79,7 @@ impl Action {
             Self::Forget(..) => "forget",
             Self::PutLane(..) => "put_lane",
             Self::Unaccounted(..) => "unaccounted",
+            Self::Recognise(..) => "recognise",
             Self::HostGone(_) => "host_gone",
             Self::Adopt(..) => "adopt",
             Self::EndInstance(_) => "end_instance",
@@ -92,10 +96,12 @@ impl Action {
             | Self::Settle(key)
             | Self::Ask(key, _)
             | Self::Write(key, _)
-            | Self::Unaccounted(key, _) => key.pk(),
+            | Self::Unaccounted(key, _)
+            | Self::Recognise(key, ..) => key.pk(),
             Self::Start(id) | Self::Stop(id, _) | Self::Lost(id) | Self::Report(id) | Self::HostGone(id) => id.pk(),
             Self::Adopt(id, _) | Self::EndInstance(id) | Self::LookAlike(id) => instance_pk(id),
-            Self::Verify(lane, _) | Self::Forget(lane, _) | Self::PutLane(lane, _) => lane_pk(lane),
+            Self::Verify(lane) => lane_pk(&lane.id()),
+            Self::Forget(lane, _) | Self::PutLane(lane, _) => lane_pk(lane),
             Self::Sentinel(entry) => lane_pk(&entry.lane.id()),
         }
     }
@@ -115,6 +121,9 @@ pub struct Planned {
 pub fn plan(loaded: &Loaded, now: Timestamp) -> Vec<Planned> {
     let mut planned: Vec<Planned> = loaded.launches.values().filter_map(|launch| of_launch(launch, now)).collect();
     planned.sort_by_key(|item| item.action.pk());
+    let officials = loaded.launches.values().filter(|launch| launch.may_run_unknown());
+    let managers: BTreeMap<String, LaunchId> =
+        officials.map(|launch| (launch.system_id.clone(), launch.launch.clone())).collect();
     let (mut waiting, mut unaccounted) = (Vec::new(), Vec::new());
     for key in &loaded.due {
         let job = &loaded.jobs[key];
@@ -125,7 +134,13 @@ pub fn plan(loaded: &Loaded, now: Timestamp) -> Vec<Planned> {
             DueJob::NeedsLaunch => waiting.push(job),
             DueJob::NeedsSettling => planned.push(planned_for(Action::Settle(*key), "its end was not settled")),
             DueJob::NeedsWord(plan) => planned.push(with_plan(plan, |plan| Action::Ask(*key, plan))),
-            DueJob::Unaccounted { at, plan } => unaccounted.push(with_plan(plan, |_| Action::Unaccounted(*key, at))),
+            DueJob::Unaccounted { at, plan } if managers.is_empty() => {
+                unaccounted.push(with_plan(plan, |_| Action::Unaccounted(*key, at)));
+            }
+            DueJob::Unaccounted { at, .. } => {
+                let why = "our runner has it, and an official one does not say so";
+                unaccounted.push(planned_for(Action::Recognise(*key, at, managers.clone()), why));
+            }
             DueJob::Write(plan) => planned.push(with_plan(plan, |plan| Action::Write(*key, plan))),
             DueJob::Nothing => {}
         }

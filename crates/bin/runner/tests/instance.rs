@@ -279,3 +279,51 @@ fn while_a_job_runs_neither_runner_token_nor_role_keys_are_in_any_memory() {
     let shown: Vec<Value> = instance.coordinator.puts();
     assert_eq!(shown.last().unwrap()["state"], "success");
 }
+
+#[test]
+fn the_official_runner_takes_one_job_and_the_launch_says_only_that_it_lives_and_ends() {
+    let instance = Instance::new(Some(job(&["echo ran"]))).with_official();
+    instance.cloud.official("shell");
+    let (code, said) = instance.run();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(instance.log().contains("ran"));
+    let words = instance.cloud.words();
+    assert!(words.iter().all(|word| ["renew", "end"].contains(&word.as_str())), "{words:?}");
+    let last = instance.cloud.bodies("/launch").pop().unwrap();
+    assert_eq!((&last["do"], &last["outcome"]), (&json!("end"), &json!("over")));
+    let asked = instance.coordinator.requests()[0].json();
+    assert_eq!((&asked["token"], &asked["system_id"]), (&json!(RUNNER_TOKEN), &json!("r_launch")));
+    let cmdline = fs::read_to_string(instance.folder.path().join("cmdline")).unwrap();
+    assert!(cmdline.contains("--max-builds 1 ") && !cmdline.contains(RUNNER_TOKEN), "{cmdline}");
+    assert!(!said.contains(RUNNER_TOKEN) && !said.contains(NONCE), "{said}");
+    assert!(!instance.work().join("official/config.toml").exists());
+}
+
+#[test]
+fn an_official_runner_without_a_job_or_that_fails_ends_the_launch_with_its_reason() {
+    let idle = Instance::new(None).with_official();
+    let broken = Instance::new(None).with_official();
+    // It refuses the configuration of another executor than its own.
+    broken.cloud.official("docker:alpine");
+    idle.cloud.official("shell");
+    let missing = Instance::new(None);
+    missing.cloud.official("shell");
+    for (instance, code, outcome) in [(idle, 5, "no_job"), (broken, 7, "failed"), (missing, 7, "failed")] {
+        let (ended, said) = instance.run();
+        assert_eq!(ended, Some(code), "{outcome}: {said}");
+        let last = instance.cloud.bodies("/launch").pop().unwrap();
+        assert_eq!((&last["do"], &last["outcome"]), (&json!("end"), &json!(outcome)), "{said}");
+        assert!(last["reason"].as_str().unwrap().contains("gitlab-runner"), "{last}");
+    }
+}
+
+#[test]
+fn the_official_runner_is_not_started_while_the_metadata_service_answers() {
+    let instance = Instance::new(Some(job(&["echo must-not-run"]))).with_official();
+    instance.cloud.official("shell");
+    instance.cloud.keep_metadata_on();
+    let (code, said) = instance.run();
+    assert_eq!(code, Some(7), "{said}");
+    assert_eq!(instance.cloud.bodies("/launch").pop().unwrap()["outcome"], "unanswered");
+    assert!(instance.coordinator.requests().is_empty());
+}

@@ -28,4 +28,4 @@ pub use parameters::{Branch, ParameterCache};
 pub use place::{Credentials, Place};
 #[doc(hidden)]
 pub use place::{retries, timeouts};
-pub use runner_token::{TokenError, runner_token, runner_token_name};
+pub use runner_token::{LaneToken, TokenError, lane_token, launch_token, runner_token, runner_token_name};

@@ -160,6 +160,24 @@ pub trait Parameters: Sync {
     fn below(&self, path: &str) -> impl Future<Output = Result<HashMap<String, Zeroizing<String>>, AwsError>> + Send;
 }
 
+/// Whether a token was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// It is.
+    New,
+    /// There was one already, which stays.
+    There,
+}
+
+/// Tokens of lanes that the sweep stores itself, because it made their runners.
+pub trait TokenStore: Sync {
+    /// Stores a token under its whole name, encrypted, if there is none.
+    fn add(&self, name: &str, value: &Zeroizing<String>) -> impl Future<Output = Result<Stored, AwsError>> + Send;
+
+    /// Deletes it. One that is not there is as good as deleted.
+    fn remove(&self, name: &str) -> impl Future<Output = Result<(), AwsError>> + Send;
+}
+
 /// What is announced on the bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announcement {

@@ -1,11 +1,14 @@
-//! A lane's runner token: one parameter, read for one launch.
+//! The token that a launch's runner asks with: its lane's, which is one parameter, or one of its own, which is sealed under
+//! what that parameter holds.
 
 use runnerless_core::id::LaneId;
 use runnerless_core::lane::Engine;
+use runnerless_core::launch::LaunchRow;
 use runnerless_core::moves::End;
 use zeroize::Zeroizing;
 
 use crate::error::AwsError;
+use crate::job_token::RunnerSeal;
 use crate::ports::Parameters;
 
 /// The parameter's name below its lane.
@@ -24,6 +27,11 @@ pub enum TokenError {
          ask for jobs: create a runner in GitLab and write its token there"
     )]
     Registration(String),
+    /// The launch has a runner of its own, and what its token is sealed under is not there any more.
+    #[error(
+        "the token of the launch's own runner cannot be opened: parameter {0} held another token when the launch was started"
+    )]
+    Sealed(String),
     /// Parameter Store could not be read.
     #[error("parameter {parameter} could not be read")]
     Unread {
@@ -37,13 +45,13 @@ pub enum TokenError {
 
 impl TokenError {
     /// What it means for the launch that needed the token: an attempt that found nothing, with the parameter in its
-    /// reason; or, when Parameter Store only asks to slow down or does not answer, no attempt at all.
+    /// reason; or, when Parameter Store only asks to slow down or does not answer, or the token was replaced just now, no
+    /// attempt at all.
     #[must_use]
     pub fn end(&self) -> End {
         match self {
-            Self::Unread { source: AwsError::Throttled { .. } | AwsError::Unavailable { .. }, .. } => {
-                End::Unanswered(self.to_string())
-            }
+            Self::Unread { source: AwsError::Throttled { .. } | AwsError::Unavailable { .. }, .. }
+            | Self::Sealed(_) => End::Unanswered(self.to_string()),
             _ => End::Fruitless(self.to_string()),
         }
     }
@@ -53,6 +61,25 @@ impl TokenError {
 #[must_use]
 pub fn runner_token_name(root: &str, engine: Engine, lane: &LaneId) -> String {
     format!("{}/{NAME}", lane_path(root, engine, lane))
+}
+
+/// What a lane's parameter holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LaneToken {
+    /// A runner's token: the lane's launches ask with it.
+    Runner(Zeroizing<String>),
+    /// A legacy registration token, or what can only be one: each launch gets a runner that is registered with it.
+    Registration(Zeroizing<String>),
+}
+
+impl LaneToken {
+    /// The text.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        match self {
+            Self::Runner(token) | Self::Registration(token) => token,
+        }
+    }
 }
 
 /// Reads the token of one lane, and nothing of any other.
@@ -65,6 +92,39 @@ pub async fn runner_token(
     engine: Engine,
     lane: &LaneId,
 ) -> Result<Zeroizing<String>, TokenError> {
+    match lane_token(port, root, engine, lane).await? {
+        LaneToken::Runner(token) => Ok(token),
+        LaneToken::Registration(_) => Err(TokenError::Registration(runner_token_name(root, engine, lane))),
+    }
+}
+
+/// Reads the token that the runner of one launch asks with.
+///
+/// # Errors
+/// There is none that could ask for jobs.
+pub async fn launch_token(
+    port: &impl Parameters,
+    root: &str,
+    launch: &LaunchRow,
+) -> Result<Zeroizing<String>, TokenError> {
+    let Some(own) = &launch.own_runner else { return runner_token(port, root, launch.engine, &launch.lane).await };
+    let held = lane_token(port, root, launch.engine, &launch.lane).await?;
+    let sealed = || TokenError::Sealed(runner_token_name(root, launch.engine, &launch.lane));
+    let token = own.token.as_ref().ok_or_else(sealed)?;
+    let seal = RunnerSeal::new(held.expose(), &launch.launch).map_err(|_| sealed())?;
+    seal.open(token).map_err(|_| sealed())
+}
+
+/// Reads what one lane's parameter holds, and nothing of any other.
+///
+/// # Errors
+/// Nothing, or it could not be read.
+pub async fn lane_token(
+    port: &impl Parameters,
+    root: &str,
+    engine: Engine,
+    lane: &LaneId,
+) -> Result<LaneToken, TokenError> {
     let parameter = runner_token_name(root, engine, lane);
     let values = match port.below(&lane_path(root, engine, lane)).await {
         Ok(values) => values,
@@ -75,9 +135,9 @@ pub async fn runner_token(
     if token.is_empty() {
         Err(TokenError::Missing(parameter))
     } else if AUTHENTICATION.iter().any(|prefix| token.starts_with(prefix)) {
-        Ok(Zeroizing::new(token.to_owned()))
+        Ok(LaneToken::Runner(Zeroizing::new(token.to_owned())))
     } else {
-        Err(TokenError::Registration(parameter))
+        Ok(LaneToken::Registration(Zeroizing::new(token.to_owned())))
     }
 }
 
@@ -87,6 +147,10 @@ fn lane_path(root: &str, engine: Engine, lane: &LaneId) -> String {
 
 #[cfg(test)]
 mod tests {
+    use runnerless_core::own_runner::{Maker, OwnRunner};
+    use runnerless_core::time::Timestamp;
+    use serde_json::json;
+
     use super::*;
     use crate::fake::FakeParameters;
 
@@ -122,5 +186,31 @@ mod tests {
         store.fail(true);
         let error = runner_token(&store, "/r", Engine::Lambda, &LaneId::new("aa")).await.unwrap_err();
         assert!(matches!(error.end(), End::Unanswered(_)));
+    }
+
+    #[tokio::test]
+    async fn a_launch_with_a_runner_of_its_own_asks_with_that_ones_token() {
+        let (store, name) = (FakeParameters::default(), "/r/runner/EC2/aa/RegistrationToken");
+        let row = json!({"rev": 1, "launch": "l-1", "state": "starting", "lane": "aa", "lane_tags": [], "run_untagged": true,
+            "engine": "EC2", "target": "//", "attempt": 1, "system_id": "r_x", "nonce_sha256": "", "lease_until": 1,
+            "deadline": 2});
+        let shared: LaunchRow = serde_json::from_value(row).unwrap();
+        let own = |under: &str| {
+            let token = RunnerSeal::new(under, &shared.launch).unwrap().seal("glrt-of-the-launch").unwrap();
+            let own = OwnRunner { by: Maker::ApiToken, asked_at: Timestamp(0), id: Some(9), token: Some(token) };
+            LaunchRow { own_runner: Some(own), ..shared.clone() }
+        };
+        for held in ["glrt-of-the-lane", "GR1348941x"] {
+            store.put(name, held);
+            let token = launch_token(&store, "/r", &own(held)).await.unwrap();
+            assert_eq!(token.as_str(), "glrt-of-the-launch");
+            let of_lane = launch_token(&store, "/r", &shared).await;
+            assert_eq!(of_lane.is_ok(), held.starts_with("glrt-"), "without one it asks as its lane's runner");
+            let error = launch_token(&store, "/r", &own("another")).await.unwrap_err();
+            assert!(matches!(error.end(), End::Unanswered(why) if why.contains(name)));
+        }
+        let mut unmade = own("GR1348941x");
+        unmade.own_runner.as_mut().unwrap().token = None;
+        assert!(matches!(launch_token(&store, "/r", &unmade).await, Err(TokenError::Sealed(_))), "never the lane's");
     }
 }

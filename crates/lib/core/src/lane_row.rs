@@ -57,6 +57,12 @@ pub struct LaneRow {
     /// When an operator was last told of that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_at: Option<Timestamp>,
+    /// Since when GitLab is asked for a runner for the lane, while it has not answered, see [`crate::moves::lane_making`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub making_since: Option<Timestamp>,
+    /// GitLab's id of the runner that was made for the lane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_runner: Option<u64>,
     /// When the token is verified again, which also keeps the runner online.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_verify_at: Option<Timestamp>,
@@ -94,6 +100,8 @@ impl LaneRow {
             token_mark: None,
             seen_at: None,
             token_trouble: None,
+            making_since: None,
+            made_runner: None,
             told_at: None,
             next_verify_at: None,
             next_sentinel_at: None,
@@ -175,6 +183,12 @@ impl Row for RunnerRow {
     fn set_rev(&mut self, rev: u64) {
         self.rev = rev;
     }
+}
+
+/// What GitLab calls a runner that was made for a lane. Nothing is ever found by it: people look for it.
+#[must_use]
+pub fn lane_runner_name(lane: &LaneId) -> String {
+    format!("runnerless lane {lane}")
 }
 
 /// The lane's row.

@@ -7,6 +7,8 @@ use crate::change::Due;
 use crate::id::{JobKey, LaneId, LaunchId};
 use crate::lane::{Engine, Lane, TagSet};
 use crate::limits;
+use crate::official::Official;
+use crate::own_runner::OwnRunner;
 use crate::sealed::SealedToken;
 use crate::time::{Millis, Timestamp};
 
@@ -88,6 +90,13 @@ pub struct LaunchRow {
     /// The instance, for EC2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_id: Option<String>,
+    /// The runner at GitLab that is made for this launch alone, see [`crate::moves::enrolment`]; without one its runner
+    /// asks as the lane's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_runner: Option<OwnRunner>,
+    /// The official runner serves it, as this executor. It tells nobody which job it got: GitLab does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub official: Option<Official>,
     /// The runner manager's system id that its runner shows to GitLab.
     pub system_id: String,
     /// SHA-256 (hex) of the nonce in its launch event: the proof of who speaks for it. The nonce itself is in the
@@ -133,6 +142,12 @@ impl LaunchRow {
     #[must_use]
     pub const fn is_unbound_live(&self) -> bool {
         matches!(self.state, LaunchState::Charged | LaunchState::Starting | LaunchState::Polling)
+    }
+
+    /// Whether its runner is the official one and began: it may have a job that is not known yet.
+    #[must_use]
+    pub const fn may_run_unknown(&self) -> bool {
+        matches!(self.state, LaunchState::Polling) && self.official.is_some()
     }
 
     /// Whether it never began to ask.
@@ -181,10 +196,11 @@ impl LaunchRow {
         self.due = Due::at(&self.launch.pk(), until);
     }
 
-    /// Ends the launch: it can neither bind nor owe anything any more. A row with an instance stays `closing` until that
-    /// is gone, see [`crate::moves::cleared`]: whoever ends instances does it at once, and the sweep follows.
+    /// Ends the launch: it can neither bind nor owe anything any more. A row with an instance, or with a runner of its own,
+    /// stays `closing` until that is gone, see [`crate::moves::cleared`]: whoever ends instances does it at once, and the sweep
+    /// follows.
     pub(crate) fn retire(&mut self, now: Timestamp, reason: impl Into<String>) {
-        if self.instance_id.is_none() {
+        if self.instance_id.is_none() && self.own_runner.is_none() {
             return self.close_for_good(now, reason);
         }
         if self.is_winding_up() {
@@ -197,11 +213,11 @@ impl LaunchRow {
         self.lease(now + limits::SETTLE_CHECK);
     }
 
-    /// Whether it is over but for its instance, which is to be ended.
+    /// Whether it is over but for its instance, or its own runner, which are to be ended.
     #[must_use]
     pub const fn is_winding_up(&self) -> bool {
         matches!(self.state, LaunchState::Closing)
-            && self.instance_id.is_some()
+            && (self.instance_id.is_some() || self.own_runner.is_some())
             && self.request.is_none()
             && self.job_token.is_none()
     }
@@ -212,6 +228,9 @@ impl LaunchRow {
         self.end_reason = Some(reason.into());
         self.request = None;
         self.job_token = None;
+        if let Some(own) = &mut self.own_runner {
+            own.token = None;
+        }
         self.due = Due::never();
         self.expires_at = Some((now + limits::KEEP_CLOSED_ROWS).epoch_secs());
     }

@@ -19,6 +19,8 @@ pub mod limits;
 pub mod live;
 pub mod moves;
 pub mod need;
+pub mod official;
+pub mod own_runner;
 pub mod project;
 pub mod route;
 pub mod sealed;

@@ -91,6 +91,17 @@ pub const EC2_FULL_RETRY: Millis = Millis::secs(60);
 /// How long a job waits after EC2 asked to slow down: its buckets fill up within seconds.
 pub const EC2_THROTTLED_RETRY: Millis = Millis::secs(15);
 
+/// How long the answer to a request for a launch's own runner may take: whoever asked for it has ended by then, because the
+/// provisioner's function ends after 45 s, and the sweep's after 55.
+pub const RUNNER_ANSWER: Millis = Millis::secs(60);
+
+/// How long a job waits after GitLab asked to slow down: its limits are counted by the minute.
+pub const RUNNER_LATER: Millis = Millis::secs(60);
+
+/// How long deleting a launch's own runner is tried. GitLab forgets no runner by itself, and a day is longer than any GitLab
+/// is down; then an operator is told.
+pub const RUNNER_LIMIT: Millis = Millis::days(1);
+
 /// An EC2 launch's hard end after its charge. `longest` is the longest job of its mapping row, where that says so.
 #[must_use]
 pub const fn ec2_deadline(longest: Option<Millis>) -> Millis {

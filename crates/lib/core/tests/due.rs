@@ -259,6 +259,8 @@ fn launch_row(launch: &'static str) -> impl Strategy<Value = LaunchRow> {
                 attempt: 1,
                 bound_job: has_job.then_some(bound),
                 instance_id: None,
+                own_runner: None,
+                official: None,
                 system_id: "r_test".to_owned(),
                 nonce_sha256: "hash".to_owned(),
                 claim: None,

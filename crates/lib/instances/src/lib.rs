@@ -1,21 +1,21 @@
 //! The end of instances: what is left of a launch that is over is removed, and then its row is closed.
 //!
-//! Left are the instance, which costs money, and the record of its runner manager at GitLab. Whoever ends a launch writes
-//! first that it is over (`closing`, due for the sweep), and then comes here: terminator and sweep do. What cannot be done
+//! Left are the instance, which costs money, and at GitLab the record of its runner manager, or the runner that was made for
+//! this launch alone. Whoever ends a launch writes first that it is over (`closing`, due for the sweep), and then comes here: terminator and sweep do. What cannot be done
 //! now leaves the row due, and the sweep comes again.
 
 use runnerless_aws::book::Book;
 use runnerless_aws::clock::{Clock, within};
 use runnerless_aws::ports::{Applied, Ledger, Parameters};
-use runnerless_aws::{AwsError, TokenError, runner_token};
+use runnerless_aws::{AwsError, TokenError, launch_token};
 use runnerless_aws_ec2::{Fleet, Terminated};
 use runnerless_core::chain::chain;
 use runnerless_core::id::LaunchId;
 use runnerless_core::launch::LaunchRow;
-use runnerless_core::moves::Ours;
+use runnerless_core::moves::{self, LeftRunner, Ours, gives_up_clearing, left_runner};
+use runnerless_core::own_runner::own_runner_name;
 use runnerless_core::time::{Millis, Timestamp};
-use runnerless_core::{limits, moves};
-use runnerless_gitlab::protocol::{Forgotten, Runners, Secret};
+use runnerless_gitlab::protocol::{Deleted, Forgotten, Runners, Secret};
 
 /// How long GitLab is waited for: what it does not do in time is the sweep's.
 const PATIENCE: Millis = Millis::secs(5);
@@ -25,7 +25,7 @@ const PATIENCE: Millis = Millis::secs(5);
 pub struct Instances<'a, L, P, F, G, C> {
     /// The ledger.
     pub ledger: &'a L,
-    /// Parameter Store, for the lane's token: it removes the manager.
+    /// Parameter Store, for the token that removes manager or runner.
     pub parameters: &'a P,
     /// The stack's parameter path.
     pub parameter_path: &'a str,
@@ -55,8 +55,10 @@ pub enum Cleared {
     Now(String),
     /// Nothing was to be done: the launch is not over, has no instance, or was cleared before.
     NotNeeded(String),
-    /// Its instance ends, and its runner manager could not be removed yet: the sweep tries again.
+    /// Its instance ends, and its runner manager, or its own runner, could not be removed yet: the sweep tries again.
     Left(String),
+    /// Nothing of it is left that we could end: a runner may be at GitLab, which an operator is to be told of.
+    Unaccounted(String),
 }
 
 impl<L: Ledger, P: Parameters, F: Fleet, G: Runners, C: Clock> Instances<'_, L, P, F, G, C> {
@@ -72,29 +74,44 @@ impl<L: Ledger, P: Parameters, F: Fleet, G: Runners, C: Clock> Instances<'_, L, 
     }
 
     async fn clear_row(&self, launch: &LaunchRow, now: Timestamp) -> Result<Cleared, AwsError> {
-        let (true, Some(instance)) = (launch.is_winding_up(), &launch.instance_id) else {
+        if !launch.is_winding_up() {
             return Ok(Cleared::NotNeeded(format!("the launch is {:?}", launch.state)));
-        };
+        }
         // The instance first: it costs money, and while it lives its runner could make the manager's record again.
-        let ended = match self.fleet.terminate(instance).await {
+        let ended = match &launch.instance_id {
+            Some(instance) => self.end(instance).await?,
+            None => "it has no instance".to_owned(),
+        };
+        let (runner, is_unaccounted) = match self.remove(launch, now).await {
+            Removed::Done(what) => (what, false),
+            Removed::Never(what) => (what, true),
+            Removed::Later(why) if gives_up_clearing(launch, now) => {
+                (format!("GitLab could not be reached: {why}"), launch.own_runner.is_some())
+            }
+            Removed::Later(why) => {
+                return Ok(Cleared::Left(format!("{ended}, and at GitLab it is not removed yet: {why}")));
+            }
+        };
+        let why = format!("{ended}, {runner}");
+        let Some(plan) = moves::cleared(launch, &why, now) else { return Ok(Cleared::NotNeeded(why)) };
+        if self.ledger.apply(&plan).await? == Applied::Conflict {
+            Book(self.ledger).cleared(&launch.launch, &why, now).await?;
+        }
+        let (id, reason) = (launch.launch.as_str(), why.as_str());
+        tracing::info!(target: "runnerless", reason, "launch.id" = id, "an ended launch is cleared");
+        Ok(if is_unaccounted { Cleared::Unaccounted(why) } else { Cleared::Now(why) })
+    }
+
+    /// Ends the instance, and says what came of it.
+    async fn end(&self, instance: &str) -> Result<String, AwsError> {
+        Ok(match self.fleet.terminate(instance).await {
             Ok(Terminated::Asked) => format!("{instance} is terminated"),
             Ok(Terminated::Gone) => format!("{instance} was gone"),
             Err(error) => match self.has_ended(instance).await {
                 true => format!("{instance} had ended"),
                 false => return Err(error),
             },
-        };
-        let why = match self.forget(launch, now).await {
-            Ok(manager) => format!("{ended}, {manager}"),
-            Err(later) => return Ok(Cleared::Left(format!("{ended}, its runner manager is not removed yet: {later}"))),
-        };
-        let Some(plan) = moves::cleared(launch, &why, now) else { return Ok(Cleared::NotNeeded(why)) };
-        if self.ledger.apply(&plan).await? == Applied::Conflict {
-            Book(self.ledger).cleared(&launch.launch, &why, now).await?;
-        }
-        let (launch, reason) = (launch.launch.as_str(), why.as_str());
-        tracing::info!(target: "runnerless", reason, "launch.id" = launch, "instance.id" = instance, "an instance is ended");
-        Ok(Cleared::Now(why))
+        })
     }
 
     /// Whether EC2 shows the instance as ended, after it did not take its termination: instances power themselves off, and a
@@ -104,29 +121,68 @@ impl<L: Ledger, P: Parameters, F: Fleet, G: Runners, C: Clock> Instances<'_, L, 
         shown.ok().flatten().is_some_and(|shown| !shown.state.is_there())
     }
 
-    /// Removes the record of the launch's runner manager. What came of it, or why it is to be tried again.
-    async fn forget(&self, launch: &LaunchRow, now: Timestamp) -> Result<String, String> {
-        let over = |why: String| Ok(format!("its runner manager cannot be removed: {why}"));
-        let token = match runner_token(self.parameters, self.parameter_path, launch.engine, &launch.lane).await {
+    /// Removes at GitLab what the launch left there.
+    async fn remove(&self, launch: &LaunchRow, now: Timestamp) -> Removed {
+        match left_runner(launch, now) {
+            LeftRunner::None => self.forget(launch).await,
+            LeftRunner::Delete(id, _) => self.unregister(launch, id).await,
+            LeftRunner::NotYet => Removed::Later("the answer that names its runner may still come".to_owned()),
+            LeftRunner::Unaccounted => {
+                let name = own_runner_name(&launch.launch);
+                Removed::Never(format!(
+                    "GitLab did not say whether it made its runner: look for {name:?} and delete it"
+                ))
+            }
+        }
+    }
+
+    /// Removes the record of the launch's runner manager.
+    async fn forget(&self, launch: &LaunchRow) -> Removed {
+        let token = match launch_token(self.parameters, self.parameter_path, launch).await {
             Ok(token) => Secret::new(token.as_str()),
-            Err(error @ TokenError::Unread { .. }) => return later(launch, chain(&error), now),
-            Err(error @ (TokenError::Missing(_) | TokenError::Registration(_))) => return over(chain(&error)),
+            Err(error @ TokenError::Unread { .. }) => return Removed::Later(chain(&error)),
+            Err(error) => return not_removed(&chain(&error)),
         };
         let asked = self.runners.forget(&token, &launch.system_id);
         match within(self.clock, PATIENCE, asked).await {
-            Some(Forgotten::Gone) => Ok("its runner manager is removed".to_owned()),
-            Some(Forgotten::Refused(why)) => over(why),
-            Some(Forgotten::Unknown(why)) => later(launch, why, now),
-            None => later(launch, format!("GitLab did not answer within {PATIENCE}"), now),
+            Some(Forgotten::Gone) => Removed::Done("its runner manager is removed".to_owned()),
+            Some(Forgotten::Refused(why)) => not_removed(&why),
+            Some(Forgotten::Unknown(why)) => Removed::Later(why),
+            None => Removed::Later(late()),
+        }
+    }
+
+    /// Deletes the runner that was made for the launch, and its manager with it.
+    async fn unregister(&self, launch: &LaunchRow, id: u64) -> Removed {
+        let token = match launch_token(self.parameters, self.parameter_path, launch).await {
+            Ok(token) => Secret::new(token.as_str()),
+            Err(error @ TokenError::Unread { .. }) => return Removed::Later(chain(&error)),
+            Err(error) => return Removed::Never(format!("its runner {id} cannot be deleted: {}", chain(&error))),
+        };
+        match within(self.clock, PATIENCE, self.runners.unregister(&token)).await {
+            Some(Deleted::Gone) => Removed::Done(format!("its runner {id} is deleted")),
+            // An answer was lost, or somebody deleted it by hand.
+            Some(Deleted::Stranger(_)) => Removed::Done(format!("its runner {id} was gone")),
+            Some(Deleted::Unknown(why)) => Removed::Later(why),
+            None => Removed::Later(late()),
         }
     }
 }
 
-/// It is tried again, and not for ever: GitLab forgets a manager that is silent.
-fn later(launch: &LaunchRow, why: String, now: Timestamp) -> Result<String, String> {
-    let since = launch.times.closing_at.unwrap_or(now);
-    match now - since > limits::MANAGER_LIMIT {
-        true => Ok(format!("its runner manager is left to GitLab: {why}")),
-        false => Err(why),
-    }
+/// What came of removing something at GitLab.
+enum Removed {
+    /// It is gone, or GitLab forgets it by itself.
+    Done(String),
+    /// It is to be tried again.
+    Later(String),
+    /// It may be there for good.
+    Never(String),
+}
+
+fn not_removed(why: &str) -> Removed {
+    Removed::Done(format!("its runner manager cannot be removed: {why}"))
+}
+
+fn late() -> String {
+    format!("GitLab did not answer within {PATIENCE}")
 }

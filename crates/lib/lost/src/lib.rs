@@ -11,7 +11,7 @@ mod reporter;
 use runnerless_aws::book::Book;
 use runnerless_aws::job_token::{SealError, TokenSeal};
 use runnerless_aws::ports::{Ledger, Parameters};
-use runnerless_aws::{AwsError, TokenError, runner_token};
+use runnerless_aws::{AwsError, TokenError, launch_token};
 use runnerless_core::chain::chain;
 use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::launch::LaunchRow;
@@ -138,13 +138,15 @@ impl<L: Ledger, P: Parameters, R: Reporter> LostJobs<'_, L, P, R> {
     }
 
     async fn open(&self, launch: &LaunchRow, job: JobKey, sealed: &SealedToken) -> Result<Secret, Closed> {
-        let read = runner_token(self.parameters, self.parameter_path, launch.engine, &launch.lane).await;
-        let lane = read.map_err(|error| match error {
+        let read = launch_token(self.parameters, self.parameter_path, launch).await;
+        let runner = read.map_err(|error| match error {
             TokenError::Unread { .. } => Closed::ForNow(chain(&error)),
-            TokenError::Missing(_) | TokenError::Registration(_) => Closed::ForGood(chain(&error)),
+            TokenError::Missing(_) | TokenError::Registration(_) | TokenError::Sealed(_) => {
+                Closed::ForGood(chain(&error))
+            }
         })?;
         let for_good = |error: SealError| Closed::ForGood(error.to_string());
-        let seal = TokenSeal::new(&lane, &launch.launch).map_err(for_good)?;
+        let seal = TokenSeal::new(&runner, &launch.launch).map_err(for_good)?;
         Ok(Secret::new(seal.open(job, sealed).map_err(for_good)?.as_str()))
     }
 }

@@ -52,6 +52,9 @@ fn line(row: &MapRow) -> String {
     if let Some(timeout) = row.size.timeout_s {
         line.push_str(&format!(", at most {timeout} s"));
     }
+    if row.size.own_runner {
+        line.push_str(", a runner per launch");
+    }
     if let Some(owner) = &row.owner {
         line.push_str(&format!(", owner {owner}"));
     }

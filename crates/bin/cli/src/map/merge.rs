@@ -87,6 +87,7 @@ fn differences(stored: &MapRow, wanted: &MapRow) -> Vec<String> {
         ("disk_gb", stored.size.disk_gb != wanted.size.disk_gb),
         ("market", stored.size.market != wanted.size.market),
         ("timeout_s", stored.size.timeout_s != wanted.size.timeout_s),
+        ("runner_per_launch", stored.size.own_runner != wanted.size.own_runner),
     ];
     let known = known.iter().filter(|(_, differs)| *differs).map(|(name, _)| (*name).to_owned());
     let unknown = wanted.extra.iter().filter(|(name, value)| stored.extra.get(*name) != Some(value));

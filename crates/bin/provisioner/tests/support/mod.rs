@@ -1,6 +1,6 @@
 //! A charged launch and EC2, in memory; and what happens between EC2's deed and its answer.
 
-#![allow(unreachable_pub, reason = "each test file uses what it needs of this module")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses what it needs of this module")]
 
 use std::fmt;
 use std::future::Future;
@@ -8,9 +8,9 @@ use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use runnerless_aws::AwsError;
-use runnerless_aws::fake::{FakeClock, FakeLedger};
+use runnerless_aws::fake::{FakeClock, FakeLedger, FakeParameters};
 use runnerless_aws::ports::{Applied, Ledger as _};
+use runnerless_aws::{AwsError, runner_token_name};
 use runnerless_aws_ec2::{FakeFleet, Fleet, Terminated};
 use runnerless_core::change::RowKey;
 use runnerless_core::fleet::{FleetOutcome, FleetRequest, Instance, InstanceState, LAUNCH_TAG, Market};
@@ -21,9 +21,13 @@ use runnerless_core::lane::{Engine, Lane, TagSet};
 use runnerless_core::launch::LaunchRow;
 use runnerless_core::limits;
 use runnerless_core::moves::{Ours, Start, charge, record};
+use runnerless_core::official::Official;
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::{Millis, Timestamp};
-use runnerless_provisioner::{Provisioned, Provisioner};
+use runnerless_gitlab::protocol::fake::FakeRunners;
+use runnerless_gitlab::protocol::{Deleted, Forgotten, Made, NewRunner, RunnerScope, Runners, Secret, Verified};
+use runnerless_instances::{Cleared, Instances};
+use runnerless_provisioner::{Office, Provisioned, Provisioner, Shared};
 
 pub const T0: Timestamp = Timestamp(1_789_373_730_000);
 const TEMPLATE: &str = "lt-0123456789abcdef0";
@@ -44,10 +48,16 @@ pub struct World {
     pub ledger: FakeLedger,
     pub fleet: FakeFleet,
     pub clock: FakeClock,
+    pub parameters: FakeParameters,
+    pub gitlab: FakeRunners,
+    pub shared: Shared,
+    pub official: Option<Official>,
     pub launch_id: LaunchId,
     ours: Ours,
     /// Runs once between EC2's deed and its answer.
     hook: Mutex<Option<Hook>>,
+    /// Runs once between GitLab's deed and its answer.
+    made: Mutex<Option<Hook>>,
 }
 
 impl fmt::Debug for World {
@@ -64,9 +74,14 @@ impl Default for World {
             ledger: FakeLedger::default(),
             fleet,
             clock: FakeClock::leaping(T0),
+            parameters: FakeParameters::default(),
+            gitlab: FakeRunners::default(),
+            shared: Shared::default(),
+            official: None,
             launch_id: LaunchId::new("l-0a1b2c3d4e5f60718293"),
             ours: Ours { stack: "runnerless".into(), profile: PROFILE.into() },
             hook: Mutex::default(),
+            made: Mutex::default(),
         }
     }
 }
@@ -82,6 +97,11 @@ pub fn now_or_never<T>(work: impl Future<Output = T>) -> T {
 impl World {
     /// With a pending job and the launch that was charged to it, for spot and then on demand.
     pub async fn with_launch() -> Self {
+        Self::of_lane("//", Some("glrt-of-the-lane")).await
+    }
+
+    /// The same, of a lane with this target and token.
+    pub async fn of_lane(target: &str, token: Option<&str>) -> Self {
         let world = Self::default();
         world.hook_now("pending");
         let ground = Ground {
@@ -94,9 +114,12 @@ impl World {
         let lane = Lane {
             tags: TagSet::new(["docker"]).unwrap(),
             engine: Engine::Ec2,
-            target: "//".into(),
+            target: target.into(),
             run_untagged: false,
         };
+        if let Some(token) = token {
+            world.parameters.put(&runner_token_name("/r", Engine::Ec2, &lane.id()), token);
+        }
         let (job, expires) = (world.job().await, T0 + limits::ec2_deadline(None));
         let frozen = ground.freeze(&lane, &job, &world.launch_id, expires).unwrap();
         let start = Start {
@@ -113,9 +136,24 @@ impl World {
         world
     }
 
-    pub fn provisioner(&self) -> Provisioner<'_, FakeLedger, Self, FakeClock> {
+    pub fn provisioner(&self) -> Provisioner<'_, FakeLedger, Self, FakeClock, FakeParameters, Self> {
+        let office = Office {
+            parameters: &self.parameters,
+            parameter_path: "/r",
+            runners: self,
+            official: self.official.as_ref(),
+            shared: &self.shared,
+        };
         let ours = Some(&self.ours);
-        Provisioner { ledger: &self.ledger, fleet: self, clock: &self.clock, ours, service: "test" }
+        Provisioner { ledger: &self.ledger, fleet: self, clock: &self.clock, ours, office, service: "test" }
+    }
+
+    /// Ends what is left of the launch, as the sweep does.
+    pub async fn sweep(&self, now: Timestamp) -> Cleared {
+        let (ledger, parameters, clock) = (&self.ledger, &self.parameters, &self.clock);
+        let (fleet, runners) = (&self.fleet, &self.gitlab);
+        let instances = Instances { ledger, parameters, parameter_path: "/r", fleet, runners, clock };
+        instances.clear(&self.launch_id, now).await.unwrap()
     }
 
     pub async fn provision(&self) -> Result<Provisioned, AwsError> {
@@ -125,6 +163,19 @@ impl World {
     /// This happens once, after EC2 did what the next request asks for and before its answer comes.
     pub fn on_launch(&self, hook: impl FnOnce(&Self) + Send + 'static) {
         *self.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(hook));
+    }
+
+    /// This happens once, after GitLab made a runner and before it says so.
+    pub fn on_made(&self, hook: impl FnOnce(&Self) + Send + 'static) {
+        *self.made.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(hook));
+    }
+
+    fn answered(&self, made: Made) -> Made {
+        let hook = self.made.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(hook) = hook {
+            hook(self);
+        }
+        made
     }
 
     /// A hook of the job, stored as ingest stores it.
@@ -200,5 +251,25 @@ impl Fleet for World {
     }
     async fn hide_metadata(&self, instance: &str) -> Result<(), AwsError> {
         self.fleet.hide_metadata(instance).await
+    }
+}
+
+impl Runners for World {
+    async fn verify(&self, token: &Secret, system_id: &str) -> Verified {
+        self.gitlab.verify(token, system_id).await
+    }
+    async fn forget(&self, token: &Secret, system_id: &str) -> Forgotten {
+        self.gitlab.forget(token, system_id).await
+    }
+    async fn create(&self, api_token: &Secret, scope: RunnerScope, new: &NewRunner<'_>) -> Made {
+        let made = self.gitlab.create(api_token, scope, new).await;
+        self.answered(made)
+    }
+    async fn register(&self, registration_token: &Secret, new: &NewRunner<'_>) -> Made {
+        let made = self.gitlab.register(registration_token, new).await;
+        self.answered(made)
+    }
+    async fn unregister(&self, token: &Secret) -> Deleted {
+        self.gitlab.unregister(token).await
     }
 }

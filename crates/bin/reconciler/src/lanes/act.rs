@@ -1,27 +1,28 @@
 //! Acting for a lane, on its row as it is read again.
 
 use runnerless_aws::book::Book;
-use runnerless_aws::ports::{Applied, Ledger, Parameters};
-use runnerless_aws::{AwsError, TokenError, runner_token, runner_token_name};
+use runnerless_aws::ports::{Applied, Ledger, Parameters, TokenStore};
+use runnerless_aws::{AwsError, LaneToken, TokenError, lane_token, runner_token, runner_token_name};
 use runnerless_aws_ec2::Fleet;
 use runnerless_core::chain::chain;
 use runnerless_core::change::RowKey;
 use runnerless_core::id::LaneId;
-use runnerless_core::lane::{Engine, system_id};
+use runnerless_core::lane::{Engine, Lane, system_id};
 use runnerless_core::lane_row::{LaneRow, TokenTrouble};
 use runnerless_core::limits;
 use runnerless_core::moves::{
-    self, Introduction, LaneDuty, LaneView, forgotten, hold_sentinel, lane_duty, look_again, troubled, unverified,
-    verified,
+    self, Introduction, LaneDuty, LaneView, forgotten, hold_sentinel, is_made_by_us, lane_duty, look_again, registers,
+    troubled, unverified, verified,
 };
 use runnerless_core::route::LaneEntry;
 use runnerless_core::time::{Millis, Timestamp};
-use runnerless_gitlab::protocol::{Forgotten, Runners, Secret, Verified};
+use runnerless_gitlab::protocol::{Deleted, Forgotten, Runners, Secret, Verified};
 use runnerless_lambda_kit::{metrics, within};
 use runnerless_lost::Reporter;
 use runnerless_router::{Launched, Ports, freeze_sentinel, start_target};
 use serde_json::json;
 
+use super::{make, sentinels_of};
 use crate::act::{gone, write};
 use crate::report::Result;
 use crate::{SERVICE, Sweep};
@@ -31,14 +32,14 @@ const PATIENCE: Millis = Millis::secs(5);
 
 type Acted = std::result::Result<Result, AwsError>;
 
-/// Has a lane's token verified.
-pub(crate) async fn verify<P: Ports, S: Parameters, R: Reporter, G: Runners, F: Fleet>(
+/// Has a lane's token verified, or a runner made for a lane without one.
+pub(crate) async fn verify<P: Ports, S: Parameters + TokenStore, R: Reporter, G: Runners, F: Fleet>(
     sweep: &Sweep<'_, P, S, R, G, F>,
-    lane: &LaneId,
-    engine: Engine,
+    of: &Lane,
     now: Timestamp,
 ) -> Acted {
-    let (ports, sentinels) = (sweep.ports, sweep.lanes.sentinels(sweep.ports));
+    let (lane, engine) = (&of.id(), of.engine);
+    let (ports, sentinels) = (sweep.ports, sentinels_of(sweep, engine));
     let row = ports.ledger().load(&[RowKey::Lane(lane.clone())]).await?.lane(lane)?;
     let is_verified = |row: &LaneRow| row.due.next_check_at.is_some() && row.next_verify_at.is_some_and(|at| at > now);
     if row.as_ref().is_some_and(is_verified) {
@@ -53,13 +54,24 @@ pub(crate) async fn verify<P: Ports, S: Parameters, R: Reporter, G: Runners, F: 
         }
         Ok(if written == Result::Done { Result::Held(why) } else { written })
     };
-    let token = match token(sweep, lane, engine).await {
-        Ok(token) => token,
+    let token = match lane_token(sweep.lost.parameters, sweep.lost.parameter_path, engine, lane).await {
+        Ok(LaneToken::Runner(token)) => Secret::new(token.as_str()),
+        Ok(LaneToken::Registration(_)) if engine == Engine::Ec2 => {
+            return write(ports, &registers(row.as_ref(), lane, engine, now)).await;
+        }
+        Ok(LaneToken::Registration(_)) => {
+            let parameter = runner_token_name(sweep.lost.parameter_path, engine, lane);
+            return trouble(TokenTrouble::Missing, TokenError::Registration(parameter).to_string()).await;
+        }
         Err(TokenError::Unread { source, .. }) => {
             write(ports, &later).await?;
             return Err(source);
         }
-        Err(error) => return trouble(TokenTrouble::Missing, error.to_string()).await,
+        Err(error) => match make::right(sweep.lost.parameters, sweep.lost.parameter_path).await? {
+            Some(Ok(right)) => return make::make(sweep, of, row.as_ref(), &right, now).await,
+            Some(Err(why)) => return trouble(TokenTrouble::Missing, why).await,
+            None => return trouble(TokenTrouble::Missing, error.to_string()).await,
+        },
     };
     let system = system_id(lane);
     let asked = sweep.lanes.runners.verify(&token, &system);
@@ -148,8 +160,8 @@ pub(crate) async fn sentinel<P: Ports, S: Parameters, R: Reporter, G: Runners, F
     })
 }
 
-/// Removes the runner manager of a lane that is gone, and retires its row.
-pub(crate) async fn forget<P: Ports, S: Parameters, R: Reporter, G: Runners, F: Fleet>(
+/// Removes the runner manager of a lane that is gone, or the runner that was made for it, and retires its row.
+pub(crate) async fn forget<P: Ports, S: Parameters + TokenStore, R: Reporter, G: Runners, F: Fleet>(
     sweep: &Sweep<'_, P, S, R, G, F>,
     lane: &LaneId,
     engine: Engine,
@@ -161,6 +173,20 @@ pub(crate) async fn forget<P: Ports, S: Parameters, R: Reporter, G: Runners, F: 
         return Ok(gone());
     }
     let why = match token(sweep, lane, engine).await {
+        Ok(token) if is_made_by_us(&row, token.expose()) => {
+            let asked = sweep.lanes.runners.unregister(&token);
+            match within(ports.clock(), PATIENCE, asked).await.unwrap_or_else(|| Deleted::Unknown(late())) {
+                Deleted::Gone | Deleted::Stranger(_) => {
+                    let name = runner_token_name(sweep.lost.parameter_path, engine, lane);
+                    sweep.lost.parameters.remove(&name).await?;
+                    "the runner that was made for it is deleted".to_owned()
+                }
+                Deleted::Unknown(why) => {
+                    write(ports, &look_again(&row, now + limits::VERIFY_RETRY, &why)).await?;
+                    return Ok(Result::Held(why));
+                }
+            }
+        }
         Ok(token) => {
             let system = system_id(lane);
             let asked = sweep.lanes.runners.forget(&token, &system);

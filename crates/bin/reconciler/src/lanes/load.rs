@@ -58,7 +58,8 @@ pub(crate) async fn load<P: Ports>(ports: &P, rules: &Rules, now: Timestamp) -> 
         DefaultRoute::None => None,
     };
     for entry in default.into_iter().chain(entries.into_iter().flatten()) {
-        if entry.lane.engine == Engine::Lambda {
+        // In a stack that launches no instances nobody needs the tokens of their lanes.
+        if entry.lane.engine == Engine::Lambda || rules.ground.is_some() {
             lanes.mapped.insert(entry.lane.id(), entry);
         }
     }

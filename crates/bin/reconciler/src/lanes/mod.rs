@@ -3,7 +3,9 @@
 
 mod act;
 mod load;
+mod make;
 
+use runnerless_core::lane::Engine;
 use runnerless_core::moves::{LaneDuty, LaneView, lane_duty};
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_router::Ports;
@@ -11,6 +13,7 @@ use runnerless_router::Ports;
 pub(crate) use act::{forget, sentinel, verify};
 pub(crate) use load::{LoadedLanes, load};
 
+use crate::Sweep;
 use crate::load::Loaded;
 use crate::plan::{Action, Planned};
 
@@ -31,6 +34,11 @@ impl<G> Lanes<'_, G> {
     }
 }
 
+/// The time between two sentinels of a lane of this engine; `None` when none are sent: an instance costs too much to ask once.
+pub(crate) fn sentinels_of<P: Ports, S, R, G, F>(sweep: &Sweep<'_, P, S, R, G, F>, engine: Engine) -> Option<Millis> {
+    sweep.lanes.sentinels(sweep.ports).filter(|_| engine == Engine::Lambda)
+}
+
 /// Plans. A launch that may be hidden is a lane that may be in use.
 pub(crate) fn plan(lanes: &LoadedLanes, loaded: &Loaded, sentinels: Option<Millis>, now: Timestamp) -> Vec<Planned> {
     let planned = lanes.looked_at.iter().filter_map(|id| {
@@ -39,15 +47,17 @@ pub(crate) fn plan(lanes: &LoadedLanes, loaded: &Loaded, sentinels: Option<Milli
         if entry.is_none() && lanes.hides_lanes {
             return None;
         }
+        let engine = row.map(|row| row.engine).or_else(|| entry.map(|entry| entry.lane.engine))?;
         let view = LaneView {
             mapped: entry.is_some(),
             in_use: loaded.hides_launches || loaded.live().any(|launch| launch.lane == *id),
             last_sentinel: row.and_then(|row| lanes.sentinels.get(row.sentinel.as_ref()?)),
-            sentinels,
+            sentinels: sentinels.filter(|_| engine == Engine::Lambda),
         };
-        let engine = row.map(|row| row.engine).or_else(|| entry.map(|entry| entry.lane.engine))?;
         let (action, reason) = match (lane_duty(row, view, now), entry) {
-            (LaneDuty::Verify, _) => (Action::Verify(id.clone(), engine), "its token is to be verified".to_owned()),
+            (LaneDuty::Verify, Some(entry)) => {
+                (Action::Verify(Box::new(entry.lane.clone())), "its token is to be verified".to_owned())
+            }
             (LaneDuty::Sentinel, Some(entry)) => {
                 (Action::Sentinel(Box::new(entry.clone())), "a job may wait whose hook was lost".to_owned())
             }
@@ -56,7 +66,7 @@ pub(crate) fn plan(lanes: &LoadedLanes, loaded: &Loaded, sentinels: Option<Milli
                 let reason = plan.reason.clone();
                 (Action::PutLane(id.clone(), plan), reason)
             }
-            (LaneDuty::Nothing | LaneDuty::Sentinel, _) => return None,
+            (LaneDuty::Nothing | LaneDuty::Sentinel | LaneDuty::Verify, _) => return None,
         };
         Some(Planned { action, reason })
     });

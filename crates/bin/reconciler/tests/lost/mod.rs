@@ -5,6 +5,7 @@
 use runnerless_aws::fake::FakeParameters;
 use runnerless_aws_ec2::FakeFleet;
 use runnerless_core::moves::Ours;
+use runnerless_core::official::Official;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::protocol::fake::FakeRunners;
 use runnerless_instances::Ec2;
@@ -33,6 +34,8 @@ pub struct Lost {
     pub fleet: FakeFleet,
     /// What instances of this stack look like; it launches none by default.
     pub ours: Option<Ours>,
+    /// As which executor the official runner serves instances; ours does by default.
+    pub official: Option<Official>,
 }
 
 impl Default for Lost {
@@ -46,6 +49,7 @@ impl Default for Lost {
             listing,
             fleet: FakeFleet::default(),
             ours: None,
+            official: None,
         }
     }
 }
@@ -78,7 +82,9 @@ impl Lost {
         let lost = LostJobs { ledger: &world.ledger, parameters, parameter_path: PATH, reporter };
         let lanes = Lanes { runners: &self.runners, sentinel_every: self.sentinel_every };
         let ec2 = Ec2 { fleet: &self.fleet, runners: &self.runners, ours: self.ours.as_ref() };
-        Sweep { ports: world, lost, lanes, ec2, rules, listing: &self.listing }.run(dry_run, ends_at).await
+        Sweep { ports: world, lost, lanes, ec2, official: self.official.as_ref(), rules, listing: &self.listing }
+            .run(dry_run, ends_at)
+            .await
     }
 }
 

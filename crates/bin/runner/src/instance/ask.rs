@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use runnerless_core::chain::chain;
 use runnerless_core::limits;
-use runnerless_engine::{GuardError, Outcome, PlaceError, WorkRoot, ask_one, protect_process, stop_channel};
+use runnerless_engine::{
+    BindRefused, GuardError, Outcome, PlaceError, WorkRoot, ask_one, protect_process, stop_channel,
+};
 use runnerless_gitlab::protocol::{ConfigError, Secret};
 use tokio::time::{Instant, sleep};
 
 use super::desk::{Begun, Desk, DeskError, Said};
 use super::handover::{Handover, Moment};
-use super::launch::{Ending, Launch};
+use super::launch::{Ending, Launch, metadata_off};
 use super::metadata::{MetadataError, Service, Session};
+use super::official::Single;
 use super::{InstanceArguments, config, desk, gitlab, watch_signal};
 use crate::once::Exit;
 use crate::{Surroundings, say};
@@ -70,6 +73,15 @@ async fn begin_and_ask(arguments: &InstanceArguments, id: &str, surroundings: &S
     let instance = insist(until, || session.instance_id()).await?;
     let (begun, sent) = begin(&desk, &session, id, until).await?;
     let launch = Launch { desk: &desk, id, nonce: begun.nonce.expose() };
+    if let Some(official) = begun.official.clone() {
+        if let Err(BindRefused(why)) = metadata_off(&metadata, session.token()).await {
+            return Ok(give_up(&launch, Exit::NotBegun, &Ending::new("unanswered", why)).await);
+        }
+        let ends_at = sent + Duration::from_millis(begun.left_ms);
+        let single = Single { official, begun: &begun, work: &arguments.work, ends_at };
+        let (exit, ending) = single.serve(&launch).await;
+        return Ok(give_up(&launch, exit, &ending).await);
+    }
     let about = About { arguments, surroundings, id, instance: &instance, session: &session, begun: &begun, sent };
     Ok(match about.ask().await {
         Ok(handover) => {

@@ -8,6 +8,7 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, si
 use aws_sigv4::sign::v4;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, NoProxy, StatusCode, Url, redirect, retry};
+use runnerless_core::official::Official;
 use runnerless_gitlab::protocol::{Proxy, Secret};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -53,6 +54,9 @@ pub(crate) struct Begun {
     pub(crate) nonce: Secret,
     pub(crate) gitlab_url: String,
     pub(crate) image_policy: String,
+    /// The official runner's executor, if that is to run the job.
+    #[serde(default)]
+    pub(crate) official: Option<Official>,
     /// How long to ask for a job, from when the call was sent.
     pub(crate) wait_ms: u64,
     /// How long the launch lasts, from then.

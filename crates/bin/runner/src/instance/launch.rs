@@ -87,22 +87,23 @@ pub(crate) struct InstanceHost<'a> {
     pub(crate) lost: AtomicBool,
 }
 
-impl InstanceHost<'_> {
-    /// Waits until the metadata service is off: no line of a job may run before.
-    async fn metadata_off(&self) -> Result<(), BindRefused> {
-        let until = Instant::now() + METADATA_LIMIT;
-        loop {
-            match self.metadata.look(self.metadata_token).await {
-                Seen::Off => return Ok(()),
-                Seen::On | Seen::Unknown if Instant::now() < until => sleep(LOOK).await,
-                Seen::On => return Err(BindRefused("the instance's metadata service is still on".to_owned())),
-                Seen::Unknown => {
-                    return Err(BindRefused("whether the instance's metadata service is off is not known".to_owned()));
-                }
+/// Waits until the metadata service is off: no line of a job may run before. `token` is of the session that was used before,
+/// see [`Service::look`].
+pub(crate) async fn metadata_off(metadata: &Service, token: &str) -> Result<(), BindRefused> {
+    let until = Instant::now() + METADATA_LIMIT;
+    loop {
+        match metadata.look(token).await {
+            Seen::Off => return Ok(()),
+            Seen::On | Seen::Unknown if Instant::now() < until => sleep(LOOK).await,
+            Seen::On => return Err(BindRefused("the instance's metadata service is still on".to_owned())),
+            Seen::Unknown => {
+                return Err(BindRefused("whether the instance's metadata service is off is not known".to_owned()));
             }
         }
     }
+}
 
+impl InstanceHost<'_> {
     /// Renews from the acceptance on, the first time at once: that records the acceptance. A refusal does not stop the
     /// job: GitLab gives an accepted job to nobody else, and says itself when one is over. Never ends by itself.
     pub(crate) async fn beat(&self, mut accepted: watch::Receiver<bool>) -> Infallible {
@@ -141,7 +142,7 @@ impl Host for InstanceHost<'_> {
         let Some(named) = named(job) else {
             return Err(BindRefused("GitLab's description of the job names no project".to_owned()));
         };
-        self.metadata_off().await?;
+        metadata_off(self.metadata, self.metadata_token).await?;
         let beat = u64::try_from(BEAT.as_millis()).unwrap_or(u64::MAX);
         let word = json!({"do": "bind", "job": named, "job_token": token.expose(), "beat_ms": beat});
         self.launch.insist(&word).await.map_err(BindRefused)

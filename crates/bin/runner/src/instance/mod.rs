@@ -1,5 +1,5 @@
 //! `instance`: the runner on a throwaway instance. Three programs in turn, all this one: [`watchdog`] starts [`ask`], which
-//! begins the launch, asks GitLab and replaces itself by [`job`], which runs what GitLab handed out.
+//! begins the launch, asks GitLab and replaces itself by [`job`], which runs what GitLab handed out; or has [`official`] do both.
 
 mod ask;
 mod desk;
@@ -7,6 +7,7 @@ mod handover;
 mod job;
 mod launch;
 mod metadata;
+mod official;
 mod watchdog;
 
 use std::convert::Infallible;

@@ -153,7 +153,7 @@ async fn end(runner: &mut Child) {
 }
 
 /// Sends SIGTERM.
-fn tell(runner: &Child) {
+pub(super) fn tell(runner: &Child) {
     let pid = runner.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid
         && let Err(error) = rustix::process::kill_process(pid, rustix::process::Signal::TERM)

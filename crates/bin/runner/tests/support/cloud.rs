@@ -27,6 +27,7 @@ struct State {
     switches_off: bool,
     expires: u64,
     wait_ms: u64,
+    official: Value,
     gitlab_url: String,
     /// Answers of a route that a test wants instead of the usual one.
     answers: HashMap<&'static str, VecDeque<(u16, Value)>>,
@@ -52,6 +53,7 @@ impl Cloud {
             switches_off: true,
             expires: now_ms() + 3_600_000,
             wait_ms: 0,
+            official: Value::Null,
             gitlab_url: gitlab_url.to_owned(),
             answers: HashMap::new(),
         };
@@ -79,6 +81,11 @@ impl Cloud {
 
     pub fn keep_metadata_on(&self) {
         self.with(|state| state.switches_off = false);
+    }
+
+    /// The stack has the official runner serve this launch, as this executor.
+    pub fn official(&self, executor: &str) {
+        self.with(|state| state.official = json!(executor));
     }
 
     pub fn expire(&self) {
@@ -129,7 +136,7 @@ fn usual(state: &mut State, request: &Request) -> (u16, String) {
         ("POST", "/claim") => scripted(state, "/claim").unwrap_or_else(|| {
             state.off = state.switches_off;
             let begun = json!({"token": RUNNER_TOKEN, "system_id": "r_launch", "nonce": NONCE, "image_policy": "fail",
-                "gitlab_url": state.gitlab_url, "wait_ms": state.wait_ms, "left_ms": 3_600_000});
+                "gitlab_url": state.gitlab_url, "official": state.official, "wait_ms": state.wait_ms, "left_ms": 3_600_000});
             (200, begun.to_string())
         }),
         ("POST", "/launch") => scripted(state, "/launch").unwrap_or_else(|| (200, json!({"ok": true}).to_string())),
@@ -157,6 +164,31 @@ fn metadata(state: &State, path: &str, token: Option<&str>) -> (u16, String) {
     }
 }
 
+/// See [`Instance::with_official`].
+const STAND_IN: &str = r#"#!/bin/bash
+set -eu
+tr '\0' ' ' < /proc/$$/cmdline > "$(dirname "$0")/../cmdline"
+[ "$1" = run-single ] || exit 2
+shift
+while [ $# -gt 0 ]; do
+    case "$1" in
+        -c) config=$2 ;; -r) name=$2 ;; --max-builds) builds=$2 ;; --wait-timeout) wait=$2 ;;
+        *) echo "flag provided but not defined: $1" >&2; exit 2 ;;
+    esac
+    shift 2
+done
+[ "$builds" = 1 ] && [ "$wait" -ge 1 ]
+[ "$(stat -c %a "$config")" = 600 ]
+setting() { sed -n "s/^  $1 = \"\(.*\)\"$/\1/p" "$config"; }
+[ "$(setting name)" = "$name" ] && [ "$(setting executor)" = shell ]
+setting token > "$config.token"
+code=0
+RUNNER once --url "$(setting url)" --token-file "$config.token" --work "$(setting builds_dir)" \
+    --system-id "$(cat "$(dirname "$config")/.runner_system_id")" --wait 1 2>/dev/null || code=$?
+if [ "$code" = 0 ]; then echo 'Checking for jobs... received                    job=190001 runner=judgeJudg' >&2; fi
+[ "$code" = 0 ] || [ "$code" = 5 ]
+"#;
+
 /// An instance: the command, with a `poweroff` that only leaves a note.
 pub struct Instance {
     pub folder: TempDir,
@@ -176,6 +208,16 @@ impl Instance {
         let coordinator = Coordinator::start(job);
         let cloud = Cloud::start(&coordinator.url);
         Self { folder, coordinator, cloud }
+    }
+
+    /// A `gitlab-runner` in the image. It takes the command line and the files that the official one takes, is as strict about
+    /// them, and speaks to GitLab as that one does: our own runner is held to its recordings elsewhere.
+    pub fn with_official(self) -> Self {
+        let program = self.folder.path().join("bin/gitlab-runner");
+        let script = STAND_IN.replace("RUNNER", env!("CARGO_BIN_EXE_runnerless-runner"));
+        std::fs::write(&program, script).unwrap();
+        assert!(Command::new("chmod").arg("+x").arg(program).status().unwrap().success());
+        self
     }
 
     pub fn is_off(&self) -> bool {

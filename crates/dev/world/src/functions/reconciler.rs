@@ -71,7 +71,7 @@ async fn swept(hands: &Hands<'_>) {
     let setup = &hands.world.setup;
     let lanes = Lanes { runners: hands, sentinel_every: setup.sentinel_every };
     let ec2 = Ec2 { fleet: hands, runners: hands, ours: setup.ours.as_ref() };
-    let sweep = Sweep { ports: hands, lost, lanes, ec2, rules: &setup.rules, listing: &setup.listing };
+    let sweep = Sweep { ports: hands, lost, lanes, ec2, official: None, rules: &setup.rules, listing: &setup.listing };
     match sweep.run(false, hands.process.ends_at + hands.process.clock_off).await {
         Ok(report) => hands.world.note(format_args!("{hands} did {:?}", report.counts)),
         Err(error) => hands.world.note(format_args!("{hands} fails: {}", error.name())),

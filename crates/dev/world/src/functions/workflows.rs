@@ -7,7 +7,7 @@ use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::moves::Announce;
 use runnerless_core::time::Millis;
 use runnerless_lambda_kit::{Clock as _, Named as _};
-use runnerless_provisioner::Provisioner;
+use runnerless_provisioner::{Office, Provisioner, Shared};
 use runnerless_router::{Request, Routed, handle};
 use serde_json::Value;
 
@@ -16,6 +16,7 @@ use crate::check::Whom;
 use crate::fault::Fault;
 use crate::hands::Hands;
 use crate::process::Death;
+use crate::setup::PARAMETERS;
 use crate::world::World;
 
 /// The router's time limit (see the template).
@@ -101,7 +102,14 @@ async fn provision(world: &World, job: JobKey, launch: &LaunchId) -> Result<(), 
 
 async fn provisioned(hands: &Hands<'_>, launch: &LaunchId) -> Result<(), &'static str> {
     let ours = hands.world.setup.ours.as_ref();
-    let provisioner = Provisioner { ledger: hands, fleet: hands, clock: hands, ours, service: "provisioner" };
+    let office = Office {
+        parameters: hands,
+        parameter_path: PARAMETERS,
+        runners: hands,
+        official: None,
+        shared: &Shared::default(),
+    };
+    let provisioner = Provisioner { ledger: hands, fleet: hands, clock: hands, ours, office, service: "provisioner" };
     let request = runnerless_provisioner::Request::Provision { launch: launch.clone() };
     match runnerless_provisioner::handle(&request, &provisioner).await {
         Ok(answer) => {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use runnerless_aws::ports::{Announcement, Bus, Invoked, Invoker, Mapping, Parameters};
+use runnerless_aws::ports::{Announcement, Bus, Invoked, Invoker, Mapping, Parameters, Stored, TokenStore};
 use runnerless_aws::{AwsError, Service};
 use runnerless_core::limits;
 use runnerless_core::route::{BadMapRow, LaneEntry, MapRow};
@@ -145,4 +145,19 @@ impl Invoker for Hands<'_> {
         };
         self.call(call, effect).await
     }
+}
+
+/// Every lane of the world has a token: nobody stores one.
+impl TokenStore for Hands<'_> {
+    async fn add(&self, name: &str, _: &Zeroizing<String>) -> Result<Stored, AwsError> {
+        Err(refused("PutParameter", name))
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), AwsError> {
+        Err(refused("DeleteParameter", name))
+    }
+}
+
+fn refused(operation: &'static str, name: &str) -> AwsError {
+    AwsError::Refused { service: Service::Parameters, operation, source: format!("{name} is nobody's to write").into() }
 }

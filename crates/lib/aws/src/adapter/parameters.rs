@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 
 use aws_sdk_ssm::Client;
+use aws_sdk_ssm::operation::delete_parameter::DeleteParameterError;
+use aws_sdk_ssm::operation::put_parameter::PutParameterError;
+use aws_sdk_ssm::types::ParameterType;
 use zeroize::Zeroizing;
 
 use super::failure::failure;
 use crate::error::{AwsError, Service};
 use crate::place::{Credentials, Place};
-use crate::ports::Parameters;
+use crate::ports::{Parameters, Stored, TokenStore};
 
 /// Parameter Store.
 #[derive(Clone, Debug)]
@@ -50,6 +53,29 @@ impl Parameters for ParameterStore {
             if from.is_none() {
                 return Ok(values);
             }
+        }
+    }
+}
+
+impl TokenStore for ParameterStore {
+    async fn add(&self, name: &str, value: &Zeroizing<String>) -> Result<Stored, AwsError> {
+        let call = self.client.put_parameter().name(name).value(value.as_str()).overwrite(false);
+        match call.r#type(ParameterType::SecureString).send().await {
+            Ok(_) => Ok(Stored::New),
+            Err(error) if matches!(error.as_service_error(), Some(PutParameterError::ParameterAlreadyExists(_))) => {
+                Ok(Stored::There)
+            }
+            Err(error) => Err(failure(Service::Parameters, "PutParameter", error)),
+        }
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), AwsError> {
+        match self.client.delete_parameter().name(name).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.as_service_error(), Some(DeleteParameterError::ParameterNotFound(_))) => {
+                Ok(())
+            }
+            Err(error) => Err(failure(Service::Parameters, "DeleteParameter", error)),
         }
     }
 }

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{failed, locked};
 use crate::error::{AwsError, Service};
-use crate::ports::Parameters;
+use crate::ports::{Parameters, Stored, TokenStore};
 
 /// Parameters in memory.
 #[derive(Debug, Default)]
@@ -15,6 +15,7 @@ pub struct FakeParameters {
     values: Mutex<BTreeMap<String, String>>,
     reads: Mutex<u32>,
     failing: Mutex<bool>,
+    read_only: Mutex<bool>,
 }
 
 impl FakeParameters {
@@ -39,6 +40,11 @@ impl FakeParameters {
         *locked(&self.reads)
     }
 
+    /// From now on functions may write nothing, or may again.
+    pub fn refuse_writes(&self, refusing: bool) {
+        *locked(&self.read_only) = refusing;
+    }
+
     /// From now on every call fails, or no call does.
     pub fn fail(&self, failing: bool) {
         *locked(&self.failing) = failing;
@@ -56,5 +62,26 @@ impl Parameters for FakeParameters {
             Some((name.strip_prefix(&prefix)?.to_owned(), Zeroizing::new(value.clone())))
         };
         Ok(locked(&self.values).iter().filter_map(below).collect())
+    }
+}
+
+impl TokenStore for FakeParameters {
+    async fn add(&self, name: &str, value: &Zeroizing<String>) -> Result<Stored, AwsError> {
+        if *locked(&self.failing) || *locked(&self.read_only) {
+            return Err(failed(Service::Parameters, "PutParameter"));
+        }
+        if locked(&self.values).contains_key(name) {
+            return Ok(Stored::There);
+        }
+        self.put(name, value);
+        Ok(Stored::New)
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), AwsError> {
+        if *locked(&self.failing) {
+            return Err(failed(Service::Parameters, "DeleteParameter"));
+        }
+        self.delete(name);
+        Ok(())
     }
 }

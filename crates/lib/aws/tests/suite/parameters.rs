@@ -2,7 +2,8 @@
 //!
 //! That a value cannot be decrypted, and that the caller may not read a branch, is the deployed stack's to show.
 
-use runnerless_aws::ports::Parameters;
+use runnerless_aws::ports::{Parameters, Stored, TokenStore};
+use zeroize::Zeroizing;
 
 /// More than one page of AWS's ten, two branches, and a neighbour whose name begins alike.
 pub const VALUES: [(&str, &str); 14] = [
@@ -23,7 +24,7 @@ pub const VALUES: [(&str, &str); 14] = [
 ];
 
 /// Runs the suite on a store that holds [`VALUES`]; `put` writes a value as an operator would, over an older one.
-pub async fn all(store: &impl Parameters, put: impl AsyncFn(&str, &str)) {
+pub async fn all(store: &(impl Parameters + TokenStore), put: impl AsyncFn(&str, &str)) {
     let ingress = store.below("/suite/ingress").await.unwrap();
     assert_eq!(ingress.len(), 12, "every page, and no neighbour");
     assert_eq!(ingress["k"].as_str(), "11");
@@ -41,4 +42,13 @@ pub async fn all(store: &impl Parameters, put: impl AsyncFn(&str, &str)) {
     let ingress = store.below("/suite/ingress").await.unwrap();
     assert_eq!((ingress["a"].as_str(), ingress["new"].as_str(), ingress.len()), ("replaced", "added", 13));
     assert_eq!(ingress["b"].as_str(), "2", "the others stay");
+
+    let text = |text: &str| Zeroizing::new(text.to_owned());
+    assert_eq!(store.add("/suite/runner/EC2/aa/RegistrationToken", &text("one")).await.unwrap(), Stored::New);
+    assert_eq!(store.add("/suite/runner/EC2/aa/RegistrationToken", &text("two")).await.unwrap(), Stored::There);
+    assert_eq!(store.below("/suite/runner/EC2/aa").await.unwrap()["RegistrationToken"].as_str(), "one");
+    for _ in 0..2 {
+        store.remove("/suite/runner/EC2/aa/RegistrationToken").await.unwrap();
+        assert!(store.below("/suite/runner/EC2/aa").await.unwrap().is_empty());
+    }
 }

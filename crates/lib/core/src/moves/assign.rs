@@ -7,7 +7,8 @@ use crate::moves::charge::{NotCharged, may_charge};
 use crate::time::Timestamp;
 
 /// Whether a launch can still take a job and its own needs it no more. `owner` is the row of the job that it is charged
-/// to; `None` when there is none. A sentinel that began has asked the only time that it asks.
+/// to; `None` when there is none. A sentinel that began has asked the only time that it asks. An official runner that began may have
+/// a job already.
 #[must_use]
 pub fn is_free(launch: &LaunchRow, owner: Option<&JobRow>) -> bool {
     if launch.charged_to.is_none() {
@@ -18,7 +19,7 @@ pub fn is_free(launch: &LaunchRow, owner: Option<&JobRow>) -> bool {
             && job.state == JobState::Charged
             && job.charge.as_ref() == Some(&launch.launch)
     };
-    launch.is_unbound_live() && !owner.is_some_and(needed)
+    launch.is_unbound_live() && !launch.may_run_unknown() && !owner.is_some_and(needed)
 }
 
 /// Charges a free launch to a waiting job: what the sweep does with the answers of [`crate::need`]. `owner` is read after

@@ -78,12 +78,13 @@ pub fn alive(launch: &LaunchRow, now: Timestamp) -> Result<Plan, RenewRefused> {
     sign_of_life(launch, launch.accepted, now)
 }
 
+/// An official runner lives whether or not it is known which job it has.
 fn sign_of_life(launch: &LaunchRow, accepted: bool, now: Timestamp) -> Result<Plan, RenewRefused> {
-    if launch.state != LaunchState::Bound {
+    if launch.state != LaunchState::Bound && !launch.may_run_unknown() {
         return Err(RenewRefused::NotBound(launch.state));
     }
     let mut after = launch.clone();
-    after.accepted = accepted;
+    after.accepted = accepted && launch.state == LaunchState::Bound;
     after.lease((now + limits::HEARTBEAT_LEASE).min(launch.deadline.max(now)));
     Ok(Plan::because("alive").with_some(put(Some(launch), after)))
 }
@@ -92,6 +93,7 @@ fn sign_of_life(launch: &LaunchRow, accepted: bool, now: Timestamp) -> Result<Pl
 mod tests {
     use super::*;
     use crate::moves::testing::{T0, launch_of, launch_row, secs};
+    use crate::official::Official;
 
     #[test]
     fn of_two_deliveries_of_one_event_exactly_one_begins() {
@@ -123,6 +125,19 @@ mod tests {
         assert_eq!(renew(&launch, T0), Err(RenewRefused::NotBound(LaunchState::Charged)));
         let bound = LaunchRow { state: LaunchState::Bound, ..launch };
         assert_eq!(launch_of(&renew(&bound, secs(60)).unwrap()).lease_until, secs(60) + limits::HEARTBEAT_LEASE);
+    }
+
+    #[test]
+    fn an_official_runner_lives_before_its_job_is_known_and_no_other_does() {
+        let launch = launch_row("l-1", Some(1));
+        let polling = launch_of(&begin(&launch, "hash", "c", T0).unwrap());
+        assert!(renew(&polling, secs(60)).is_err());
+        let official = LaunchRow { official: Some(Official::Shell), ..polling };
+        let alive = launch_of(&renew(&official, secs(60)).unwrap());
+        assert_eq!((alive.lease_until, alive.accepted), (secs(60) + limits::HEARTBEAT_LEASE, false));
+        assert_eq!(alive.state, LaunchState::Polling);
+        let late = launch_of(&renew(&official, launch.deadline - crate::time::Millis(1)).unwrap());
+        assert_eq!(late.lease_until, launch.deadline, "not beyond its hard end");
     }
 
     #[test]

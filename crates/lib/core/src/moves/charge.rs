@@ -107,6 +107,8 @@ pub(super) fn new_launch(
         attempt,
         bound_job: None,
         instance_id: None,
+        own_runner: None,
+        official: None,
         system_id: start.system_id,
         nonce_sha256: start.nonce_sha256,
         claim: None,

@@ -158,6 +158,16 @@ pub fn troubled(
     (Plan::because("the lane's token is of no use").with_some(put(row, after)), !told)
 }
 
+/// The lane's token registers runners, one for each launch, and is no runner's: GitLab knows no call that proves it without
+/// making one.
+#[must_use]
+pub fn registers(row: Option<&LaneRow>, lane: &LaneId, engine: Engine, now: Timestamp) -> Plan {
+    let mut after = row.cloned().unwrap_or_else(|| LaneRow::new(lane.clone(), engine));
+    (after.token_trouble, after.told_at) = (None, None);
+    verify_again(&mut after, limits::VERIFY_EVERY, None, now);
+    Plan::because("its launches register runners of their own").with_some(put(row, after))
+}
+
 /// GitLab, or Parameter Store, did not answer: what is known of the token stays.
 #[must_use]
 pub fn unverified(
@@ -172,7 +182,7 @@ pub fn unverified(
     Plan::because("the lane's token could not be verified now").with_some(put(row, after))
 }
 
-fn verify_again(after: &mut LaneRow, pause: Millis, sentinels: Option<Millis>, now: Timestamp) {
+pub(super) fn verify_again(after: &mut LaneRow, pause: Millis, sentinels: Option<Millis>, now: Timestamp) {
     after.next_verify_at = Some(now + pause);
     if let Some(every) = sentinels {
         after.next_sentinel_at = after.next_sentinel_at.or(Some(now + every));

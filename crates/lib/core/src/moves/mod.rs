@@ -2,7 +2,7 @@
 //!
 //! GitLab cannot hand out a named job, so a launch that was started for job A may come back with job B. The moves keep
 //! the books straight whatever comes back: [`record`] what GitLab said, [`found`] for what only its listing said, [`charge`] a launch to a waiting job,
-//! [`begin`] asking, [`bind`] what the runner really got, [`give_back`] what it may not keep, [`close`] and
+//! [`enrolment`] of a runner of its own, [`begin`] asking, [`bind`] what the runner really got, [`give_back`] what it may not keep, [`close`] and
 //! [`conclude`] what is not needed, [`settle`] what has ended, and [`lost`] for what went silent, of which GitLab is told ([`debt`]). [`due_job`] and
 //! [`due_launch`] are the sweep's view of a row whose time has come, [`lane_duty`] that of a lane, [`instance_duty`] that of an instance, for which a [`sentinel`]
 //! asks where a lost hook would be found by nobody else.
@@ -21,8 +21,10 @@ mod found;
 mod give_back;
 mod instances;
 mod lane;
+mod lane_runner;
 mod lost;
 mod overdue;
+mod own_runner;
 mod record;
 mod sentinel;
 mod settle;
@@ -39,10 +41,16 @@ pub use found::found;
 pub use give_back::{GiveBackRows, give_back};
 pub use instances::{Host, InstanceDuty, Known, Ours, brought_by, cleared, host, instance_duty, launch_of_instance};
 pub use lane::{
-    Introduction, LaneDuty, LaneView, forgotten, introduced, lane_duty, look_again, troubled, unverified, verified,
+    Introduction, LaneDuty, LaneView, forgotten, introduced, lane_duty, look_again, registers, troubled, unverified,
+    verified,
 };
+pub use lane_runner::{LaneMade, LaneMaking, is_made_by_us, lane_made, lane_making};
 pub use lost::{Loss, lost};
 pub use overdue::{DueJob, DueLaunch, due_job, due_launch};
+pub use own_runner::{
+    Enrolment, GivenUp, LeftRunner, Means, NoRunner, enrolled, enrolment, gives_up_clearing, left_runner, no_runner,
+    officially,
+};
 pub use record::{Announce, Recorded, concerns_rows, record};
 pub use sentinel::{hold_sentinel, sentinel};
 pub use settle::{Settlement, settle};

@@ -60,11 +60,18 @@ pub struct Size {
     pub market: Option<String>,
     /// The longest job (s).
     pub timeout_s: Option<u64>,
+    /// Whether each launch gets a runner of its own at GitLab.
+    pub own_runner: bool,
 }
+
+/// How a target says that each launch gets a runner of its own.
+const OWN_RUNNER: &str = "own-runner";
 
 /// A lane's target that names no instances.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("target {0:?} is not written <instance types>/<disk in GiB>/<market>; load the mapping again")]
+#[error(
+    "target {0:?} is not written <instance types>/<disk in GiB>/<market>, and perhaps /own-runner; load the mapping again"
+)]
 pub struct BadTarget(pub String);
 
 impl Size {
@@ -75,7 +82,11 @@ impl Size {
     pub fn of_target(target: &str) -> Result<Self, BadTarget> {
         let bad = || BadTarget(target.chars().take(80).collect());
         let parts: Vec<&str> = target.split('/').collect();
-        let [types, disk, market] = parts[..] else { return Err(bad()) };
+        let (types, disk, market, own_runner) = match parts[..] {
+            [types, disk, market] => (types, disk, market, false),
+            [types, disk, market, OWN_RUNNER] => (types, disk, market, true),
+            _ => return Err(bad()),
+        };
         let instance_types: Vec<String> = match types {
             "" => Vec::new(),
             types => types.split(',').map(str::to_owned).collect(),
@@ -85,6 +96,7 @@ impl Size {
             market: (!market.is_empty()).then(|| market.to_owned()),
             timeout_s: None,
             instance_types,
+            own_runner,
         };
         let named = size.instance_types.iter().all(|name| !name.is_empty());
         if named && size.market.is_some() == size.market().is_some() { Ok(size) } else { Err(bad()) }
@@ -96,7 +108,8 @@ impl Size {
         let mut types = self.instance_types.clone();
         types.sort();
         let disk = self.disk_gb.map_or_else(String::new, |gb| gb.to_string());
-        format!("{}/{disk}/{}", types.join(","), self.market.as_deref().unwrap_or(""))
+        let own = if self.own_runner { "/own-runner" } else { "" };
+        format!("{}/{disk}/{}{own}", types.join(","), self.market.as_deref().unwrap_or(""))
     }
 
     /// The longest job, as far as it counts; `None` when the row does not say.
@@ -167,7 +180,7 @@ pub struct BadMapRow {
     pub cure: String,
 }
 
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 18] = [
     "pk",
     "sk",
     "type",
@@ -181,6 +194,7 @@ const KNOWN: [&str; 17] = [
     "disk_gb",
     "market",
     "timeout_s",
+    "runner_per_launch",
     "owner",
     "tenancy",
     "function_timeout_s",
@@ -245,6 +259,7 @@ impl MapRow {
                 disk_gb: read.number("disk_gb")?,
                 market: read.text("market")?,
                 timeout_s: read.number("timeout_s")?,
+                own_runner: read.flag("runner_per_launch")?.unwrap_or(false),
             },
             owner: read.text("owner")?,
             target: TargetFacts {
@@ -277,6 +292,14 @@ impl MapRow {
         {
             return Err(read.bad("market", &format!("is {market:?}"), "write spot or on-demand"));
         }
+        if self.size.own_runner && self.engine == Engine::Lambda {
+            let problem = "is set on a row of type LAMBDA";
+            return Err(read.bad(
+                "runner_per_launch",
+                problem,
+                "leave it out: only launches of type EC2 have runners of their own",
+            ));
+        }
         if self.size.timeout_s == Some(0) {
             return Err(read.bad("timeout_s", "is 0", "write the longest job in seconds, or leave it out"));
         }
@@ -306,6 +329,7 @@ impl MapRow {
         set("disk_gb", self.size.disk_gb.into());
         set("market", self.size.market.clone().into());
         set("timeout_s", self.size.timeout_s.into());
+        set("runner_per_launch", self.size.own_runner.then_some(true).into());
         set("owner", self.owner.clone().into());
         set("tenancy", self.target.tenancy.into());
         set("function_timeout_s", self.target.timeout_s.into());
@@ -519,12 +543,26 @@ mod tests {
             ("market", json!("cheap")),
             ("run_untagged", json!("yes")),
             ("owner", json!(" ")),
+            ("runner_per_launch", json!(true)),
         ] {
             let mut source = item(good.clone());
             source.insert(field.into(), value.clone());
             let bad = MapRow::from_item(&source).expect_err(&format!("{field} = {value}"));
             assert_eq!(bad.field, field, "{bad}");
             assert!(!bad.cure.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_runner_per_launch_is_a_part_of_the_lanes_target() {
+        let source =
+            item(json!({"pk": "job#u", "sk": "tags#a", "type": "EC2", "market": "spot", "runner_per_launch": true}));
+        let row = MapRow::from_item(&source).unwrap();
+        assert_eq!((row.to_item(), row.lane().target.as_str()), (source, "//spot/own-runner"));
+        assert_eq!(Size::of_target("//spot/own-runner").unwrap(), row.size);
+        assert!(!Size::of_target("//spot").unwrap().own_runner);
+        for bad in ["//spot/", "//spot/own", "///own-runner/x"] {
+            assert!(Size::of_target(bad).is_err(), "{bad}");
         }
     }
 

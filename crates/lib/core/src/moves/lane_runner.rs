@@ -1,0 +1,126 @@
+//! Lane runner: a lane whose token nobody stored gets a runner that we make, where an API token allows it.
+//!
+//! As with a launch's own runner, the row says first that GitLab is asked, because GitLab tells a token once.
+
+use crate::change::{Plan, put};
+use crate::id::LaneId;
+use crate::lane::Engine;
+use crate::lane_row::LaneRow;
+use crate::limits;
+use crate::moves::lane::verify_again;
+use crate::time::{Millis, Timestamp};
+
+/// What is to be done for a lane without a token.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LaneMaking {
+    /// This is written, and then GitLab is asked for a runner, once. `lost` is when it was asked before and never answered: there
+    /// may be a runner from then, which an operator is told of.
+    Ask {
+        /// The writes.
+        plan: Plan,
+        /// When the answer that never came was asked for.
+        lost: Option<Timestamp>,
+    },
+    /// Another sweep is at it.
+    Wait,
+}
+
+/// Decides for a lane without a token.
+#[must_use]
+pub fn lane_making(row: Option<&LaneRow>, lane: &LaneId, engine: Engine, now: Timestamp) -> LaneMaking {
+    let before = row.and_then(|row| row.making_since);
+    if before.is_some_and(|at| now - at < limits::RUNNER_ANSWER) {
+        return LaneMaking::Wait;
+    }
+    let mut after = row.cloned().unwrap_or_else(|| LaneRow::new(lane.clone(), engine));
+    after.making_since = Some(now);
+    // Should this sweep die, a later one tells of it.
+    after.due_at(now + limits::VERIFY_RETRY);
+    LaneMaking::Ask { plan: Plan::because("GitLab is asked for its runner").with_some(put(row, after)), lost: before }
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LaneMade {
+    /// This runner, whose token is stored.
+    Runner(u64),
+    /// None: it is asked for again in ten minutes.
+    Nothing,
+    /// Nobody knows, and an operator is told: it is asked for again in an hour, so that a GitLab whose answers get lost is
+    /// not filled with runners.
+    Unknown,
+}
+
+/// Writes down what came of it. `row` is the lane's row as [`lane_making`] left it.
+#[must_use]
+pub fn lane_made(row: &LaneRow, made: LaneMade, sentinels: Option<Millis>, now: Timestamp) -> Plan {
+    let mut after = row.clone();
+    after.making_since = None;
+    let (why, pause) = match made {
+        LaneMade::Runner(id) => {
+            after.made_runner = Some(id);
+            ("a runner was made for it", limits::SENTINEL_LOOK)
+        }
+        LaneMade::Nothing => ("GitLab made no runner for it", limits::VERIFY_RETRY),
+        LaneMade::Unknown => ("GitLab may have made a runner for it", limits::VERIFY_EVERY),
+    };
+    verify_again(&mut after, pause, sentinels, now);
+    Plan::because(why).with_some(put(Some(row), after))
+}
+
+/// Whether the runner that the lane asks as was made by us, as far as its row knows: then it is deleted when the lane is gone.
+#[must_use]
+pub fn is_made_by_us(row: &LaneRow, token: &str) -> bool {
+    row.made_runner.is_some() && row.made_runner == row.runner_id && row.knows(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::moves::testing::{T0, lane_row_of, mapped_lane, secs};
+    use crate::moves::{Introduction, verified};
+
+    fn asked(row: Option<&LaneRow>, now: Timestamp) -> (LaneRow, Option<Timestamp>) {
+        let lane = mapped_lane().id();
+        let LaneMaking::Ask { plan, lost } = lane_making(row, &lane, Engine::Ec2, now) else { panic!("not asked") };
+        (lane_row_of(&plan), lost)
+    }
+
+    #[test]
+    fn it_is_said_before_gitlab_is_asked_and_an_answer_that_never_came_is_told() {
+        let lane = mapped_lane().id();
+        let (row, lost) = asked(None, T0);
+        assert_eq!((row.making_since, lost), (Some(T0), None));
+        let late = T0 + limits::RUNNER_ANSWER;
+        assert_eq!(lane_making(Some(&row), &lane, Engine::Ec2, late - Millis(1)), LaneMaking::Wait);
+        let (again, lost) = asked(Some(&row), late);
+        assert_eq!((again.making_since, lost), (Some(late), Some(T0)));
+    }
+
+    #[test]
+    fn what_came_of_it_says_when_it_is_tried_again() {
+        let (row, _) = asked(None, T0);
+        for (made, pause) in [
+            (LaneMade::Runner(9), limits::SENTINEL_LOOK),
+            (LaneMade::Nothing, limits::VERIFY_RETRY),
+            (LaneMade::Unknown, limits::VERIFY_EVERY),
+        ] {
+            let after = lane_row_of(&lane_made(&row, made, None, secs(1)));
+            assert_eq!((after.making_since, after.next_verify_at), (None, Some(secs(1) + pause)), "{made:?}");
+            assert_eq!(after.made_runner.is_some(), made == LaneMade::Runner(9));
+        }
+    }
+
+    #[test]
+    fn only_the_runner_that_we_made_and_that_still_is_the_lanes_is_ours_to_delete() {
+        let (lane, (row, _)) = (mapped_lane().id(), asked(None, T0));
+        let said = Introduction { lane: &lane, engine: Engine::Ec2, token: "glrt-a", runner_id: Some(9) };
+        let made = lane_row_of(&lane_made(&row, LaneMade::Runner(9), None, T0));
+        let ours = lane_row_of(&verified(Some(&made), None, said, None, T0));
+        assert!(is_made_by_us(&ours, "glrt-a"));
+        assert!(!is_made_by_us(&made, "glrt-a"), "GitLab has not said so yet");
+        assert!(!is_made_by_us(&ours, "glrt-b"), "somebody stored another token");
+        let other = Introduction { runner_id: Some(10), ..said };
+        assert!(!is_made_by_us(&lane_row_of(&verified(Some(&made), None, other, None, T0)), "glrt-a"));
+    }
+}
