@@ -75,8 +75,9 @@ hostile: build ## jobs that mean harm through the executor, each followed by a c
 isolation: build ## what a job can reach, one line an attempt (OUT=file)
 	@exec $(LOCAL) isolation --parent "$$PPID" --state "$$STATE" $${OUT:+--out "$$OUT"}
 
-instances: build ## what is promised of instances, on a deployed stack, one line a case (ONLY=text OUT=file)
-	@exec $(LOCAL) instances --parent "$$PPID" --state "$$STATE/instances" $${ONLY:+--only "$$ONLY"} $${OUT:+--out "$$OUT"}
+instances: build ## what is promised of instances, on a deployed stack, one line a case (ONLY=text OFFICIAL=path OUT=file)
+	@exec $(LOCAL) instances --parent "$$PPID" --state "$$STATE/instances" $${ONLY:+--only "$$ONLY"} \
+	  $${OFFICIAL:+--official "$$OFFICIAL"} $${OUT:+--out "$$OUT"}
 
 breakage: build ## AWS services and executors out of order, and what comes of it (ONLY=text SLOW=1 OUT=file)
 	@exec $(LOCAL) breakage --parent "$$PPID" --state "$$STATE/breakage" $${ONLY:+--only "$$ONLY"} $${SLOW:+--slow} \

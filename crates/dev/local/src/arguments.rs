@@ -48,7 +48,8 @@ runnerless-local: the local stack (AWS emulator, witness, GitLab simulator) and 
       --out FILE        the JSON lines, too
   runnerless-local instances [options]  what is promised of instances, on a deployed stack
       --only TEXT       only the parts whose name holds this: calls, swap, look-alikes, reach,
-                        user data
+                        user data, runners
+      --official PATH   a gitlab-runner program for the image, instead of a stand-in
       --out FILE        the JSON lines, too
   runnerless-local storm [options]      many jobs while hooks are lost, doubled and late and sweeps are killed
       --jobs N          how many there are (100)
@@ -71,7 +72,7 @@ pub(crate) enum Command {
     Help,
     Guard(Vec<OsString>),
     Leash(i32, Vec<OsString>),
-    Supervise { simulator: bool },
+    Supervise { simulator: bool, gitlab_root: String },
     Venv,
     Up { api_token: bool },
     Down,
@@ -133,7 +134,7 @@ impl Arguments {
     fn read(mut parser: lexopt::Parser, search_path: String) -> Result<Self, lexopt::Error> {
         let mut name = None;
         let (mut root, mut state) = (PathBuf::from("."), PathBuf::from(".local"));
-        let (mut simulator, mut api_token, mut parent) = (false, false, None);
+        let (mut simulator, mut gitlab_root, mut api_token, mut parent) = (false, String::new(), false, None);
         let mut wish = Wish {
             keep: false,
             repo: None,
@@ -158,6 +159,7 @@ impl Arguments {
                 Long("state") => state = path(&mut parser)?.unwrap_or(state),
                 Long("parent") => parent = Some(parser.value()?.parse()?),
                 Long("simulator") => simulator = true,
+                Long("gitlab-root") => gitlab_root = parser.value()?.string()?,
                 Long("api-token") => api_token = true,
                 Long("keep") => wish.keep = true,
                 Long("slow") => wish.slow = true,
@@ -189,7 +191,7 @@ impl Arguments {
         let command = match name.as_deref() {
             Some("guard") => Command::Guard(guarded(parser.raw_args()?.collect())),
             Some("leash") => leash(parser.raw_args()?.collect())?,
-            Some("supervise") => Command::Supervise { simulator },
+            Some("supervise") => Command::Supervise { simulator, gitlab_root },
             Some("venv") => Command::Venv,
             Some("up") => Command::Up { api_token },
             Some("down") => Command::Down,

@@ -60,6 +60,8 @@ pub(crate) struct Plot<'a> {
     pub(crate) id: &'a str,
     /// What its lane launches.
     pub(crate) target: Target<'a>,
+    /// Whether the lane has a runner whose token is stored.
+    pub(crate) has_token: bool,
 }
 
 /// The stack, ready for the cases.
@@ -69,7 +71,7 @@ pub(crate) struct Field<'a> {
     pub(crate) simulator: Simulator,
     pub(crate) witness: Witness,
     pub(crate) deployment: &'a Deployment,
-    project: u64,
+    pub(crate) project: u64,
     jobs: HashMap<String, u64>,
     /// The newest launch of each job: rows name it only while it matters to them.
     launches: RefCell<HashMap<u64, String>>,
@@ -90,7 +92,8 @@ impl<'a> Field<'a> {
         let lanes = plots.iter().zip(&tags);
         let lanes: Vec<Lane<'_>> =
             lanes.map(|(plot, tags)| Lane { description: plot.id, tags, engine: plot.target.engine() }).collect();
-        let hook = seed::seed(stack, deployment, &lanes, false).await?;
+        let with_token = plots.iter().zip(&lanes).filter(|(plot, _)| plot.has_token).map(|(_, lane)| *lane);
+        let hook = seed::seed(stack, deployment, &with_token.collect::<Vec<_>>(), false).await?;
         for (plot, lane) in plots.iter().zip(&lanes) {
             seed::map_job(stack, deployment, plot.id, lane, &plot.target, path).await?;
         }
@@ -184,7 +187,8 @@ impl<'a> Field<'a> {
         }
     }
 
-    async fn item(&self, pk: &str) -> Result<Value, FieldError> {
+    /// A row of the ledger; null when there is none.
+    pub(crate) async fn item(&self, pk: &str) -> Result<Value, FieldError> {
         let table = output(self.deployment, "LedgerTableName")?;
         let input = json!({"TableName": table, "Key": {"pk": {"S": pk}}, "ConsistentRead": true});
         Ok(plain(&self.stack.aws().call(DYNAMODB, "GetItem", &input).await?["Item"]))

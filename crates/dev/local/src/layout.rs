@@ -115,6 +115,12 @@ impl Layout {
         self.at("log/instances.jsonl")
     }
 
+    /// Programs that the image of the stack's instances brings beside the runner; a suite that wants some puts them there.
+    #[must_use]
+    pub fn image(&self) -> PathBuf {
+        self.at("image")
+    }
+
     /// Temporary files of everything that runs in the stack.
     #[must_use]
     pub fn tmp(&self) -> PathBuf {

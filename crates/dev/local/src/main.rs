@@ -117,9 +117,10 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             }
         }
         Command::Leash(parent, guarded) => guard::leash(*parent, guarded)?,
-        Command::Supervise { simulator } => {
+        Command::Supervise { simulator, gitlab_root } => {
             let program = std::env::current_exe()?;
-            let plan = Plan { program, simulator: *simulator, search_path: arguments.search_path.clone() };
+            let (gitlab_root, search_path) = (gitlab_root.clone(), arguments.search_path.clone());
+            let plan = Plan { program, simulator: *simulator, gitlab_root, search_path };
             supervise::supervise(&arguments.layout()?, &plan).await?;
         }
         Command::Venv => {
@@ -270,6 +271,7 @@ async fn run_instances(arguments: &Arguments, wish: &Wish) -> Result<ExitCode, F
         stack: options(arguments)?,
         only: wish.only.clone(),
         out: wish.out.clone(),
+        official: wish.official.clone(),
         search_path: arguments.search_path.clone(),
     };
     let mut signals = Signals::new()?;
@@ -290,7 +292,8 @@ fn follow(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn options(arguments: &Arguments) -> Result<Options, Failure> {
-    Ok(Options { layout: arguments.layout()?, program: std::env::current_exe()?, simulator: true, ephemeral: false })
+    let (layout, program) = (arguments.layout()?, std::env::current_exe()?);
+    Ok(Options { layout, program, simulator: true, gitlab_root: String::new(), ephemeral: false })
 }
 
 fn status(arguments: &Arguments) -> Result<ExitCode, Failure> {

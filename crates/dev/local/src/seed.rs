@@ -81,6 +81,8 @@ pub enum Target<'a> {
         market: Option<&'a str>,
         /// The longest job (s); none: the product's own.
         timeout_s: Option<u64>,
+        /// Whether each launch has a runner of its own.
+        own_runner: bool,
     },
 }
 
@@ -157,14 +159,18 @@ pub async fn map_job(
             row["retries"] = json!({"N": "0"});
             arn.to_owned()
         }
-        Target::Instance { market, timeout_s } => {
+        Target::Instance { market, timeout_s, own_runner } => {
             if let Some(market) = market {
                 row["market"] = text(market);
             }
             if let Some(timeout_s) = timeout_s {
                 row["timeout_s"] = json!({"N": timeout_s.to_string()});
             }
-            format!("//{}", market.unwrap_or_default())
+            if own_runner {
+                row["runner_per_launch"] = json!({"BOOL": true});
+            }
+            let own = if own_runner { "/own-runner" } else { "" };
+            format!("//{}{own}", market.unwrap_or_default())
         }
     };
     let entry = json!({

@@ -63,6 +63,8 @@ pub struct Options {
     pub program: PathBuf,
     /// Whether a GitLab is wanted too.
     pub simulator: bool,
+    /// The path that this GitLab is at, as in `/gitlab`; empty for the root of its address.
+    pub gitlab_root: String,
     /// Whether the state folder goes with the stack.
     pub ephemeral: bool,
 }
@@ -81,7 +83,8 @@ impl Options {
             .ok_or_else(|| StackError::NoProgram(own.with_file_name("runnerless-local")))?;
         let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
         let state = PathBuf::from(format!(".local/tests/{name}-{}", std::process::id()));
-        Ok(Self { layout: Layout::new(&checkout, &state)?, program, simulator: false, ephemeral: true })
+        let layout = Layout::new(&checkout, &state)?;
+        Ok(Self { layout, program, simulator: false, gitlab_root: String::new(), ephemeral: true })
     }
 }
 
@@ -115,6 +118,9 @@ impl Stack {
         command.arg("supervise").arg("--root").arg(layout.root()).arg("--state").arg(layout.state());
         if options.simulator {
             command.arg("--simulator");
+        }
+        if !options.gitlab_root.is_empty() {
+            command.args(["--gitlab-root", &options.gitlab_root]);
         }
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors).spawn();
         let mut supervisor = Supervisor { child: child.map_err(StackError::Spawn)? };

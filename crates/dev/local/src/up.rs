@@ -50,8 +50,20 @@ pub async fn take(options: &Options) -> Result<Stack, StackError> {
 /// # Errors
 /// When it cannot be deployed.
 pub async fn deploy(stack: &Stack) -> Result<Deployment, UpError> {
+    deploy_with(stack, []).await
+}
+
+/// The same with other parameters besides.
+///
+/// # Errors
+/// When it cannot be deployed.
+pub async fn deploy_with(
+    stack: &Stack,
+    others: impl IntoIterator<Item = (&'static str, String)>,
+) -> Result<Deployment, UpError> {
     let gitlab = stack.gitlab().ok_or(UpError::NoGitLab)?;
     let mut parameters = deploy::parameters(&gitlab.url);
     parameters.extend(deploy::network(&stack.aws()).await?);
+    parameters.extend(others);
     Ok(deploy::deploy(stack, &parameters).await?)
 }

@@ -1,4 +1,4 @@
-//! What is promised of instances: every case on one deployed stack.
+//! What is promised of instances: every case on a deployed stack.
 
 #![allow(clippy::unwrap_used, reason = "a test's helper may panic: that fails the test")]
 
@@ -32,6 +32,6 @@ fn every_promise_about_instances_holds_on_a_deployed_stack() {
         let part = line["id"].as_str().unwrap().split(':').next().unwrap();
         *cases.entry(part).or_default() += 1;
     }
-    let all = [("calls", 3), ("swap", 1), ("look-alikes", 11), ("reach", 16), ("user data", 6)];
+    let all = [("calls", 3), ("swap", 1), ("look-alikes", 11), ("reach", 16), ("user data", 6), ("runners", 5)];
     assert_eq!(cases, BTreeMap::from(all));
 }

@@ -165,29 +165,7 @@ fn metadata(state: &State, path: &str, token: Option<&str>) -> (u16, String) {
 }
 
 /// See [`Instance::with_official`].
-const STAND_IN: &str = r#"#!/bin/bash
-set -eu
-tr '\0' ' ' < /proc/$$/cmdline > "$(dirname "$0")/../cmdline"
-[ "$1" = run-single ] || exit 2
-shift
-while [ $# -gt 0 ]; do
-    case "$1" in
-        -c) config=$2 ;; -r) name=$2 ;; --max-builds) builds=$2 ;; --wait-timeout) wait=$2 ;;
-        *) echo "flag provided but not defined: $1" >&2; exit 2 ;;
-    esac
-    shift 2
-done
-[ "$builds" = 1 ] && [ "$wait" -ge 1 ]
-[ "$(stat -c %a "$config")" = 600 ]
-setting() { sed -n "s/^  $1 = \"\(.*\)\"$/\1/p" "$config"; }
-[ "$(setting name)" = "$name" ] && [ "$(setting executor)" = shell ]
-setting token > "$config.token"
-code=0
-RUNNER once --url "$(setting url)" --token-file "$config.token" --work "$(setting builds_dir)" \
-    --system-id "$(cat "$(dirname "$config")/.runner_system_id")" --wait 1 2>/dev/null || code=$?
-if [ "$code" = 0 ]; then echo 'Checking for jobs... received                    job=190001 runner=judgeJudg' >&2; fi
-[ "$code" = 0 ] || [ "$code" = 5 ]
-"#;
+const STAND_IN: &str = include_str!("gitlab-runner");
 
 /// An instance: the command, with a `poweroff` that only leaves a note.
 pub struct Instance {
@@ -213,9 +191,10 @@ impl Instance {
     /// A `gitlab-runner` in the image. It takes the command line and the files that the official one takes, is as strict about
     /// them, and speaks to GitLab as that one does: our own runner is held to its recordings elsewhere.
     pub fn with_official(self) -> Self {
-        let program = self.folder.path().join("bin/gitlab-runner");
-        let script = STAND_IN.replace("RUNNER", env!("CARGO_BIN_EXE_runnerless-runner"));
-        std::fs::write(&program, script).unwrap();
+        let bin = self.folder.path().join("bin");
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_runnerless-runner"), bin.join("runnerless-runner")).unwrap();
+        let program = bin.join("gitlab-runner");
+        std::fs::write(&program, STAND_IN).unwrap();
         assert!(Command::new("chmod").arg("+x").arg(program).status().unwrap().success());
         self
     }

@@ -71,7 +71,9 @@ pub enum BenchError {
 pub async fn bench(wish: &Wish, lines: &mut Lines, tell: &impl Fn(&str)) -> Result<(), BenchError> {
     let layout = Layout::new(&std::env::current_dir()?, &wish.state)?;
     let program = wish.programs.join("runnerless-local");
-    let stack = Stack::start(&Options { layout, program, simulator: false, ephemeral: true }).await?;
+    let stack =
+        Stack::start(&Options { layout, program, simulator: false, gitlab_root: String::new(), ephemeral: true })
+            .await?;
     let measured = measure(wish, &stack, tell).await;
     stack.stop().await;
     let rounds = measured?;

@@ -39,8 +39,10 @@ impl<'a> Ground<'a> {
         cases: &[Case],
     ) -> Result<Self, BreakageError> {
         let executor = &field::function(deployment, "Executor")?.arn;
-        let plots: Vec<Plot<'_>> =
-            cases.iter().map(|case| Plot { id: &case.id, target: Target::Function(executor) }).collect();
+        let plots: Vec<Plot<'_>> = cases
+            .iter()
+            .map(|case| Plot { id: &case.id, target: Target::Function(executor), has_token: true })
+            .collect();
         let folder = stack.layout().at("breakage");
         let file = pipeline::file(cases, &folder);
         let field = Field::prepare(stack, deployment, PROJECT, &plots, &folder, &file).await?;

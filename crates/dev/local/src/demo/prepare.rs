@@ -17,7 +17,7 @@ const PYTHON_LANE: Lane<'_> =
 /// The job of the demo's pipeline that goes there.
 const PYTHON_JOB: &str = "in a python function";
 /// Instances as the stack's parameters have them.
-const OF_THE_STACK: Target<'_> = Target::Instance { market: None, timeout_s: None };
+const OF_THE_STACK: Target<'_> = Target::Instance { market: None, timeout_s: None, own_runner: false };
 /// The second function.
 const PYTHON_FUNCTION: &str = "runnerless-demo-python";
 

@@ -99,7 +99,7 @@ impl Desk {
     /// When something does not start.
     pub async fn start(layout: Layout, programs: &Path, cage: Cage, sandbox: Sandbox) -> Result<Self, DeskError> {
         let program = programs.join("runnerless-local");
-        let options = Options { layout, program, simulator: true, ephemeral: false };
+        let options = Options { layout, program, simulator: true, gitlab_root: String::new(), ephemeral: false };
         let stack = Stack::start(&options).await?;
         let gitlab = stack.gitlab().ok_or(DeskError::NoGitLab)?.clone();
         let runner = NewRunner {

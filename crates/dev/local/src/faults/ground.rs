@@ -58,9 +58,13 @@ impl<'a> Ground<'a> {
         cases: &[Case],
     ) -> Result<Self, FaultsError> {
         let gate = Gate::new().await.map_err(FaultsError::Gate)?;
-        let target =
-            |case: &Case| Target::Instance { market: case.market.map(super::Market::name), timeout_s: case.timeout_s };
-        let plots: Vec<Plot<'_>> = cases.iter().map(|case| Plot { id: &case.id, target: target(case) }).collect();
+        let target = |case: &Case| Target::Instance {
+            market: case.market.map(super::Market::name),
+            timeout_s: case.timeout_s,
+            own_runner: false,
+        };
+        let plots: Vec<Plot<'_>> =
+            cases.iter().map(|case| Plot { id: &case.id, target: target(case), has_token: true }).collect();
         let folder = stack.layout().at("faults");
         let file: String = cases.iter().map(|case| job(&case.id, &gate)).collect();
         let field = Field::prepare(stack, deployment, PROJECT, &plots, &folder, &file).await?;

@@ -25,7 +25,7 @@ use crate::{schedule, up};
 pub(super) const LANE: Lane<'_> =
     Lane { description: "Runnerless, a lane of instances", tags: &["instance"], engine: Engine::Ec2 };
 /// The lane's machines: the stack's own.
-const OF_THE_STACK: Target<'_> = Target::Instance { market: None, timeout_s: None };
+const OF_THE_STACK: Target<'_> = Target::Instance { market: None, timeout_s: None, own_runner: false };
 /// The project of the jobs.
 const PROJECT: &str = "acme/instances";
 /// Jobs that end at once.

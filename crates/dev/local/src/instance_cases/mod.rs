@@ -1,8 +1,9 @@
 //! `make instances`: what is promised of instances, on a deployed stack whose instances are real processes, confined: one
 //! line a case.
 //!
-//! All jobs are of one lane, so that GitLab may hand any of them to any of its runners. The sweep's schedule is off: a case
-//! that wants a sweep makes it. What a case plants in EC2 and GitLab goes with the stack.
+//! All jobs are of one lane, so that GitLab may hand any of them to any of its runners; but for those that are about runners
+//! ([`runners`]), which have a stack and lanes of their own. The sweep's schedule is off: a case that wants a sweep makes it.
+//! What a case plants in EC2 and GitLab goes with the stack.
 
 mod alike;
 mod calls;
@@ -11,6 +12,7 @@ mod gate;
 mod ground;
 mod harm;
 mod reach;
+mod runners;
 mod swap;
 
 use std::io;
@@ -21,10 +23,12 @@ use tokio::time::Instant;
 
 use crate::case_lines::CaseLines;
 use crate::demo::tell;
+use crate::field::FieldError;
 use crate::guard::Signals;
 use crate::http::HttpError;
 use crate::instances::Ec2Error;
 use crate::instances::confine::Confinement;
+use crate::layout::LayoutError;
 use crate::pipelines::RepositoryError;
 use crate::seed::SeedError;
 use crate::stack::{Options, Stack, StackError};
@@ -40,8 +44,20 @@ pub struct InstanceCases {
     pub only: Option<String>,
     /// A file for the JSON lines.
     pub out: Option<PathBuf>,
+    /// The official `gitlab-runner`; a stand-in takes its place where none is given.
+    pub official: Option<PathBuf>,
     /// Where `unshare` and the like are.
     pub search_path: String,
+}
+
+/// The parts that are about one lane, on one stack.
+const PARTS: [&str; 5] = ["swap", "calls", "look-alikes", "reach", "user data"];
+
+impl InstanceCases {
+    /// Whether a part is wanted.
+    fn wants(&self, part: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| part.contains(only))
+    }
 }
 
 /// The cases cannot be run.
@@ -65,9 +81,15 @@ pub enum InstanceCasesError {
     /// Its deployment.
     #[error(transparent)]
     Up(#[from] UpError),
+    /// Its folder.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     /// Its secrets and lanes.
     #[error(transparent)]
     Seed(#[from] SeedError),
+    /// The same, of the cases about runners.
+    #[error(transparent)]
+    Field(#[from] FieldError),
     /// The repository of the cases' jobs.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
@@ -133,12 +155,22 @@ pub async fn instance_cases(wish: &InstanceCases, signals: &mut Signals) -> Resu
             1
         }
         None => {
-            let stack = Stack::start(&wish.stack).await?;
-            tokio::select! {
-                ran = run(wish, &stack, &mut told) => ran?,
-                () = signals.any() => return Err(InstanceCasesError::Interrupted),
+            if PARTS.iter().any(|part| wish.wants(part)) {
+                let stack = Stack::start(&wish.stack).await?;
+                tokio::select! {
+                    ran = run(wish, &stack, &mut told) => ran?,
+                    () = signals.any() => return Err(InstanceCasesError::Interrupted),
+                }
+                stack.stop().await;
             }
-            stack.stop().await;
+            if wish.wants(runners::PART) {
+                let stack = Stack::start(&runners::options(&wish.stack)?).await?;
+                tokio::select! {
+                    ran = runners::runners(wish, &stack, &mut told) => ran?,
+                    () = signals.any() => return Err(InstanceCasesError::Interrupted),
+                }
+                stack.stop().await;
+            }
             0
         }
     };
@@ -161,21 +193,20 @@ async fn confinement(wish: &InstanceCases) -> Option<String> {
 async fn run(wish: &InstanceCases, stack: &Stack, told: &mut Told) -> Result<(), InstanceCasesError> {
     tell("deploying, making a lane of instances and its jobs");
     let ground = Ground::prepare(stack).await?;
-    let wanted = |part: &str| wish.only.as_deref().is_none_or(|only| part.contains(only));
-    if wanted("swap") {
+    if wish.wants("swap") {
         told.of(swap::swap(&ground).await?);
     }
     // By now the functions' processes have what they read once.
-    if wanted("calls") {
+    if wish.wants("calls") {
         calls::calls(&ground).await?.into_iter().for_each(|verdict| told.of(verdict));
     }
-    if wanted("look-alikes") {
+    if wish.wants("look-alikes") {
         alike::look_alikes(&ground).await?.into_iter().for_each(|verdict| told.of(verdict));
     }
-    if wanted("reach") {
+    if wish.wants("reach") {
         reach::reach(&ground).await?.into_iter().for_each(|verdict| told.of(verdict));
     }
-    if wanted("user data") {
+    if wish.wants("user data") {
         harm::harm(&ground).await?.into_iter().for_each(|verdict| told.of(verdict));
     }
     Ok(())

@@ -103,6 +103,20 @@ impl Folder {
         Ok(Self(path.to_owned()))
     }
 
+    /// Gives the instance the programs of this folder, if it is there.
+    pub(crate) fn bring(&self, programs: &Path) -> io::Result<()> {
+        if !programs.is_dir() {
+            return Ok(());
+        }
+        let bin = self.0.join("bin");
+        fs::create_dir_all(&bin)?;
+        for program in fs::read_dir(programs)? {
+            let program = program?;
+            fs::copy(program.path(), bin.join(program.file_name()))?;
+        }
+        Ok(())
+    }
+
     /// What cannot be removed is below the stack's temporary folder, which goes as a whole.
     pub(crate) fn remove(&self) {
         let _ = fs::remove_dir_all(&self.0);

@@ -212,6 +212,7 @@ impl Driver {
         let metadata = Service::start(facts, role, Arc::clone(&self.plan.register)).await?;
         let path = self.plan.layout.tmp().join("instances").join(&record.id);
         let folder = Folder::new(&path, &user_data, &format!("127.0.0.1 localhost\n{names}"))?;
+        folder.bring(&self.plan.layout.image())?;
         let (number, metadata_url) = (self.number(), metadata.url());
         let variables = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata_url.as_str())];
         let words = confinement.words(&folder, number, &variables);

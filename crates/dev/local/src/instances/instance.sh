@@ -2,7 +2,7 @@
 # namespace in which nobody is anybody of this machine. Ends with 0, and with it ends everything in the namespaces, when the
 # power is switched off.
 # $1 an empty folder; $2 the first of those numbers of users that are the instance's, or `own` where it has only the caller's;
-# $3 a folder with `user-data` and `hosts`; $4 the runner; $5 the most processes; then variables of the environment, NAME=value.
+# $3 a folder with `user-data`, `hosts`, and perhaps programs of the image in `bin`; $4 the runner; $5 the most processes; then variables of the environment, NAME=value.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 root=$1 users=$2 given=$3 runner=$4 tasks=$5
@@ -46,6 +46,12 @@ printf '#!/bin/sh\necho off > /runnerless/power\n' > "$root/runnerless/bin/power
 for word in shutdown halt reboot; do ln -s poweroff "$root/runnerless/bin/$word"; done
 cp "$given/user-data" "$root/runnerless/user-data"
 chmod 755 "$root/runnerless/bin/poweroff" "$root/runnerless/user-data"
+for program in "$given"/bin/*; do
+  if [ -f "$program" ]; then
+    cp "$program" "$root/runnerless/bin/"
+    chmod 755 "$root/runnerless/bin/${program##*/}"
+  fi
+done
 : > "$root/runnerless/bin/runnerless-runner"
 mount --bind "$runner" "$root/runnerless/bin/runnerless-runner"
 # One for each word: who reads a second one may find the first one's writer still there, and then nobody.

@@ -96,6 +96,8 @@ pub struct Plan {
     pub program: PathBuf,
     /// Whether a GitLab is wanted too.
     pub simulator: bool,
+    /// The path that it is at; empty for the root of its address.
+    pub gitlab_root: String,
     /// The `PATH` of the emulator and of all that it starts.
     pub search_path: String,
 }

@@ -30,6 +30,8 @@ pub(super) async fn start(layout: &Layout, plan: &Plan) -> Result<(Guarded, GitL
         state.into(),
         "--ready-file".into(),
         ready.clone().into(),
+        "--root".into(),
+        plan.gitlab_root.clone().into(),
         "--die-with-parent".into(),
     ];
     let environment = [
