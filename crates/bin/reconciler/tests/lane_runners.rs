@@ -111,7 +111,7 @@ async fn a_lane_without_a_token_gets_a_runner_whose_token_is_stored_and_that_goe
     assert_eq!(name, &format!("runnerless lane {}", lane()));
     let token = stack.token().await.unwrap();
     let row = stack.row().await;
-    assert!(row.knows(&token) && row.runner_id == Some(*id) && row.made_runner == Some(*id));
+    assert!(row.knows(&token) && row.runner_id == Some(*id) && row.made(&token));
     assert_eq!(row.token_trouble, None);
     assert!(!serde_json::to_string(&row).unwrap().contains(&token));
     stack.minutes(4, 130).await;
@@ -121,6 +121,19 @@ async fn a_lane_without_a_token_gets_a_runner_whose_token_is_stored_and_that_goe
     stack.minutes(131, 260).await;
     assert!(stack.around.runners.made().is_empty());
     assert_eq!(stack.token().await, None, "a token that is nobody's would only be refused");
+}
+
+#[tokio::test]
+async fn a_lane_that_goes_before_its_runner_was_verified_takes_it_along() {
+    let mut stack = Stack::with_right();
+    stack.sweep(T0).await;
+    assert_eq!(stack.around.runners.made().len(), 1);
+    assert_eq!(stack.row().await.runner_id, None, "GitLab was not asked yet as which runner the token asks");
+
+    stack.world.mapping = FakeMapping::default();
+    stack.minutes(1, 260).await;
+    assert!(stack.around.runners.made().is_empty());
+    assert_eq!(stack.token().await, None);
 }
 
 #[tokio::test]
@@ -159,7 +172,7 @@ async fn what_cannot_be_stored_is_deleted_and_somebody_elses_token_stays() {
     assert_eq!(stack.sweep(T0).await.counts["verify.held"], 1);
     assert!(stack.around.runners.made().is_empty() && stack.token().await.is_none());
     let row = stack.row().await;
-    assert_eq!((row.making_since, row.made_runner), (None, None));
+    assert_eq!((row.making_since, row.made_mark), (None, None));
     stack.around.parameters.refuse_writes(false);
     stack.sweep(after(600)).await;
     assert_eq!(stack.around.runners.made().len(), 1);

@@ -60,9 +60,9 @@ pub struct LaneRow {
     /// Since when GitLab is asked for a runner for the lane, while it has not answered, see [`crate::moves::lane_making`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub making_since: Option<Timestamp>,
-    /// GitLab's id of the runner that was made for the lane.
+    /// The first digits of SHA-256 over the token of the runner that was made for the lane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub made_runner: Option<u64>,
+    pub made_mark: Option<String>,
     /// When the token is verified again, which also keeps the runner online.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_verify_at: Option<Timestamp>,
@@ -101,7 +101,7 @@ impl LaneRow {
             seen_at: None,
             token_trouble: None,
             making_since: None,
-            made_runner: None,
+            made_mark: None,
             told_at: None,
             next_verify_at: None,
             next_sentinel_at: None,
@@ -116,6 +116,12 @@ impl LaneRow {
     #[must_use]
     pub fn knows(&self, token: &str) -> bool {
         self.token_mark.as_deref() == Some(mark(token).as_str())
+    }
+
+    /// Whether this is the token of the runner that was made for the lane, and is deleted with it.
+    #[must_use]
+    pub fn made(&self, token: &str) -> bool {
+        self.made_mark.as_deref() == Some(mark(token).as_str())
     }
 
     /// GitLab has said so.
@@ -203,7 +209,9 @@ pub fn runner_pk(runner_id: u64) -> String {
     format!("runner#{runner_id}")
 }
 
-fn mark(token: &str) -> String {
+/// The first digits of SHA-256 over a token: enough to know it again, and no help to who has no token.
+#[must_use]
+pub fn mark(token: &str) -> String {
     let mut digits = hex::encode(Sha256::digest(token.as_bytes()));
     digits.truncate(MARK_DIGITS);
     digits

@@ -11,8 +11,8 @@ use runnerless_core::lane::{Engine, Lane, system_id};
 use runnerless_core::lane_row::{LaneRow, TokenTrouble};
 use runnerless_core::limits;
 use runnerless_core::moves::{
-    self, Introduction, LaneDuty, LaneView, forgotten, hold_sentinel, is_made_by_us, lane_duty, look_again, registers,
-    troubled, unverified, verified,
+    self, Introduction, LaneDuty, LaneView, forgotten, hold_sentinel, lane_duty, look_again, registers, troubled,
+    unverified, verified,
 };
 use runnerless_core::route::LaneEntry;
 use runnerless_core::time::{Millis, Timestamp};
@@ -173,7 +173,7 @@ pub(crate) async fn forget<P: Ports, S: Parameters + TokenStore, R: Reporter, G:
         return Ok(gone());
     }
     let why = match token(sweep, lane, engine).await {
-        Ok(token) if is_made_by_us(&row, token.expose()) => {
+        Ok(token) if row.made(token.expose()) => {
             let asked = sweep.lanes.runners.unregister(&token);
             match within(ports.clock(), PATIENCE, asked).await.unwrap_or_else(|| Deleted::Unknown(late())) {
                 Deleted::Gone | Deleted::Stranger(_) => {

@@ -4,7 +4,7 @@ use runnerless_aws::ports::{Applied, Ledger as _, Parameters, Stored, TokenStore
 use runnerless_aws::{AwsError, runner_token_name};
 use runnerless_core::change::RowKey;
 use runnerless_core::lane::{Engine, Lane};
-use runnerless_core::lane_row::{LaneRow, lane_runner_name};
+use runnerless_core::lane_row::{LaneRow, lane_runner_name, mark};
 use runnerless_core::moves::{LaneMade, LaneMaking, lane_made, lane_making};
 use runnerless_core::time::Timestamp;
 use runnerless_gitlab::protocol::{Deleted, Made, NewRunner, RunnerScope, Runners, Secret};
@@ -104,7 +104,7 @@ async fn store<P: Ports, S: TokenStore, R, G: Runners, F>(
     let why = match sweep.lost.parameters.add(&parameter, &Zeroizing::new(token.expose().to_owned())).await {
         Ok(Stored::New) => {
             metrics::count(SERVICE, "RunnersMade", 1, &json!({"lane.id": lane.id(), "runner.id": runner}));
-            return Outcome { made: LaneMade::Runner(runner), told: Ok(()) };
+            return Outcome { made: LaneMade::Runner(mark(token.expose())), told: Ok(()) };
         }
         Ok(Stored::There) => "somebody stored a token meanwhile".to_owned(),
         Err(error) => error.to_string(),

@@ -40,10 +40,10 @@ pub fn lane_making(row: Option<&LaneRow>, lane: &LaneId, engine: Engine, now: Ti
 }
 
 /// What came of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LaneMade {
-    /// This runner, whose token is stored.
-    Runner(u64),
+    /// A runner, whose token is stored and has this [`mark`](crate::lane_row::mark).
+    Runner(String),
     /// None: it is asked for again in ten minutes.
     Nothing,
     /// Nobody knows, and an operator is told: it is asked for again in an hour, so that a GitLab whose answers get lost is
@@ -57,8 +57,8 @@ pub fn lane_made(row: &LaneRow, made: LaneMade, sentinels: Option<Millis>, now: 
     let mut after = row.clone();
     after.making_since = None;
     let (why, pause) = match made {
-        LaneMade::Runner(id) => {
-            after.made_runner = Some(id);
+        LaneMade::Runner(mark) => {
+            after.made_mark = Some(mark);
             ("a runner was made for it", limits::SENTINEL_LOOK)
         }
         LaneMade::Nothing => ("GitLab made no runner for it", limits::VERIFY_RETRY),
@@ -68,15 +68,10 @@ pub fn lane_made(row: &LaneRow, made: LaneMade, sentinels: Option<Millis>, now: 
     Plan::because(why).with_some(put(Some(row), after))
 }
 
-/// Whether the runner that the lane asks as was made by us, as far as its row knows: then it is deleted when the lane is gone.
-#[must_use]
-pub fn is_made_by_us(row: &LaneRow, token: &str) -> bool {
-    row.made_runner.is_some() && row.made_runner == row.runner_id && row.knows(token)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lane_row::mark;
     use crate::moves::testing::{T0, lane_row_of, mapped_lane, secs};
     use crate::moves::{Introduction, verified};
 
@@ -101,26 +96,25 @@ mod tests {
     fn what_came_of_it_says_when_it_is_tried_again() {
         let (row, _) = asked(None, T0);
         for (made, pause) in [
-            (LaneMade::Runner(9), limits::SENTINEL_LOOK),
+            (LaneMade::Runner(mark("glrt-a")), limits::SENTINEL_LOOK),
             (LaneMade::Nothing, limits::VERIFY_RETRY),
             (LaneMade::Unknown, limits::VERIFY_EVERY),
         ] {
-            let after = lane_row_of(&lane_made(&row, made, None, secs(1)));
+            let after = lane_row_of(&lane_made(&row, made.clone(), None, secs(1)));
             assert_eq!((after.making_since, after.next_verify_at), (None, Some(secs(1) + pause)), "{made:?}");
-            assert_eq!(after.made_runner.is_some(), made == LaneMade::Runner(9));
+            assert_eq!(after.made("glrt-a"), made == LaneMade::Runner(mark("glrt-a")));
         }
     }
 
     #[test]
-    fn only_the_runner_that_we_made_and_that_still_is_the_lanes_is_ours_to_delete() {
+    fn the_runner_that_we_made_is_ours_to_delete_as_long_as_its_token_is_the_lanes() {
         let (lane, (row, _)) = (mapped_lane().id(), asked(None, T0));
-        let said = Introduction { lane: &lane, engine: Engine::Ec2, token: "glrt-a", runner_id: Some(9) };
-        let made = lane_row_of(&lane_made(&row, LaneMade::Runner(9), None, T0));
-        let ours = lane_row_of(&verified(Some(&made), None, said, None, T0));
-        assert!(is_made_by_us(&ours, "glrt-a"));
-        assert!(!is_made_by_us(&made, "glrt-a"), "GitLab has not said so yet");
-        assert!(!is_made_by_us(&ours, "glrt-b"), "somebody stored another token");
-        let other = Introduction { runner_id: Some(10), ..said };
-        assert!(!is_made_by_us(&lane_row_of(&verified(Some(&made), None, other, None, T0)), "glrt-a"));
+        let made = lane_row_of(&lane_made(&row, LaneMade::Runner(mark("glrt-a")), None, T0));
+        assert!(made.made("glrt-a"), "also before GitLab was asked as which runner it asks");
+        assert!(!made.made("glrt-b"), "somebody stored another token");
+        assert!(!row.made("glrt-a"), "nothing was made");
+        let said = Introduction { lane: &lane, engine: Engine::Ec2, token: "glrt-b", runner_id: Some(10) };
+        let theirs = lane_row_of(&verified(Some(&made), None, said, None, T0));
+        assert!(!theirs.made("glrt-b"), "GitLab knows the other one's runner");
     }
 }

@@ -44,7 +44,7 @@ pub use lane::{
     Introduction, LaneDuty, LaneView, forgotten, introduced, lane_duty, look_again, registers, troubled, unverified,
     verified,
 };
-pub use lane_runner::{LaneMade, LaneMaking, is_made_by_us, lane_made, lane_making};
+pub use lane_runner::{LaneMade, LaneMaking, lane_made, lane_making};
 pub use lost::{Loss, lost};
 pub use overdue::{DueJob, DueLaunch, due_job, due_launch};
 pub use own_runner::{
