@@ -76,6 +76,8 @@ pub(crate) enum Whom {
     Process(u32),
     /// One job.
     Job(JobKey),
+    /// Each job that was ever charged to this launch: launches are handed on.
+    Launch(LaunchId),
     /// The jobs of a lane: its launches take each other's.
     Lane(LaneId),
     /// All.

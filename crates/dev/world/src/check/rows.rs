@@ -64,6 +64,8 @@ pub(super) struct Rows {
     given: BTreeSet<(JobKey, LaneId)>,
     /// And which launches those were.
     instead: BTreeSet<(JobKey, LaunchId)>,
+    /// All launches that a job was charged to, those that were made for it and those that it was given.
+    pub(super) charged: BTreeSet<(JobKey, LaunchId)>,
 }
 
 impl Launch {
@@ -218,6 +220,7 @@ impl Check {
     fn created(&mut self, id: &LaunchId, after: &Launch) {
         let Some(job) = after.charged_to else { return };
         *self.rows.launched.entry(job).or_default() += 1;
+        self.rows.charged.insert((job, id.clone()));
         let charge = self.rows.jobs.get(&job).and_then(|row| row.charge.clone()).filter(|charge| charge != id);
         let other = charge.and_then(|charge| Some((self.rows.launches.get(&charge)?.clone(), charge)));
         if let Some((other, charge)) =
@@ -254,6 +257,7 @@ impl Check {
         if let Some(to) = after.charged_to.filter(|_| before.charged_to != after.charged_to) {
             self.rows.given.insert((to, LaneId::new(after.lane.clone())));
             self.rows.instead.insert((to, id.clone()));
+            self.rows.charged.insert((to, id.clone()));
         }
     }
 

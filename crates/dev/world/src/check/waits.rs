@@ -88,6 +88,7 @@ impl Check {
         let lane = self.rows.lane_of_job(job);
         move |whom| match whom {
             Whom::Job(of) => *of == job,
+            Whom::Launch(of) => self.rows.charged.contains(&(job, of.clone())),
             Whom::Lane(of) => lane.as_ref().is_none_or(|lane| lane == of) || self.rows.was_given_one_of(of, job),
             Whom::Everybody | Whom::Process(_) => true,
         }

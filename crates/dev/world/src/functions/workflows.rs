@@ -71,7 +71,8 @@ async fn starts(world: &World, job: JobKey) {
     else {
         return;
     };
-    if !world.strikes(Fault::WorkflowKilled, &Whom::Job(job)) {
+    // The launch that is left to the sweep may be another job's by then.
+    if !world.strikes(Fault::WorkflowKilled, &Whom::Launch(launch.clone())) {
         task(world, retry_of(&PROVISION), async || provision(world, job, &launch).await).await;
     }
 }
