@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use runnerless_aws::fake::FakeLedger;
 use runnerless_core::id::JobKey;
-use runnerless_core::lane::Engine;
+use runnerless_core::lane::{Engine, system_id};
 use runnerless_core::limits;
 use runnerless_core::live::{LIVE_PK, STACK};
 use runnerless_core::time::{Millis, Timestamp};
@@ -153,15 +153,16 @@ impl Check {
         }
     }
 
-    /// A Lambda lane has one manager. An instance's is removed with it, unless the lane's token was replaced: the old one
-    /// removes nothing any more.
+    /// A lane has one manager, as which its token is verified and its functions ask. An instance's is removed with it, unless
+    /// the lane's token was replaced: the old one removes nothing any more.
     fn judge_records(&mut self, setup: &Setup, gitlab: &GitLab) {
         for (id, runner) in gitlab.runners().filter(|(_, runner)| runner.spec.kind == RunnerKind::Ours) {
-            let mut lanes = setup.lanes.iter().filter(|lane| lane.lane.tags == runner.spec.tags);
-            let lambda = lanes.next().is_some_and(|lane| lane.lane.engine == Engine::Lambda);
+            let lane = setup.lanes.iter().map(|lane| &lane.lane).find(|lane| lane.tags == runner.spec.tags);
+            let lambda = lane.is_some_and(|lane| lane.engine == Engine::Lambda);
+            let own = lane.map(|lane| system_id(&lane.id()));
             let mut rotated = setup.rotations.iter().filter_map(|(_, lane)| setup.lanes.get(*lane));
             let rotated = !lambda && rotated.any(|lane| lane.lane.tags == runner.spec.tags);
-            if runner.managers.len() > usize::from(lambda) && !rotated {
+            if runner.managers.keys().any(|manager| own.as_ref() != Some(manager)) && !rotated {
                 let what = format!("runner {id} has the managers {:?}", runner.managers.keys());
                 self.breaks(Promise::RecordsLeft, what);
             }
