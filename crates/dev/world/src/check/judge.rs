@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use runnerless_aws::fake::FakeLedger;
-use runnerless_core::id::JobKey;
+use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::lane::{Engine, system_id};
 use runnerless_core::limits;
 use runnerless_core::live::{LIVE_PK, STACK};
@@ -15,7 +15,7 @@ use super::bound::unseen;
 use super::{Check, Promise, Violation};
 use crate::ec2::Cloud;
 use crate::fault::Hits;
-use crate::gitlab::{Finding, GitLab, RunnerKind};
+use crate::gitlab::{Finding, GitLab, Manager, RunnerKind};
 use crate::metrics::Metrics;
 use crate::setup::{BEGIN, Knowledge, LaneSetup, Setup};
 
@@ -47,6 +47,12 @@ pub(crate) struct Verdict {
     pub(crate) waited: u64,
 }
 
+/// Whether the system id is that of a launch's own runner.
+fn is_of(system_id: &str, launch: &LaunchId) -> bool {
+    let digits = (system_id.strip_prefix("r_"), launch.as_str().strip_prefix("l-"));
+    matches!(digits, (Some(own), Some(launch)) if !own.is_empty() && launch.starts_with(own))
+}
+
 impl Check {
     /// Judges.
     pub(crate) fn judge(mut self, left: Left<'_>) -> Verdict {
@@ -68,7 +74,7 @@ impl Check {
         self.judge_rows(setup);
         self.judge_counts(ledger);
         self.judge_words(setup, gitlab);
-        self.judge_records(setup, gitlab);
+        self.judge_records(setup, gitlab, cloud);
         self.judge_calls(gitlab, calls, hits);
         self.judge_alarms(setup, hits, metrics);
         verdict.violations = self.violations;
@@ -155,14 +161,24 @@ impl Check {
 
     /// A lane has one manager, as which its token is verified and its functions ask. An instance's is removed with it, unless
     /// the lane's token was replaced: the old one removes nothing any more.
-    fn judge_records(&mut self, setup: &Setup, gitlab: &GitLab) {
+    ///
+    /// A runner that speaks to GitLab in the last seconds of an instance whose end was asked for has its record made anew:
+    /// nobody could remove that, and GitLab forgets it by itself.
+    fn judge_records(&mut self, setup: &Setup, gitlab: &GitLab, cloud: &Cloud) {
         for (id, runner) in gitlab.runners().filter(|(_, runner)| runner.spec.kind == RunnerKind::Ours) {
             let lane = setup.lanes.iter().map(|lane| &lane.lane).find(|lane| lane.tags == runner.spec.tags);
             let lambda = lane.is_some_and(|lane| lane.engine == Engine::Lambda);
             let own = lane.map(|lane| system_id(&lane.id()));
             let mut rotated = setup.rotations.iter().filter_map(|(_, lane)| setup.lanes.get(*lane));
             let rotated = !lambda && rotated.any(|lane| lane.lane.tags == runner.spec.tags);
-            if runner.managers.keys().any(|manager| own.as_ref() != Some(manager)) && !rotated {
+            let spoke_at_its_end = |system_id: &str, manager: &Manager| {
+                let mut ends = cloud.machines().filter(|(_, machine)| is_of(system_id, &machine.launch()));
+                ends.any(|(_, machine)| machine.ended_at().is_some_and(|at| manager.contacted_at >= at))
+            };
+            let is_left = |(system_id, manager): (&String, &Manager)| {
+                own.as_ref() != Some(system_id) && !spoke_at_its_end(system_id, manager)
+            };
+            if runner.managers.iter().any(is_left) && !rotated {
                 let what = format!("runner {id} has the managers {:?}", runner.managers.keys());
                 self.breaks(Promise::RecordsLeft, what);
             }
