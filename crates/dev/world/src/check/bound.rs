@@ -85,8 +85,9 @@ pub(super) fn allowance(
 ) -> Allowance {
     // A process that was troubled shortly before the wait began may be the one that serves it.
     let from = since - limits::START_LEASE;
-    let first = met.partition_point(|met| met.at < from);
-    let within = met[first..].iter().take_while(|met| met.at <= until).filter(|met| hits(&met.whom));
+    // What troubled a launch before it was handed on, such as a slow boot, comes with it.
+    let is_near = |met: &&Met| met.at >= from || matches!(met.whom, Whom::Launch(_));
+    let within = met.iter().take_while(|met| met.at <= until).filter(is_near).filter(|met| hits(&met.whom));
     let (mut length, mut worst, mut in_vain) = (Millis(UNTROUBLED.0 + costs.boot().0), None, 0);
     for met in within {
         let cost = match met.fault.delay() {

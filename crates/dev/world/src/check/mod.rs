@@ -173,6 +173,11 @@ impl Check {
         self.serves.insert(process, Whom::Job(job));
     }
 
+    /// A process serves whatever job has this launch: it is handed on while its instance boots.
+    pub(crate) fn serves_launch(&mut self, process: u32, launch: &LaunchId) {
+        self.serves.insert(process, Whom::Launch(launch.clone()));
+    }
+
     /// A process serves all jobs.
     pub(crate) fn serves_everybody(&mut self, process: u32) {
         self.serves.insert(process, Whom::Everybody);

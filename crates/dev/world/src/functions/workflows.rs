@@ -73,7 +73,7 @@ async fn starts(world: &World, job: JobKey) {
     };
     // The launch that is left to the sweep may be another job's by then.
     if !world.strikes(Fault::WorkflowKilled, &Whom::Launch(launch.clone())) {
-        task(world, retry_of(&PROVISION), async || provision(world, job, &launch).await).await;
+        task(world, retry_of(&PROVISION), async || provision(world, &launch).await).await;
     }
 }
 
@@ -95,9 +95,9 @@ async fn task<T>(world: &World, retry: &Retry, work: impl AsyncFn() -> Result<T,
     None
 }
 
-async fn provision(world: &World, job: JobKey, launch: &LaunchId) -> Result<(), Failure> {
+async fn provision(world: &World, launch: &LaunchId) -> Result<(), Failure> {
     let hands = function(world, "provisioner", PROVISIONER);
-    world.state().check.serves(hands.process.number, job);
+    world.state().check.serves_launch(hands.process.number, launch);
     hands.live(provisioned(&hands, launch)).await.map_err(|_| Failure::Died)?.map_err(Failure::Named)
 }
 
