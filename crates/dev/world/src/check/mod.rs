@@ -188,6 +188,14 @@ impl Check {
         self.serves.insert(process, Whom::Process(of));
     }
 
+    /// For which process this one speaks: another one, or itself.
+    fn speaker(&self, process: u32) -> u32 {
+        match self.serves.get(&process) {
+            Some(Whom::Process(other)) => *other,
+            _ => process,
+        }
+    }
+
     /// A process runs for a launch.
     pub(crate) fn runs(&mut self, process: u32, launch: &str) {
         let launch = LaunchId::new(launch);

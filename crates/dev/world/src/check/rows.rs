@@ -263,10 +263,7 @@ impl Check {
 
     /// A bound launch is over: that is its own process's to say, as long as that one runs its job.
     fn stopped(&mut self, id: &LaunchId, process: u32) {
-        let speaks_for = match self.serves.get(&process) {
-            Some(super::Whom::Process(other)) => *other,
-            _ => process,
-        };
+        let speaks_for = self.speaker(process);
         let runs = |(number, runner): (&u32, &super::Runner)| {
             runner.launch.as_ref() == Some(id) && runner.job.is_some() && !runner.ended && *number != speaks_for
         };
@@ -282,10 +279,7 @@ impl Check {
     /// Whether the runner that the process speaks for was handed another job than this one, which has ended: it was cancelled
     /// before it could be bound.
     fn has_one_that_ended(&self, process: u32, key: JobKey, gitlab: &GitLab) -> bool {
-        let runner = match self.serves.get(&process) {
-            Some(super::Whom::Process(other)) => *other,
-            _ => process,
-        };
+        let runner = self.speaker(process);
         let offered = self.runners.get(&runner).and_then(|runner| runner.offered).filter(|other| *other != key);
         offered.is_some_and(|other| gitlab.job(other).is_some_and(|job| job.status.is_ended()))
     }

@@ -10,7 +10,7 @@ use runnerless_core::time::{Millis, Timestamp};
 use serde_json::Value;
 
 use super::rows::{Job, Launch};
-use super::{Check, Promise, Whom};
+use super::{Check, Promise};
 use crate::gitlab::{GitLab, Hook};
 use crate::setup::{Knowledge, Setup};
 
@@ -185,10 +185,7 @@ impl Check {
             return;
         }
         let began = item.get("polling_at").and_then(Value::as_i64).map_or(now, Timestamp);
-        let speaks_for = match self.serves.get(&process) {
-            Some(Whom::Process(other)) => *other,
-            _ => process,
-        };
+        let speaks_for = self.speaker(process);
         let of = || self.runners.iter().filter(|(_, runner)| runner.launch.as_ref() == Some(id));
         // A record of one that ended may be about another delivery of the event, and is believed.
         let one_ended = of().any(|(_, runner)| runner.ended || runner.hindered_at.is_some());
