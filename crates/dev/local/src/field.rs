@@ -146,14 +146,12 @@ impl<'a> Field<'a> {
 
     /// A person plays the job.
     pub(crate) async fn start(&self, job: u64) -> Result<(), FieldError> {
-        let path = format!("/api/v4/projects/{}/jobs/{job}/play", self.project);
-        self.simulator.call(Method::POST, &path, &Value::Null).await?;
-        Ok(())
+        Ok(self.simulator.play(self.project, job).await?)
     }
 
     /// The job as GitLab shows it.
     pub(crate) async fn shown(&self, job: u64) -> Result<Value, FieldError> {
-        Ok(self.simulator.call(Method::GET, &format!("/_sim/v1/jobs/{job}"), &Value::Null).await?)
+        Ok(self.simulator.job(job).await?)
     }
 
     /// The first delivery of the job's `pending`.

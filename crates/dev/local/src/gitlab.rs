@@ -110,6 +110,17 @@ impl Simulator {
         self.call(Method::GET, &format!("/_sim/v1/pipelines/{id}?wait_s={wait_s}"), &Value::Null).await
     }
 
+    /// A person plays a job.
+    pub(crate) async fn play(&self, project: u64, job: u64) -> Result<(), HttpError> {
+        let path = format!("/api/v4/projects/{project}/jobs/{job}/play");
+        self.call(Method::POST, &path, &Value::Null).await.map(|_| ())
+    }
+
+    /// A job as GitLab shows it.
+    pub(crate) async fn job(&self, id: u64) -> Result<Value, HttpError> {
+        self.call(Method::GET, &format!("/_sim/v1/jobs/{id}"), &Value::Null).await
+    }
+
     /// A job's log.
     ///
     /// # Errors

@@ -109,14 +109,12 @@ impl<'a> Ground<'a> {
 
     /// A person plays the job.
     pub(super) async fn play(&self, job: u64) -> Result<(), InstanceCasesError> {
-        let path = format!("/api/v4/projects/{}/jobs/{job}/play", self.project);
-        self.simulator.call(Method::POST, &path, &Value::Null).await?;
-        Ok(())
+        Ok(self.simulator.play(self.project, job).await?)
     }
 
     /// The job as GitLab shows it.
     pub(super) async fn shown(&self, job: u64) -> Result<Value, InstanceCasesError> {
-        Ok(self.simulator.call(Method::GET, &format!("/_sim/v1/jobs/{job}"), &Value::Null).await?)
+        Ok(self.simulator.job(job).await?)
     }
 
     /// The job's rows; null where there is none.
