@@ -17,10 +17,11 @@ use runnerless_core::own_runner::{Maker, own_runner_name};
 use runnerless_core::route::Size;
 use runnerless_core::sealed::SealedToken;
 use runnerless_core::time::{Millis, Timestamp};
-use runnerless_gitlab::protocol::{Deleted, Made, NewRunner, RunnerScope, Runners, Secret};
+use runnerless_gitlab::protocol::{Deleted, Made, NewRunner, Runners, Secret};
 use runnerless_lambda_kit::{Clock, metrics};
 use serde_json::json;
 
+use crate::making::{MakingRight, control_path, making_right};
 use crate::provisioner::TRIES;
 use crate::{Provisioned, Provisioner};
 
@@ -62,8 +63,17 @@ impl Shared {
 
 /// By what a runner of a launch is made.
 enum Right {
-    Api(Secret, RunnerScope),
+    Api(MakingRight),
     Registration(Secret),
+}
+
+/// What an operator has to do for runners of single launches.
+fn cure_of_no_right(parameter_path: &str) -> String {
+    let path = control_path(parameter_path);
+    format!(
+        "each launch of its lane gets a runner of its own, for which {path}/ApiToken (scope create_runner) and \
+         {path}/RunnerScope are to be stored"
+    )
 }
 
 /// What the parameters say about a launch's runner.
@@ -168,7 +178,7 @@ impl<L: Ledger, F: Fleet, C: Clock, P: Parameters, G: Runners> Provisioner<'_, L
                  token for the lane and take runner_per_launch off its rows, or set Ec2Runner to own"
             )));
         }
-        let path = self.control_path();
+        let path = control_path(self.office.parameter_path);
         let held = self.office.parameters.below(&path).await?;
         let has_token = held.get("ApiToken").is_some_and(|token| !token.trim().is_empty());
         Ok((!has_token).then(|| {
@@ -179,25 +189,11 @@ impl<L: Ledger, F: Fleet, C: Clock, P: Parameters, G: Runners> Provisioner<'_, L
         }))
     }
 
-    fn control_path(&self) -> String {
-        format!("{}/control", self.office.parameter_path.trim_end_matches('/'))
-    }
-
     /// The right to make runners with the API token, or what an operator has to do for it.
     async fn api(&self) -> Result<Result<Right, String>, AwsError> {
-        let path = self.control_path();
-        let held = self.office.parameters.below(&path).await?;
-        let text = |name: &str| held.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
-        Ok(match (text("ApiToken"), text("RunnerScope")) {
-            (Some(token), Some(scope)) => match RunnerScope::parse(scope) {
-                Ok(scope) => Ok(Right::Api(Secret::new(token), scope)),
-                Err(error) => Err(format!("parameter {path}/RunnerScope: {error}")),
-            },
-            _ => Err(format!(
-                "each launch of its lane gets a runner of its own, for which {path}/ApiToken (scope create_runner) and \
-                 {path}/RunnerScope are to be stored"
-            )),
-        })
+        let Office { parameters, parameter_path, .. } = self.office;
+        let right = making_right(parameters, parameter_path).await?;
+        Ok(right.map_or_else(|| Err(cure_of_no_right(parameter_path)), |right| right.map(Right::Api)))
     }
 
     /// Asks GitLab for the runner, once, and writes down which it is.
@@ -217,7 +213,7 @@ impl<L: Ledger, F: Fleet, C: Clock, P: Parameters, G: Runners> Provisioner<'_, L
             longest_s: None,
         };
         let made = match &right {
-            Right::Api(token, scope) => self.office.runners.create(token, *scope, &new).await,
+            Right::Api(right) => self.office.runners.create(&right.token, right.scope, &new).await,
             Right::Registration(token) => self.office.runners.register(token, &new).await,
         };
         match made {

@@ -1,12 +1,14 @@
 //! The provisioner: from a charged launch to the instance that serves it.
 //!
 //! It sees to the launch's runner at GitLab, sends the request that was frozen with the launch, and does what
-//! [`runnerless_core::moves::answered`] says of the answer. It may be called any number of times for one launch, and may die anywhere: the row and EC2's token for the
-//! request tell the next one where to go on. The sweep calls the same [`Provisioner`].
+//! [`runnerless_core::moves::answered`] says of the answer. It may be called any number of times for one launch, and may die
+//! anywhere: the row and EC2's token for the request tell the next one where to go on. The sweep calls the same
+//! [`Provisioner`].
 
 mod answer;
 mod config;
 mod enrol;
+mod making;
 mod provisioner;
 
 use runnerless_aws::AwsError;
@@ -20,6 +22,7 @@ use serde::Deserialize;
 pub use answer::{Answer, Provisioned};
 pub use config::{Config, official};
 pub use enrol::{Office, Shared};
+pub use making::{MakingRight, making_right};
 pub use provisioner::Provisioner;
 
 pub(crate) const SERVICE: &str = "provisioner";

@@ -19,6 +19,7 @@ use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::protocol::{Deleted, Forgotten, Runners, Secret, Verified};
 use runnerless_lambda_kit::{metrics, within};
 use runnerless_lost::Reporter;
+use runnerless_provisioner::making_right;
 use runnerless_router::{Launched, Ports, freeze_sentinel, start_target};
 use serde_json::json;
 
@@ -67,7 +68,7 @@ pub(crate) async fn verify<P: Ports, S: Parameters + TokenStore, R: Reporter, G:
             write(ports, &later).await?;
             return Err(source);
         }
-        Err(error) => match make::right(sweep.lost.parameters, sweep.lost.parameter_path).await? {
+        Err(error) => match making_right(sweep.lost.parameters, sweep.lost.parameter_path).await? {
             Some(Ok(right)) => return make::make(sweep, of, row.as_ref(), &right, now).await,
             Some(Err(why)) => return trouble(TokenTrouble::Missing, why).await,
             None => return trouble(TokenTrouble::Missing, error.to_string()).await,

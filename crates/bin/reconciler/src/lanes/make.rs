@@ -7,8 +7,9 @@ use runnerless_core::lane::{Engine, Lane};
 use runnerless_core::lane_row::{LaneRow, lane_runner_name, mark};
 use runnerless_core::moves::{LaneMade, LaneMaking, lane_made, lane_making};
 use runnerless_core::time::Timestamp;
-use runnerless_gitlab::protocol::{Deleted, Made, NewRunner, RunnerScope, Runners, Secret};
+use runnerless_gitlab::protocol::{Deleted, Made, NewRunner, Runners, Secret};
 use runnerless_lambda_kit::metrics;
+use runnerless_provisioner::MakingRight;
 use runnerless_router::Ports;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -23,27 +24,6 @@ const NOTE: &str = "Made for a lane by Runnerless, and deleted when the mapping 
 /// The longest job of a Lambda lane (s), which GitLab shows and enforces: Lambda's own limit.
 const LAMBDA_LONGEST_S: u64 = 900;
 
-/// The right to make runners.
-pub(super) struct Right {
-    token: Secret,
-    scope: RunnerScope,
-}
-
-/// The right to make runners, if an operator gave it; an inner error is what is wrong with it.
-pub(super) async fn right(
-    parameters: &impl Parameters,
-    root: &str,
-) -> std::result::Result<Option<std::result::Result<Right, String>>, AwsError> {
-    let path = format!("{}/control", root.trim_end_matches('/'));
-    let held = parameters.below(&path).await?;
-    let text = |name: &str| held.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
-    let (Some(token), Some(scope)) = (text("ApiToken"), text("RunnerScope")) else { return Ok(None) };
-    Ok(Some(match RunnerScope::parse(scope) {
-        Ok(scope) => Ok(Right { token: Secret::new(token), scope }),
-        Err(error) => Err(format!("parameter {path}/RunnerScope: {error}")),
-    }))
-}
-
 /// What came of it, for the report; and what the lane's row is to say.
 struct Outcome {
     made: LaneMade,
@@ -55,7 +35,7 @@ pub(super) async fn make<P: Ports, S: Parameters + TokenStore, R, G: Runners, F>
     sweep: &Sweep<'_, P, S, R, G, F>,
     lane: &Lane,
     row: Option<&LaneRow>,
-    right: &Right,
+    right: &MakingRight,
     now: Timestamp,
 ) -> std::result::Result<Result, AwsError> {
     let (id, ports) = (lane.id(), sweep.ports);
