@@ -340,6 +340,14 @@ impl World {
         self.timeline.happens_in(until, Event::Written(number));
     }
 
+    /// The token that this parameter held before was read: what is sealed under it now opens no more, as if the lane's token
+    /// were replaced only now.
+    pub(crate) fn reads_old(&self, name: &str) {
+        if let Some(lane) = self.setup.lanes.iter().find(|lane| token_name(lane) == name) {
+            self.state().check.rotated(&lane.lane.id());
+        }
+    }
+
     /// The lane's token, as it is in GitLab now, is written to Parameter Store.
     fn writes(&self, number: usize) {
         let Some(lane) = self.setup.lanes.get(number) else { return };

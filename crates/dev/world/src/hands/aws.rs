@@ -54,6 +54,9 @@ impl Parameters for Hands<'_> {
             let read = |(name, parameter): (&String, &Parameter)| {
                 let old = parameter.old.as_ref().filter(|(_, until)| *until > now);
                 let old = old.filter(|_| self.strikes(Fault::ParametersOld));
+                if old.is_some() {
+                    self.world.reads_old(name);
+                }
                 let value = old.map_or(&parameter.value, |(value, _)| value);
                 (name[prefix.len()..].to_owned(), Zeroizing::new(value.clone()))
             };
