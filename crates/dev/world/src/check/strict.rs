@@ -28,7 +28,7 @@ pub(super) struct Strict {
     invoked: BTreeSet<LaunchId>,
     /// The number of each job's last attempt.
     attempts: BTreeMap<JobKey, u64>,
-    /// When the first of a job's launches was made that may have been in vain.
+    /// When a job got the first of its launches, one of its own or one that another left over, that may have been in vain.
     tried_since: BTreeMap<JobKey, Timestamp>,
 }
 
@@ -86,7 +86,7 @@ impl Check {
         let after = Launch::read(item);
         match before {
             None if after.charged_to.is_none() => self.is_the_only_sentinel(id, &after),
-            None => self.is_an_attempt(id, &after, item, now),
+            None => self.is_an_attempt(id, &after, item),
             Some(before) => {
                 self.was_taken(id, before, &after);
                 self.lets_go(id, before, &after, plan);
@@ -106,11 +106,10 @@ impl Check {
         }
     }
 
-    fn is_an_attempt(&mut self, id: &LaunchId, after: &Launch, item: &Item, now: Timestamp) {
+    fn is_an_attempt(&mut self, id: &LaunchId, after: &Launch, item: &Item) {
         let Some(job) = after.charged_to else { return };
         let number = item.get("attempt").and_then(Value::as_u64).unwrap_or_default();
         let last = self.strict.attempts.insert(job, number).unwrap_or_default();
-        self.strict.tried_since.entry(job).or_insert(now);
         if number <= last {
             let what = format!("launch {id} is attempt {number} of job {job}, as one before it was attempt {last}");
             self.breaks(Promise::Row, what);
@@ -201,8 +200,10 @@ impl Check {
     /// A job's row is other than before.
     pub(super) fn job_follows(&mut self, key: JobKey, before: Option<&Job>, item: &Item, plan: &Plan, now: Timestamp) {
         let after = Job::read(item);
-        if after.state == "bound" {
-            self.strict.tried_since.remove(&key);
+        match after.state.as_str() {
+            "bound" => drop(self.strict.tried_since.remove(&key)),
+            "charged" => drop(self.strict.tried_since.entry(key).or_insert(now)),
+            _ => {}
         }
         self.is_looked_at(key, &after, item, now);
         self.was_tried(key, before, &after, now);
