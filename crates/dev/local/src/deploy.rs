@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -172,12 +173,15 @@ fn place(layout: &Layout) -> Result<BTreeMap<&'static str, PathBuf>, DeployError
     PARTS.into_iter().map(|part| place_one(layout, part).map(|path| (part, path))).collect()
 }
 
-/// A new file takes the place of the old one: a running function keeps the one that it was started from.
+/// A new file takes the place of the old one: a running function keeps the one that it was started from. Several deployments
+/// may do so at once.
 fn place_one(layout: &Layout, part: &str) -> Result<PathBuf, DeployError> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let built = layout.command(part);
     let folder = layout.source("target/lambda").join(part);
     let placed = folder.join("bootstrap");
-    let new = folder.join(format!("bootstrap.{}", std::process::id()));
+    let new = folder.join(format!("bootstrap.{}-{number}", std::process::id()));
     let put = || {
         fs::create_dir_all(&folder)?;
         fs::copy(&built, &new)?;

@@ -1,6 +1,5 @@
 //! The deployed stack under deliveries that a well-behaved GitLab would not make: doubled, late, reordered; and under its
 //! operator's hand.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::time::{Duration, Instant};
 

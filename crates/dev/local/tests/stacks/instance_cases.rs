@@ -1,7 +1,5 @@
 //! What is promised of instances: every case on a deployed stack.
 
-#![allow(clippy::unwrap_used, reason = "a test's helper may panic: that fails the test")]
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;

@@ -1,6 +1,5 @@
 //! A small storm: what `make storm` does, with few jobs, with sweeps every few seconds, and with no hook lost, because what
 //! finds those takes minutes.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::time::Duration;
 

@@ -1,6 +1,5 @@
 //! The quick cases of `make breakage`: AWS services and executors out of order on the deployed stack, each with the outcome
 //! that is stated beforehand in `src/breakage/table`.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use runnerless_local::breakage::case::Pace;
 use runnerless_local::breakage::{self, Verdict, table};

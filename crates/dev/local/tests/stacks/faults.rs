@@ -1,6 +1,5 @@
 //! The quick cases of `make faults`: instances of the deployed stack as real processes, each case with the outcome that is
 //! stated beforehand in `cases/faults/ec2.jsonl`, and nothing left.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::Path;
 
