@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use runnerless_aws::{Credentials, Place};
 use runnerless_engine::{ImagePolicy, ScrubRoot};
+use runnerless_gitlab::protocol::Way;
 use runnerless_lambda_kit::{Env, EnvError};
 
 use crate::sandbox::{Mode, Scrub};
@@ -32,7 +33,9 @@ pub struct Config {
     pub function_name: String,
     /// `PATH`, as AWS or the image has it.
     pub path: String,
-    /// Where AWS is.
+    /// `RUNNERLESS_PROXY` and `RUNNERLESS_CA_FILE`, for GitLab, git and AWS.
+    pub way: Way,
+    /// Where AWS is, by that way.
     pub place: Place,
     /// Who we are there.
     pub credentials: Credentials,
@@ -44,6 +47,7 @@ impl Config {
     /// # Errors
     /// The first variable that is missing or wrong.
     pub fn read(env: &Env) -> Result<Self, EnvError> {
+        let (place, way) = env.way("RUNNERLESS_PROXY", "RUNNERLESS_CA_FILE")?;
         Ok(Self {
             ledger_table: env.text("RUNNERLESS_LEDGER_TABLE")?,
             parameter_path: env.text("RUNNERLESS_PARAMETER_PATH")?,
@@ -54,7 +58,8 @@ impl Config {
             scrub: scrub(env)?,
             function_name: env.optional("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(),
             path: env.optional("PATH").unwrap_or_default(),
-            place: env.place()?,
+            way,
+            place,
             credentials: env.credentials()?,
         })
     }

@@ -42,7 +42,8 @@ impl Executor {
         let info = Info::new(NAME, env!("CARGO_PKG_VERSION"), "");
         // What closes a launch counts on no request being answered later than this.
         let request_timeout = Duration::from_millis(limits::ASK_TIMEOUT.0.unsigned_abs());
-        let gitlab = ClientConfig { request_timeout, ..ClientConfig::new(&config.gitlab_url, info) };
+        let gitlab =
+            ClientConfig { request_timeout, ..ClientConfig::new(&config.gitlab_url, info).through(&config.way) };
         let gitlab = match Client::new(gitlab) {
             Err(ConfigError::Url(value)) => {
                 let what = "GitLab's URL, such as https://gitlab.example.com";

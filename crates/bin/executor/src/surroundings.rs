@@ -7,7 +7,7 @@ use std::time::Duration;
 use runnerless_core::limits;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_engine::{Deadline, Environment, ImagePolicy, RunConfig, log};
-use runnerless_gitlab::protocol::Secret;
+use runnerless_gitlab::protocol::{Secret, Way};
 use tokio::time::Instant;
 
 use crate::config::Config;
@@ -43,6 +43,8 @@ pub struct Settings {
     pub environment: Environment,
     /// The pause between two signs of life of a launch with a job.
     pub beat: Duration,
+    /// The way to GitLab, for git too.
+    pub way: Way,
     /// How launches are kept apart.
     pub sandbox: Sandbox,
 }
@@ -59,6 +61,7 @@ impl Settings {
             runner_name: config.function_name.clone(),
             environment: Environment { path: path(&config.path), lang: LANG.to_owned(), user: user_name() },
             beat: length(limits::BEAT),
+            way: config.way.clone(),
             sandbox,
         }
     }
@@ -93,8 +96,8 @@ impl Terms {
             environment: settings.environment.clone(),
             deadline: Some(deadline(left)),
             log_limit: log::DEFAULT_LIMIT,
-            proxy: None,
-            ca_pem: None,
+            proxy: settings.way.proxy.clone(),
+            ca_pem: settings.way.ca_pem.clone(),
             report_limit: REPORT_LIMIT,
         }
     }
@@ -162,6 +165,7 @@ mod tests {
             runner_name: String::new(),
             environment: Environment { path: String::new(), lang: String::new(), user: String::new() },
             beat: Duration::from_secs(60),
+            way: Way::default(),
             sandbox: Sandbox::new(Mode::Tenant, Scrub::default()).unwrap(),
         };
         let terms = |wait_s| Terms {

@@ -29,14 +29,15 @@ impl Config {
     /// # Errors
     /// The variable that is missing or cannot be read.
     pub fn read(env: &Env) -> Result<Self, EnvError> {
-        let (place, credentials, stack) = (env.place()?, env.credentials()?, env.text("RUNNERLESS_STACK")?);
+        let (credentials, stack) = (env.credentials()?, env.text("RUNNERLESS_STACK")?);
+        let (place, way) = env.way("RUNNERLESS_PROXY", "RUNNERLESS_CA_FILE")?;
         Ok(Self {
             ledger: DynamoLedger::new(&place, &credentials, env.text("RUNNERLESS_LEDGER_TABLE")?),
             fleet: Ec2Fleet::new(&place, &credentials),
             ours: env.optional("RUNNERLESS_INSTANCE_PROFILE").map(|profile| Ours { stack, profile }),
             parameters: ParameterStore::new(&place, &credentials),
             parameter_path: env.text("RUNNERLESS_PARAMETER_PATH")?,
-            gitlab: OnDemand::new(env.text("RUNNERLESS_GITLAB_URL")?),
+            gitlab: OnDemand::new(env.text("RUNNERLESS_GITLAB_URL")?, way),
             official: official(env)?,
             shared: Shared::default(),
         })

@@ -76,14 +76,15 @@ impl Config {
     /// # Errors
     /// The variable that is missing or cannot be read.
     pub fn read(env: &Env) -> std::result::Result<Self, EnvError> {
-        let (place, credentials, stack) = (env.place()?, env.credentials()?, env.text("RUNNERLESS_STACK")?);
+        let (place, way) = env.way("RUNNERLESS_PROXY", "RUNNERLESS_CA_FILE")?;
+        let (credentials, stack) = (env.credentials()?, env.text("RUNNERLESS_STACK")?);
         Ok(Self {
             router: RouterConfig::read(env)?,
             parameters: ParameterStore::new(&place, &credentials),
             fleet: Ec2Fleet::new(&place, &credentials),
             ours: env.optional("RUNNERLESS_INSTANCE_PROFILE").map(|profile| Ours { stack, profile }),
             parameter_path: env.text("RUNNERLESS_PARAMETER_PATH")?,
-            gitlab: OnDemand::new(env.text("RUNNERLESS_GITLAB_URL")?),
+            gitlab: OnDemand::new(env.text("RUNNERLESS_GITLAB_URL")?, way),
             sentinel_every: Millis::minutes(
                 i64::try_from(env.number("RUNNERLESS_SENTINEL_MINUTES")?).unwrap_or(i64::MAX),
             ),

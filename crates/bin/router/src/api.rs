@@ -8,7 +8,7 @@ use runnerless_aws::{AwsError, Branch, ParameterCache};
 use runnerless_core::chain::chain;
 use runnerless_core::id::JobKey;
 use runnerless_core::time::Millis;
-use runnerless_gitlab::protocol::{Client, ClientConfig, Info, Secret};
+use runnerless_gitlab::protocol::{Client, ClientConfig, Info, Secret, Way};
 use runnerless_gitlab::rest::{ApiJob, Hooks, JobsApi, PendingPage, RestClient, RestError};
 use runnerless_lambda_kit::{Clock, within};
 
@@ -27,6 +27,8 @@ pub struct GitLabApi<S, C> {
     pub control: ParameterCache,
     /// GitLab's URL.
     pub url: String,
+    /// The way there.
+    pub way: Way,
 }
 
 impl<S: Parameters, C: Clock> GitLabApi<S, C> {
@@ -58,8 +60,8 @@ impl<S: Parameters, C: Clock> GitLabApi<S, C> {
     fn client(&self, token: &str) -> Option<RestClient> {
         let info = Info::new("runnerless", env!("CARGO_PKG_VERSION"), "");
         let limit = Duration::from_millis(API_LIMIT.0.unsigned_abs());
-        let limits =
-            ClientConfig { connect_timeout: limit, request_timeout: limit, ..ClientConfig::new(&self.url, info) };
+        let usual = ClientConfig::new(&self.url, info).through(&self.way);
+        let limits = ClientConfig { connect_timeout: limit, request_timeout: limit, ..usual };
         let client = Client::new(limits).map_err(|error| error.to_string());
         let token = Secret::new(token);
         match client.and_then(|client| RestClient::new(client, &token).map_err(|error| error.to_string())) {
@@ -179,6 +181,7 @@ mod tests {
             clock: FakeClock::leaping(T0),
             control: ParameterCache::new("/r/control"),
             url,
+            way: Way::default(),
         }
     }
 

@@ -45,7 +45,8 @@ impl Config {
     /// # Errors
     /// The variable that is missing or cannot be read.
     pub fn read(env: &Env) -> Result<Self, EnvError> {
-        let (place, credentials) = (env.place()?, env.credentials()?);
+        let (place, way) = env.way("RUNNERLESS_PROXY", "RUNNERLESS_CA_FILE")?;
+        let credentials = env.credentials()?;
         let path = env.text("RUNNERLESS_PARAMETER_PATH")?;
         Ok(Self {
             rules: Rules::read(env)?,
@@ -57,6 +58,7 @@ impl Config {
                 clock: SystemClock,
                 control: ParameterCache::new(format!("{}/control", path.trim_end_matches('/'))),
                 url: env.text("RUNNERLESS_GITLAB_URL")?,
+                way,
             },
         })
     }

@@ -6,7 +6,7 @@ use runnerless_aws::ports::{Ledger, Parameters};
 use runnerless_aws::{Credentials, DynamoLedger, ParameterStore, Place};
 use runnerless_aws_ec2::{Ec2Fleet, Fleet};
 use runnerless_core::moves::Ours;
-use runnerless_gitlab::protocol::Runners;
+use runnerless_gitlab::protocol::{Runners, Way};
 use runnerless_instances::{Ec2, Instances};
 use runnerless_lambda_kit::{Call, Clock, Env, EnvError, SystemClock};
 use runnerless_lost::{LostJobs, OnDemand, Reporter};
@@ -31,7 +31,9 @@ pub struct Config {
     /// `RUNNERLESS_STACK` and `RUNNERLESS_INSTANCE_PROFILE`: what this stack's instances look like. An empty profile
     /// says that it launches none.
     pub ours: Option<Ours>,
-    /// Where AWS is.
+    /// `RUNNERLESS_PROXY` and `RUNNERLESS_CA_FILE`, for GitLab and AWS.
+    pub way: Way,
+    /// Where AWS is, by that way.
     pub place: Place,
     /// Who we are there.
     pub credentials: Credentials,
@@ -44,12 +46,14 @@ impl Config {
     /// The first variable that is missing.
     pub fn read(env: &Env) -> Result<Self, EnvError> {
         let stack = env.text("RUNNERLESS_STACK")?;
+        let (place, way) = env.way("RUNNERLESS_PROXY", "RUNNERLESS_CA_FILE")?;
         Ok(Self {
             ours: env.optional("RUNNERLESS_INSTANCE_PROFILE").map(|profile| Ours { stack, profile }),
             ledger_table: env.text("RUNNERLESS_LEDGER_TABLE")?,
             parameter_path: env.text("RUNNERLESS_PARAMETER_PATH")?,
             gitlab_url: env.text("RUNNERLESS_GITLAB_URL")?,
-            place: env.place()?,
+            way,
+            place,
             credentials: env.credentials()?,
         })
     }
@@ -77,7 +81,7 @@ impl Terminator {
             ledger: DynamoLedger::new(&config.place, &config.credentials, config.ledger_table),
             parameters: ParameterStore::new(&config.place, &config.credentials),
             parameter_path: config.parameter_path,
-            gitlab: OnDemand::new(config.gitlab_url),
+            gitlab: OnDemand::new(config.gitlab_url, config.way),
             fleet: Ec2Fleet::new(&config.place, &config.credentials),
             ours: config.ours,
         })

@@ -8,9 +8,10 @@ use runnerless_tidy::template::{FILE, Template, each, mappings, references, text
 use runnerless_tidy::{manifest, read, root};
 use serde_json::Value;
 
-/// A file that one person reads: seven hundred lines, two hundred and fifty for what instances need, and twenty for their runners
-/// at GitLab: who may make, keep and delete them, and whether they are the official one.
-const MOST_LINES: usize = 970;
+/// A file that one person reads: seven hundred lines, two hundred and fifty for what instances need, twenty for their runners
+/// at GitLab: who may make, keep and delete them, and whether they are the official one, and a hundred for networks and for
+/// what linters are told.
+const MOST_LINES: usize = 1070;
 /// The routes that the API lets everybody through to: their function proves the body.
 const PROVED_BY_THE_BODY: [&str; 1] = ["POST /launch"];
 /// GitLab gives up on a webhook after this, in seconds.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use runnerless_core::way::Way;
 use zeroize::Zeroizing;
 
 use crate::connections::Connections;
@@ -24,6 +25,14 @@ impl Place {
     #[must_use]
     pub fn new(region: impl Into<String>, endpoint: Option<String>) -> Self {
         Self { region: region.into(), endpoint, connections: Connections::new(CONNECT) }
+    }
+
+    /// The same, by that way out: its proxy instead of the environment's, its certificates besides the system's.
+    ///
+    /// # Errors
+    /// The proxy's URL cannot be used; the text says why, without the URL.
+    pub fn through(self, way: &Way) -> Result<Self, String> {
+        Ok(Self { connections: Connections::new(CONNECT).through(way)?, ..self })
     }
 
     #[doc(hidden)]

@@ -26,3 +26,4 @@ pub mod route;
 pub mod sealed;
 pub mod status;
 pub mod time;
+pub mod way;

@@ -24,12 +24,13 @@ pub use body::{
     NO_TIMEOUT_SENT_SECS, RunnerInfo, Service, Step, Variable,
 };
 pub(crate) use client::Answer;
-pub use client::{Client, ClientConfig, ConfigError, Proxy};
+pub use client::{Client, ClientConfig, ConfigError, check};
 pub use enrol::{BadScope, Deleted, Made, NewRunner, RunnerScope};
 pub use error::{JobStatus, Refusal, TransportError};
 pub use info::{Features, Info};
 pub use manager::ManagerError;
 pub use request::{Assignment, RequestError, Requested};
+pub use runnerless_core::way::{Proxy, Way};
 pub use runners::{Forgotten, Runners, Verified};
 pub use secret::Secret;
 pub use trace::{PatchError, Patched};

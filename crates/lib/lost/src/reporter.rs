@@ -7,7 +7,7 @@ use std::time::Duration;
 use runnerless_core::chain::chain;
 use runnerless_gitlab::protocol::{
     Client, ClientConfig, Deleted, Forgotten, Info, Made, NewRunner, RunnerScope, Runners, Secret, Update, UpdateError,
-    Updated, Verified,
+    Updated, Verified, Way,
 };
 
 /// What GitLab says to the report of a lost job.
@@ -47,20 +47,21 @@ const LIMIT: Duration = Duration::from_secs(8);
 #[derive(Debug)]
 pub struct OnDemand {
     gitlab_url: String,
+    way: Way,
     client: OnceLock<Result<Client, String>>,
 }
 
 impl OnDemand {
-    /// For the GitLab at this URL.
+    /// For the GitLab at this URL, by that way.
     #[must_use]
-    pub fn new(gitlab_url: impl Into<String>) -> Self {
-        Self { gitlab_url: gitlab_url.into(), client: OnceLock::new() }
+    pub fn new(gitlab_url: impl Into<String>, way: Way) -> Self {
+        Self { gitlab_url: gitlab_url.into(), way, client: OnceLock::new() }
     }
 
     fn client(&self) -> Result<&Client, &String> {
         let make = || {
             let info = Info::new("runnerless", env!("CARGO_PKG_VERSION"), "");
-            let usual = ClientConfig::new(&self.gitlab_url, info);
+            let usual = ClientConfig::new(&self.gitlab_url, info).through(&self.way);
             let config = ClientConfig { connect_timeout: LIMIT, request_timeout: LIMIT, ..usual };
             Client::new(config).map_err(|error| chain(&error))
         };

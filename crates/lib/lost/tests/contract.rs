@@ -5,7 +5,7 @@
 #[path = "../../gitlab/tests/suite/simulator.rs"]
 mod simulator;
 
-use runnerless_gitlab::protocol::Secret;
+use runnerless_gitlab::protocol::{Secret, Way};
 use runnerless_lost::fake::FakeReporter;
 use runnerless_lost::{Answer, OnDemand, Reporter};
 use simulator::{GitLab, Runner};
@@ -127,13 +127,13 @@ async fn in_memory() {
 async fn over_http() {
     let gitlab = Simulated::start().await;
     suite(&gitlab.gitlab.client(), &gitlab.running().await, &gitlab).await;
-    suite(&OnDemand::new(gitlab.gitlab.url.as_str()), &gitlab.running().await, &gitlab).await;
+    suite(&OnDemand::new(gitlab.gitlab.url.as_str(), Way::default()), &gitlab.running().await, &gitlab).await;
 }
 
 #[tokio::test]
 async fn a_gitlab_that_cannot_be_reached_is_told_later() {
     for url in ["http://127.0.0.1:1", "no url"] {
-        let answer = OnDemand::new(url).failed(1, &Secret::new("glcbt-1")).await;
+        let answer = OnDemand::new(url, Way::default()).failed(1, &Secret::new("glcbt-1")).await;
         assert!(matches!(&answer, Answer::Later(_)), "{url}: {answer:?}");
     }
 }

@@ -29,7 +29,7 @@ use runnerless_core::status::JobStatus;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_engine::{Environment, ImagePolicy};
 use runnerless_executor::{Error, Mode, Outcome, Ports, Sandbox, Scrub, Settings, handle};
-use runnerless_gitlab::protocol::{Client, ClientConfig, Info};
+use runnerless_gitlab::protocol::{Client, ClientConfig, Info, Way};
 use runnerless_lambda_kit::{Call, now};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -98,6 +98,7 @@ impl World {
                 user: "tester".to_owned(),
             },
             beat: Duration::from_millis(60),
+            way: Way::default(),
             sandbox: Sandbox::new(Mode::Shared, Scrub::default()).unwrap(),
         };
         let parameters = FakeParameters::default();

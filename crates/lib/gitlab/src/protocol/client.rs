@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, NoProxy, RequestBuilder, StatusCode, Url, redirect, retry};
+use runnerless_core::way::{Proxy, Way};
 use serde::Serialize;
 
 use super::error::{JobStatus, Refusal, TransportError};
@@ -47,22 +48,20 @@ impl ClientConfig {
             request_timeout: Duration::from_secs(30),
         }
     }
-}
 
-/// A proxy and the hosts that are reached without it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Proxy {
-    /// `HTTPS_PROXY`: may hold user and password.
-    pub url: String,
-    /// `NO_PROXY`: comma-separated hosts, domains and networks.
-    pub bypass: String,
-}
-
-impl std::fmt::Debug for Proxy {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The URL may hold a password.
-        f.debug_struct("Proxy").field("bypass", &self.bypass).finish_non_exhaustive()
+    /// The same, by that way out.
+    #[must_use]
+    pub fn through(self, way: &Way) -> Self {
+        Self { proxy: way.proxy.clone(), ca_pem: way.ca_pem.clone().map(String::into_bytes), ..self }
     }
+}
+
+/// Whether clients can be made that go this way.
+///
+/// # Errors
+/// When the proxy's URL or the certificates cannot be used.
+pub fn check(way: &Way) -> Result<(), ConfigError> {
+    Client::new(ClientConfig::new("https://gitlab.example.com", Info::new("", "", "")).through(way)).map(drop)
 }
 
 /// The configuration cannot be used.
@@ -282,11 +281,5 @@ mod tests {
         let mut config = ClientConfig::new("https://gitlab.example.com", Info::new("t", "0", ""));
         config.ca_pem = Some(b"nothing here".to_vec());
         assert!(matches!(Client::new(config), Err(ConfigError::Ca(_))));
-    }
-
-    #[test]
-    fn proxy_credentials_do_not_reach_debug_output() {
-        let proxy = Proxy { url: "http://user:pw@proxy:3128".to_owned(), bypass: "localhost".to_owned() };
-        assert!(!format!("{proxy:?}").contains("pw"));
     }
 }

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses what it needs of this module")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use gitlab_sim::{Options, Simulator, Stop};
@@ -19,6 +19,7 @@ pub const SYSTEM_ID: &str = "r_abcdefghijkl";
 pub struct GitLab {
     pub url: String,
     pub admin: String,
+    ca: Option<PathBuf>,
     http: reqwest::Client,
     dir: TempDir,
     server: JoinHandle<()>,
@@ -38,21 +39,41 @@ pub struct Runner {
 
 impl GitLab {
     pub async fn start() -> Self {
-        Self::start_at("").await
+        Self::start_with("", false).await
     }
 
     /// At this path, and nowhere else.
     pub async fn start_at(root: &str) -> Self {
+        Self::start_with(root, false).await
+    }
+
+    /// With TLS, by an authority of its own.
+    pub async fn start_tls() -> Self {
+        Self::start_with("", true).await
+    }
+
+    async fn start_with(root: &str, tls: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let listen = "127.0.0.1:0".parse().unwrap();
         let options =
-            Options { listen, state: dir.path().join("state"), tls: false, admin_token: None, root: root.to_owned() };
+            Options { listen, state: dir.path().join("state"), tls, admin_token: None, root: root.to_owned() };
         let simulator = Simulator::start(options).await.unwrap();
         let (url, admin) = (simulator.url().to_owned(), simulator.admin_token().to_owned());
+        let ca = simulator.ca_file().map(Path::to_path_buf);
+        let mut http = reqwest::Client::builder().no_proxy();
+        if let Some(file) = &ca {
+            let pem = std::fs::read(file).unwrap();
+            http = http.tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()]);
+        }
+        let http = http.build().unwrap();
         let serving = simulator.serve(std::future::pending::<Stop>());
         let server = tokio::spawn(async move { serving.await.unwrap() });
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { url, admin, http, dir, server }
+        Self { url, admin, ca, http, dir, server }
+    }
+
+    /// The certificate of its authority.
+    pub fn ca_file(&self) -> &Path {
+        self.ca.as_deref().unwrap()
     }
 
     /// A client as our functions make it.
@@ -67,6 +88,14 @@ impl GitLab {
         let (status, text) = (answer.status(), answer.text().await.unwrap());
         assert!(status.is_success(), "{path}: {status} {text}");
         serde_json::from_str(&text).unwrap_or(Value::Null)
+    }
+
+    /// The same for an answer that is no JSON.
+    pub async fn text(&self, method: Method, path: &str) -> String {
+        let request = self.http.request(method, format!("{}/{path}", self.url)).header("PRIVATE-TOKEN", &self.admin);
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.text().await.unwrap()
     }
 
     /// What GitLab shows the administrator there; `None` when there is nothing.
