@@ -1,6 +1,6 @@
 # The commands of this project. Each does its own set-up on a machine with Rust, Python 3, git and a C compiler.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage faults storm bench sweep-bench hostile isolation instances world mutants build
+.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage faults storm bench sweep-bench hostile isolation instances world mutants build iam templates
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -23,6 +23,7 @@ FOLLOWING := $(if $(shell command -v setpriv),setpriv --pdeathsig TERM)
 
 STATE ?= .local
 LOCAL := target/release/runnerless-local
+TEMPLATES := template.yaml ami/template.yaml network/template.yaml
 # One profile and one set of features for everything: the AWS SDK is built once.
 CARGO_FLAGS := --release --workspace --locked
 
@@ -107,11 +108,19 @@ test: build ## all tests
 lint: .local/lint/.made ## formatting, clippy with warnings denied, template and shell
 	cargo fmt --check
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
-	.local/lint/bin/cfn-lint --non-zero-exit-code warning template.yaml ami/template.yaml
+	.local/lint/bin/cfn-lint --non-zero-exit-code warning $(TEMPLATES)
 	.local/lint/bin/shellcheck .ci/run ami/*.sh helper-scripts/*.sh demo/repository/*.sh crates/dev/local/tests/ami/*.sh \
 	  crates/dev/tidy/tests/check_ec2/aws
 	.local/lint/bin/shellcheck -s sh crates/dev/local/src/cage/cage.sh
 	.local/lint/bin/shellcheck -s bash crates/dev/local/src/hostile/control.sh crates/dev/local/src/isolation/plant.sh
+
+iam: build ## write docs/iam.md anew, from the template
+	@target/release/runnerless-iam > docs/iam.md.new && mv docs/iam.md.new docs/iam.md
+
+templates: .local/lint/.made .local/checkov/.made .local/sam/.made ## the templates by cfn-lint, sam validate and checkov
+	.local/lint/bin/cfn-lint --non-zero-exit-code warning $(TEMPLATES)
+	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 .local/sam/bin/sam validate --lint --template template.yaml
+	python3 helper-scripts/checkov.py .local/checkov/bin/checkov $(TEMPLATES)
 
 audit: .local/audit/bin/cargo-deny ## licences, bans and sources of the dependencies
 	.local/audit/bin/cargo-deny --locked check bans licenses sources
@@ -119,7 +128,8 @@ audit: .local/audit/bin/cargo-deny ## licences, bans and sources of the dependen
 .local/audit/bin/cargo-deny:
 	cargo install --quiet --locked --root .local/audit --target-dir target/tools cargo-deny@0.20.2
 
-.local/lint/.made: python/lint.txt
-	@python3 -m venv --clear .local/lint 1>&2
-	@.local/lint/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $< 1>&2
+# Programs from PyPI, each in an environment of its own, from wheels with the sums of its lock file only.
+.local/%/.made: python/%.txt
+	@python3 -m venv --clear .local/$* 1>&2
+	@.local/$*/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $< 1>&2
 	@touch $@

@@ -3,8 +3,10 @@
 //! cure.
 
 pub mod manifest;
+pub mod rights;
 pub mod source;
 pub mod template;
+pub mod why;
 pub mod words;
 pub mod yaml;
 
