@@ -1,6 +1,6 @@
 # The commands of this project. Each does its own set-up on a machine with Rust, Python 3, git and a C compiler.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage faults storm bench sweep-bench hostile isolation instances world mutants build iam templates
+.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage faults storm bench sweep-bench hostile isolation instances world mutants build iam templates package user-pipeline
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -109,8 +109,8 @@ lint: .local/lint/.made ## formatting, clippy with warnings denied, template and
 	cargo fmt --check
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
 	.local/lint/bin/cfn-lint --non-zero-exit-code warning $(TEMPLATES)
-	.local/lint/bin/shellcheck .ci/run ami/*.sh helper-scripts/*.sh demo/repository/*.sh crates/dev/local/tests/ami/*.sh \
-	  crates/dev/tidy/tests/check_ec2/aws
+	.local/lint/bin/shellcheck .ci/run ami/*.sh release/*.sh pipelines/*.sh helper-scripts/*.sh demo/repository/*.sh \
+	  crates/dev/local/tests/ami/*.sh crates/dev/tidy/tests/check_ec2/aws
 	.local/lint/bin/shellcheck -s sh crates/dev/local/src/cage/cage.sh
 	.local/lint/bin/shellcheck -s bash crates/dev/local/src/hostile/control.sh crates/dev/local/src/isolation/plant.sh
 
@@ -121,6 +121,12 @@ templates: .local/lint/.made .local/checkov/.made .local/sam/.made ## the templa
 	.local/lint/bin/cfn-lint --non-zero-exit-code warning $(TEMPLATES)
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 .local/sam/bin/sam validate --lint --template template.yaml
 	python3 helper-scripts/checkov.py .local/checkov/bin/checkov $(TEMPLATES)
+
+package: .local/package/.made ## the release archive, with everything built for Lambda (ARCHITECTURES="x86_64 arm64")
+	@PATH="$$PWD/.local/package/bin:$$PATH" helper-scripts/package.sh $(ARCHITECTURES)
+
+user-pipeline: .local/awscli/.made .local/requirements/.made ## a user's Lambda function deployed, and a bad version kept out and rolled back
+	@pipelines/try.sh .local/requirements/bin/python .local/awscli/bin
 
 audit: .local/audit/bin/cargo-deny ## licences, bans and sources of the dependencies
 	.local/audit/bin/cargo-deny --locked check bans licenses sources
