@@ -17,6 +17,10 @@ use crate::sandbox::Sandbox;
 const PATH: [&str; 7] = ["/opt/bin", "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 /// The locale that every Linux has and that does not break UTF-8; the runtime itself names one that it does not have.
 const LANG: &str = "C.UTF-8";
+/// What can be done about a command that is not there.
+const MISSING: &str = "A Lambda function has few commands of its own, and those of the stack's tools layer (docs/tools.md of \
+    Runnerless lists them): add a layer with the command in its folder bin, have the executor run from its image, or map the \
+    job to an EC2 lane.";
 /// What is kept of the invocation for ending the launch: the ledger's calls are given up after eight seconds.
 const OWN_END: Millis = Millis::secs(10);
 /// What is kept before that for `after_script`, the last of the log and the report, where there is so much.
@@ -59,7 +63,12 @@ impl Settings {
             work_root: config.work_root.clone(),
             images: config.images,
             runner_name: config.function_name.clone(),
-            environment: Environment { path: path(&config.path), lang: LANG.to_owned(), user: user_name() },
+            environment: Environment {
+                path: path(&config.path),
+                lang: LANG.to_owned(),
+                user: user_name(),
+                cure: MISSING.to_owned(),
+            },
             beat: length(limits::BEAT),
             way: config.way.clone(),
             sandbox,
@@ -163,7 +172,12 @@ mod tests {
             work_root: PathBuf::new(),
             images: ImagePolicy::Fail,
             runner_name: String::new(),
-            environment: Environment { path: String::new(), lang: String::new(), user: String::new() },
+            environment: Environment {
+                path: String::new(),
+                lang: String::new(),
+                user: String::new(),
+                cure: String::new(),
+            },
             beat: Duration::from_secs(60),
             way: Way::default(),
             sandbox: Sandbox::new(Mode::Tenant, Scrub::default()).unwrap(),

@@ -20,9 +20,9 @@ use crate::identity::{system_id, user_name};
 use crate::{Surroundings, say};
 
 /// The folders that every Linux has its tools in. A login shell's profile may add others.
-pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The locale that every Linux has and that does not break UTF-8.
-pub(crate) const LANG: &str = "C.UTF-8";
+const LANG: &str = "C.UTF-8";
 /// How long reporting a job's end may take: GitLab may need five minutes to store a log.
 pub(crate) const REPORT_LIMIT: Duration = Duration::from_secs(10 * 60);
 
@@ -150,6 +150,16 @@ async fn watch(
     }
 }
 
+/// The environment that a job's shells start with.
+pub(crate) fn environment() -> Environment {
+    Environment {
+        path: PATH.to_owned(),
+        lang: LANG.to_owned(),
+        user: user_name(),
+        cure: format!("Jobs look for commands in {PATH}: install it there, for this machine's image or by the script."),
+    }
+}
+
 fn config(arguments: &Arguments, surroundings: &Surroundings, root: &WorkRoot) -> Result<RunConfig, StartError> {
     let read =
         |path: &Path| fs::read_to_string(path).map_err(|source| StartError::Read { path: path.to_owned(), source });
@@ -170,7 +180,7 @@ fn config(arguments: &Arguments, surroundings: &Surroundings, root: &WorkRoot) -
         wait: arguments.wait,
         images: ImagePolicy::Warn,
         disposable: false,
-        environment: Environment { path: PATH.to_owned(), lang: LANG.to_owned(), user: user_name() },
+        environment: environment(),
         deadline: None,
         log_limit: log::DEFAULT_LIMIT,
         proxy,

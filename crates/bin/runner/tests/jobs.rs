@@ -239,6 +239,16 @@ fn a_body_that_cannot_be_understood_is_reported() {
 }
 
 #[test]
+fn a_command_that_is_missing_is_said_with_the_cure_and_another_failure_is_not() {
+    for (script, said) in [("no-such-command-anywhere --help", true), ("exit 126", false)] {
+        let desk = Desk::new(Some(job(&[script])));
+        let done = desk.run();
+        assert_eq!(done.last()["state"], "failed", "{}", done.text());
+        assert_eq!(done.text().contains("Jobs look for commands in /usr/local/sbin:"), said, "{}", done.text());
+    }
+}
+
+#[test]
 fn timestamps_can_be_switched_off() {
     let mut job = job(&["printf 'no end'"]);
     variable(&mut job, "FF_TIMESTAMPS", "false");

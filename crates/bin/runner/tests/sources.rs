@@ -54,6 +54,28 @@ fn sources_are_fetched_to_the_depth_and_the_token_stays_out_of_the_tree() {
 }
 
 #[test]
+fn where_there_is_no_git_the_log_says_so_with_the_cure_unless_the_hook_brings_it() {
+    let away = |job: &mut Value| variable(job, "PATH", "/nowhere");
+    let desk = desk(away);
+    let done = desk.run();
+    let end = done.last();
+    assert_eq!((&end["state"], &end["exit_code"]), (&json!("failed"), &json!(127)), "{}", done.text());
+    let text = done.text();
+    for words in ["there is no git in /nowhere", "exit code 127 is the shell's for a command", "install it there"] {
+        assert!(text.contains(words), "{words:?} in {text}");
+    }
+    assert!(!text.contains("Fetching changes"), "{text}");
+
+    let desk = self::desk(|job| {
+        away(job);
+        job["hooks"] = json!([{"name": "pre_get_sources_script", "script": ["PATH=/usr/local/bin:/usr/bin:/bin"]}]);
+        job["steps"][0]["script"] = json!(["echo reached"]);
+    });
+    let done = desk.run();
+    assert_eq!(done.last()["state"], "success", "{}", done.text());
+}
+
+#[test]
 fn the_second_job_fetches_on_top_and_cleans() {
     let desk = desk(|job| {
         job["steps"][0]["script"] =

@@ -56,6 +56,8 @@ pub struct Environment {
     pub lang: String,
     /// `USER` and `LOGNAME`.
     pub user: String,
+    /// What can be done about a command that is on no folder of `path`, as a sentence for the log.
+    pub cure: String,
 }
 
 /// When the host itself ends, and how the job is told.

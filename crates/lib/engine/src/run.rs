@@ -207,7 +207,15 @@ impl OneJob<'_> {
             Err(error) => return Verdict::System(chain(&error)),
         };
         let environment = setup.environment(self.config);
-        let mut stages = Stages::new(log.clone(), limits, family, environment, signals, self.stop.clone());
+        let mut stages = Stages::new(
+            log.clone(),
+            limits,
+            family,
+            self.config.environment.cure.clone(),
+            environment,
+            signals,
+            self.stop.clone(),
+        );
         job::run(self.config, body, &setup, &mut stages).await
     }
 

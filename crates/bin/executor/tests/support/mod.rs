@@ -96,6 +96,7 @@ impl World {
                 path: "/opt/bin:/usr/local/bin:/usr/bin:/bin".to_owned(),
                 lang: "C.UTF-8".to_owned(),
                 user: "tester".to_owned(),
+                cure: "Install it.".to_owned(),
             },
             beat: Duration::from_millis(60),
             way: Way::default(),

@@ -15,7 +15,7 @@ use std::future::pending;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runnerless_engine::{Deadline, Environment, ImagePolicy, RunConfig, StopHandle, log};
+use runnerless_engine::{Deadline, ImagePolicy, RunConfig, StopHandle, log};
 use runnerless_gitlab::protocol::{Client, ClientConfig, ConfigError, Info, Proxy, Secret};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -23,8 +23,7 @@ use tokio::time::Instant;
 pub(crate) use handover::WORD as JOB_WORD;
 pub(crate) use watchdog::WORD as ASK_WORD;
 
-use crate::identity::user_name;
-use crate::once::{Exit, LANG, PATH, REPORT_LIMIT};
+use crate::once::{Exit, REPORT_LIMIT, environment};
 use crate::{Surroundings, say};
 
 /// What is kept of the launch's time for ending it.
@@ -106,7 +105,7 @@ fn config(
         wait: Duration::ZERO,
         images: images(image_policy)?,
         disposable: true,
-        environment: Environment { path: PATH.to_owned(), lang: LANG.to_owned(), user: user_name() },
+        environment: environment(),
         deadline: Some(Deadline {
             at: ends_at.checked_sub(OWN_END).unwrap_or(ends_at),
             grace: GRACE,

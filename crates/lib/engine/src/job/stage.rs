@@ -23,6 +23,9 @@ const SHORT_GRACE: Grace = Duration::from_secs(2);
 /// How long a process that a script left behind may keep its output open before it is ended.
 const HOLD: Duration = Duration::from_secs(60);
 
+/// The shell's exit code for a command that it does not find.
+const NOT_FOUND: i32 = 127;
+
 /// What GitLab wants of a running job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
@@ -67,6 +70,8 @@ pub(crate) struct Stages {
     limits: Limits,
     family: Family,
     environment: Vec<(&'static str, OsString)>,
+    /// What can be done about a missing command.
+    cure: String,
     signal: watch::Receiver<Signal>,
     stop: Stop,
     heeds_cancel: bool,
@@ -77,11 +82,12 @@ impl Stages {
         log: Log,
         limits: Limits,
         family: Family,
+        cure: String,
         environment: Vec<(&'static str, OsString)>,
         signal: watch::Receiver<Signal>,
         stop: Stop,
     ) -> Self {
-        Self { log, limits, family, environment, signal, stop, heeds_cancel: true }
+        Self { log, limits, family, environment, cure, signal, stop, heeds_cancel: true }
     }
 
     pub(crate) fn log(&self) -> &Log {
@@ -172,6 +178,10 @@ impl Stages {
                      https://docs.gitlab.com/ci/runners/configure_runners/#set-script-and-after_script-timeouts"
                 ));
             }
+            Err(Verdict::Exit(NOT_FOUND)) => self.log.warn(&format!(
+                "exit code {NOT_FOUND} is the shell's for a command that it does not find. {}",
+                self.cure
+            )),
             Err(Verdict::Canceled) => self.log.warn("script canceled externally (UI, API)"),
             _ => {}
         }

@@ -75,6 +75,15 @@ fi"#,
         self.print(&format!("{YELLOW}WARNING: {text}{RESET}"));
     }
 
+    /// Prints what a variable of the shell holds in a yellow line.
+    pub(crate) fn warn_of(&mut self, variable: &str) {
+        self.line(&format!(
+            "printf '%s%s%s\\n' {} \"${variable}\" {}",
+            quote(&format!("{YELLOW}WARNING: ")),
+            quote(RESET)
+        ));
+    }
+
     fn print(&mut self, text: &str) {
         self.line(&format!("printf '%s\\n' {}", quote(text)));
     }

@@ -133,6 +133,7 @@ impl Sources {
             }
             Strategy::Clone | Strategy::Fetch => {
                 script.commands(hooks.before, hooks.sections);
+                need_git(script);
                 self.repository(script, place, from_nothing);
                 self.check_out(script);
                 self.write_submodules(script);
@@ -249,6 +250,15 @@ pub(crate) struct Hooks<'a> {
 const LEFTOVERS: &str = "if [ -e .git ] || [ -L .git ]; then ( shopt -s globstar nullglob
 rm -f .git/index.lock .git/shallow.lock .git/HEAD.lock .git/config.lock .git/config .git/refs/**/*.lock
 rm -rf .git/hooks ); fi";
+
+/// Ends the stage with the shell's own code for a missing command, and says which it is and where it was looked for. After
+/// the hook, which may have brought it.
+fn need_git(script: &mut Script) {
+    script.line("if ! type git >/dev/null 2>&1; then");
+    script.line(r#"printf -v runnerless_said 'there is no git in %s: the sources cannot be fetched' "$PATH""#);
+    script.warn_of("runnerless_said");
+    script.line("exit 127\nfi");
+}
 
 /// Makes a folder. Where it is there already, no process is started for it.
 fn make(folder: &str) -> String {
