@@ -1,6 +1,6 @@
 # The commands of this project. Each does its own set-up on a machine with Rust, Python 3, git and a C compiler.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage faults storm bench sweep-bench hostile isolation instances world mutants build iam templates package user-pipeline
+.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage faults storm bench sweep-bench hostile isolation instances world mutants build iam templates package user-pipeline layer symbols
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -23,7 +23,7 @@ FOLLOWING := $(if $(shell command -v setpriv),setpriv --pdeathsig TERM)
 
 STATE ?= .local
 LOCAL := target/release/runnerless-local
-TEMPLATES := template.yaml ami/template.yaml network/template.yaml
+TEMPLATES := template.yaml ami/template.yaml network/template.yaml images/executor/template.yaml
 # One profile and one set of features for everything: the AWS SDK is built once.
 CARGO_FLAGS := --release --workspace --locked
 
@@ -33,14 +33,27 @@ help: ## this list
 build: ## the functions, the commands, the simulator and the local stack's driver
 	@exec $(FOLLOWING) cargo build $(CARGO_FLAGS) --bins 1>&2
 
+symbols: ## which version of the C library each program needs that is shipped, of those that are built
+	@found=(); for folder in target/layer/x86_64 target/layer/arm64 target/lambda; do [ ! -d "$$folder" ] || found+=("$$folder"); done; \
+	layers/glibc.sh "$${found[@]}"
+
+layer: ## the layer with the tools that jobs find on Lambda, for both architectures (ARCH=x86_64 or arm64: one)
+	@layers/tools/make.sh $${ARCH:-x86_64 arm64}
+
 # Values of users reach the shell through the environment only, so that no character of theirs means anything to it.
-export STATE KEEP REPO EXPECT NONCE CASES OFFICIAL OUT SEED ROUNDS CPU_MB ONLY SLOW JOBS OFF SHOW ABOUT EVERY ROWS DUE
+export ARCH STATE KEEP REPO EXPECT NONCE CASES OFFICIAL OUT SEED ROUNDS CPU_MB ONLY SLOW JOBS OFF SHOW ABOUT EVERY ROWS DUE
 # Bash has a variable of this name.
 export WORLD_SECONDS := $(SECONDS)
 
+# This machine's only.
+.PHONY: own-layer
+own-layer:
+	@layers/tools/make.sh $(if $(filter aarch64,$(shell uname -m)),arm64,x86_64)
+
 # The commands end when make does, also when it is killed: it is the parent of each.
-demo: build ## the main job end to end on the local stack (KEEP=1 REPO=dir EXPECT=file NONCE=text OUT=file)
+demo: build $(if $(filter 1,$(BARE)),own-layer) ## the main job end to end on the local stack (BARE=1 KEEP=1 REPO=dir EXPECT=file NONCE=text OUT=file)
 	@exec $(LOCAL) demo --parent "$$PPID" --state "$$STATE" --build-ms $$(($$(date +%s%3N) - $(BEGAN))) $${KEEP:+--keep} \
+	  $(if $(filter 1,$(BARE)),--bare) \
 	  $${REPO:+--repo "$$REPO"} $${EXPECT:+--expect "$$EXPECT"} $${NONCE:+--nonce "$$NONCE"} $${OUT:+--out "$$OUT"}
 
 stack-up: build ## start and deploy the local stack and leave it running (STATE=dir)
@@ -109,9 +122,11 @@ lint: .local/lint/.made ## formatting, clippy with warnings denied, template and
 	cargo fmt --check
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
 	.local/lint/bin/cfn-lint --non-zero-exit-code warning $(TEMPLATES)
-	.local/lint/bin/shellcheck .ci/run ami/*.sh release/*.sh pipelines/*.sh helper-scripts/*.sh demo/repository/*.sh \
-	  crates/dev/local/tests/ami/*.sh crates/dev/tidy/tests/check_ec2/aws
-	.local/lint/bin/shellcheck -s sh crates/dev/local/src/cage/cage.sh
+	.local/lint/bin/hadolint images/executor/Dockerfile
+	.local/lint/bin/shellcheck .ci/run ami/*.sh images/executor/*.sh release/*.sh pipelines/*.sh helper-scripts/*.sh \
+	  demo/repository/*.sh crates/dev/local/tests/ami/*.sh crates/dev/tidy/tests/check_ec2/aws
+	.local/lint/bin/shellcheck layers/*.sh layers/tools/*.sh crates/dev/local/src/bare/root.sh
+	.local/lint/bin/shellcheck -s sh crates/dev/local/src/cage/cage.sh crates/dev/local/src/bare/enter.sh
 	.local/lint/bin/shellcheck -s bash crates/dev/local/src/hostile/control.sh crates/dev/local/src/isolation/plant.sh
 
 iam: build ## write docs/iam.md anew, from the template

@@ -74,6 +74,9 @@ for architecture in "${architectures[@]}"; do
     check "$architecture $name" "$built/$name/bootstrap"
     install -m 0755 "$built/$name/bootstrap" "$root/bin/$name-$architecture"
   done
+  # The template names both, and uploads the one that it needs.
+  layers/tools/make.sh "$architecture"
+  cp "target/layer/tools-$architecture.zip" "$root/functions/"
   echo "$architecture: ${#parts[@]} functions, built in $((SECONDS - began)) s"
 done
 

@@ -44,11 +44,16 @@ def released(text):
             r"      DefinitionUri: {Bucket: !Ref ArtifactBucket, Key: !Sub '${ArtifactPrefix}/\1'}",
             block,
         )
+        block = re.sub(
+            r"(?m)^      ContentUri: target/layer/(tools-[a-z0-9_]+\.zip)$",
+            r"      ContentUri: {Bucket: !Ref ArtifactBucket, Key: !Sub '${ArtifactPrefix}/\1'}",
+            block,
+        )
         done.append(block)
     text = "".join(done)
     if count == 0 or text.count("\nParameters:\n") != 1:
         sys.exit("this is not the template")
-    if left := re.findall(r"(?m)^.*(?:crates/bin/|statemachines/|BuildMethod).*$", text):
+    if left := re.findall(r"(?m)^.*(?:crates/bin/|statemachines/|target/layer|BuildMethod).*$", text):
         sys.exit(f"these lines still lead to files: {left}")
     return text.replace("\nParameters:\n", "\nParameters:\n" + PARAMETERS, 1)
 

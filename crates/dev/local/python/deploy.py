@@ -1,7 +1,7 @@
 """Deploys template.yaml to the local emulator, and nothing else.
 
 Reads one JSON object from standard input and writes one to standard output; see deploy.rs. The template is taken as it
-is: only CodeUri and DefinitionUri are rewritten to the uploaded files, as `sam package` does.
+is: only CodeUri, ContentUri and DefinitionUri are rewritten to the uploaded files, as `sam package` does.
 
 What the emulator cannot evaluate is adjusted after the deployment, here and nowhere else (docs/fidelity.md):
 
@@ -9,8 +9,9 @@ What the emulator cannot evaluate is adjusted after the deployment, here and now
   grants the action get it on `*`; the witness proxy enforces the paths instead, from the file of scopes.
 - It treats the tags of a request and of an instance as absent, so a grant of EC2 on condition of a tag is refused. Roles
   get such actions without their conditions; the witness proxy enforces these instead.
-- The executor's working folder is the machine's /tmp/runnerless; it is set to a folder below the state, so that two
-  checkouts do not meet. So are the folders that it scrubs: the machine's /tmp is not the executor's alone.
+- Unless it is started where nothing is but what Lambda has, the executor's working folder is the machine's
+  /tmp/runnerless; it is set to a folder below the state, so that two checkouts do not meet. So are the folders that it
+  scrubs: the machine's /tmp is not the executor's alone.
 - It drops tenant isolation and the tenant id of a call, so the executor is told that its environment is shared.
 """
 
@@ -71,6 +72,12 @@ class Deployer:
 
     def package(self, path):
         text = path.read_text()
+        # Its programs would be found by no function here: layers are not mounted. See bare/enter.sh.
+        text = re.sub(
+            r"(?m)^(\s+ContentUri: )target/layer/tools-[a-z0-9_]+\.zip$",
+            lambda found: found[1] + self.upload(zipped({"README": b"The layer is not mounted here.\n"}), "layers", ".zip"),
+            text,
+        )
         text = re.sub(r"(?m)^(\s+CodeUri: )crates/bin/([a-z-]+)/$", self.upload_function, text)
         return re.sub(
             r"(?m)^(\s+DefinitionUri: )(\S+\.asl\.json)$",
@@ -83,7 +90,9 @@ class Deployer:
         binary = pathlib.Path(self.order["binaries"][part]) if part in self.order["binaries"] else None
         if binary is None or not binary.is_file():
             sys.exit(f"the function {part} is not built: {binary or part}; run `cargo build --release`")
-        return found[1] + self.upload(zipped({"bootstrap": binary.read_bytes()}), part, ".zip")
+        starter = self.order.get("starters", {}).get(part)
+        body = starter.encode() if starter else binary.read_bytes()
+        return found[1] + self.upload(zipped({"bootstrap": body}), part, ".zip")
 
     def make_bucket(self):
         try:
@@ -211,8 +220,7 @@ class Deployer:
         config = self.client["lambda"].get_function_configuration(FunctionName=name)
         variables = dict(
             config["Environment"]["Variables"],
-            RUNNERLESS_WORK_ROOT=self.order["work_root"],
-            RUNNERLESS_SCRUB=self.order["scrub"],
+            **self.order["executor"],
             RUNNERLESS_SANDBOX="shared",
         )
         self.client["lambda"].update_function_configuration(FunctionName=name, Environment={"Variables": variables})

@@ -21,6 +21,8 @@ runnerless-local: the local stack (AWS emulator, witness, GitLab simulator) and 
       --nonce TEXT      given to the jobs as variable NONCE
       --out FILE        the JSON lines, too
       --keep            leave the stack running
+      --bare            the executor finds what Lambda has and the tools layer, or the demo fails; without this its own
+                        jobs do where the machine allows it and the layer is built, those of --repo do not
       --api-token       give the stack an API token of GitLab
       --limit SECONDS   how long the pipeline may take (180, with --repo 900)
       --build-ms MS     how long the build before took, for its line
@@ -92,6 +94,7 @@ pub(crate) enum Command {
 #[derive(Clone, Debug)]
 pub(crate) struct Wish {
     pub(crate) keep: bool,
+    pub(crate) bare: bool,
     pub(crate) repo: Option<PathBuf>,
     pub(crate) expect: Option<PathBuf>,
     pub(crate) nonce: Option<String>,
@@ -137,6 +140,7 @@ impl Arguments {
         let (mut simulator, mut gitlab_root, mut api_token, mut parent) = (false, String::new(), false, None);
         let mut wish = Wish {
             keep: false,
+            bare: false,
             repo: None,
             expect: None,
             nonce: None,
@@ -162,6 +166,7 @@ impl Arguments {
                 Long("gitlab-root") => gitlab_root = parser.value()?.string()?,
                 Long("api-token") => api_token = true,
                 Long("keep") => wish.keep = true,
+                Long("bare") => wish.bare = true,
                 Long("slow") => wish.slow = true,
                 Long("only") => wish.only = Some(parser.value()?.string()?).filter(|text| !text.is_empty()),
                 Long("repo") => wish.repo = path(&mut parser)?,

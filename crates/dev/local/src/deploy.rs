@@ -18,10 +18,12 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use crate::aws::{ACCOUNT, Aws, REGION, SECRET};
+use crate::bare::{self, Bare};
 use crate::http::{Http, HttpError};
 use crate::instances::{Ec2, Ec2Error};
 use crate::layout::Layout;
 use crate::stack::Stack;
+use crate::stack_env::quoted;
 
 /// The stack's name.
 pub const STACK: &str = "runnerless";
@@ -106,19 +108,37 @@ pub struct Foreign<'a> {
 /// # Errors
 /// When a part is not built, or the deployment fails.
 pub async fn deploy(stack: &Stack, parameters: &BTreeMap<&str, String>) -> Result<Deployment, DeployError> {
+    deploy_around(stack, parameters, None).await
+}
+
+/// The same, with this around the executor: then nothing of its configuration is changed but that its environment is shared.
+///
+/// # Errors
+/// As above.
+pub async fn deploy_around(
+    stack: &Stack,
+    parameters: &BTreeMap<&str, String>,
+    bare: Option<&Bare>,
+) -> Result<Deployment, DeployError> {
     let layout = stack.layout();
     let binaries = place(layout)?;
-    let order = json!({
+    let mut order = json!({
         "do": "stack",
         "stack": STACK,
         "template": layout.source("template.yaml"),
         "binaries": binaries,
         "parameters": parameters,
         "scopes": layout.at("scopes.json"),
-        "work_root": layout.tmp().join("runnerless"),
-        // Nothing of anybody's is there: function processes that run at the same time share it.
-        "scrub": layout.tmp().join("scrub"),
+        "executor": {
+            "RUNNERLESS_WORK_ROOT": layout.tmp().join("runnerless"),
+            // Nothing of anybody's is there: function processes that run at the same time share it.
+            "RUNNERLESS_SCRUB": layout.tmp().join("scrub"),
+        },
     });
+    if let Some(bare) = bare {
+        order["executor"] = json!({});
+        order["starters"] = json!({"executor": starter(bare)});
+    }
     let deployment = serde_json::from_value(run(stack, order).await?).map_err(DeployError::Answer)?;
     refresh(stack).await?;
     Ok(deployment)
@@ -167,6 +187,13 @@ pub fn parameters(gitlab_url: &str) -> BTreeMap<&'static str, String> {
         // executor is told so after the deployment.
         ("ExecutorSandbox", "tenant".to_owned()),
     ])
+}
+
+/// What is deployed in the executor's place: it starts the executor where there is nothing but what Lambda has.
+fn starter(bare: &Bare) -> String {
+    let words = bare.words(bare::PROGRAM);
+    let words: Vec<String> = words.iter().map(|word| quoted(&word.to_string_lossy())).collect();
+    format!("#!/bin/sh\nexec {}\n", words.join(" "))
 }
 
 fn place(layout: &Layout) -> Result<BTreeMap<&'static str, PathBuf>, DeployError> {

@@ -3,6 +3,7 @@
 
 pub mod attack;
 pub mod aws;
+pub mod bare;
 mod bill;
 pub mod breakage;
 pub mod cage;

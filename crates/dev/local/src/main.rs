@@ -147,6 +147,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             let demo = Demo {
                 stack: options(arguments)?,
                 keep: wish.keep,
+                bare: wish.bare,
                 repo: wish.repo.clone(),
                 expect: wish.expect.clone(),
                 nonce: wish.nonce.clone(),

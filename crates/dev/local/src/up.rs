@@ -1,5 +1,8 @@
 //! `make stack-up`: a deployed and seeded stack that stays.
 
+use std::collections::BTreeMap;
+
+use crate::bare::Bare;
 use crate::deploy::{self, DeployError, Deployment};
 use crate::seed::{self, DEFAULT_LANE, Hook, SeedError};
 use crate::stack::{Options, Stack, StackError};
@@ -61,9 +64,24 @@ pub async fn deploy_with(
     stack: &Stack,
     others: impl IntoIterator<Item = (&'static str, String)>,
 ) -> Result<Deployment, UpError> {
+    Ok(deploy::deploy(stack, &parameters(stack, others).await?).await?)
+}
+
+/// The same, with this around the executor's jobs.
+///
+/// # Errors
+/// When it cannot be deployed.
+pub async fn deploy_around(stack: &Stack, bare: Option<&Bare>) -> Result<Deployment, UpError> {
+    Ok(deploy::deploy_around(stack, &parameters(stack, []).await?, bare).await?)
+}
+
+async fn parameters(
+    stack: &Stack,
+    others: impl IntoIterator<Item = (&'static str, String)>,
+) -> Result<BTreeMap<&'static str, String>, UpError> {
     let gitlab = stack.gitlab().ok_or(UpError::NoGitLab)?;
     let mut parameters = deploy::parameters(&gitlab.url);
     parameters.extend(deploy::network(&stack.aws()).await?);
     parameters.extend(others);
-    Ok(deploy::deploy(stack, &parameters).await?)
+    Ok(parameters)
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 /// A file that one person reads: seven hundred lines, two hundred and fifty for what instances need, twenty for their runners
 /// at GitLab: who may make, keep and delete them, and whether they are the official one, and a hundred for networks and for
 /// what linters are told.
-const MOST_LINES: usize = 1070;
+const MOST_LINES: usize = 1110;
 /// The routes that the API lets everybody through to: their function proves the body.
 const PROVED_BY_THE_BODY: [&str; 1] = ["POST /launch"];
 /// GitLab gives up on a webhook after this, in seconds.

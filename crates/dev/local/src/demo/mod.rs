@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::bare::{self, Bare, NoBare};
 use crate::deploy::Deployment;
 use crate::gitlab::Simulator;
 use crate::guard::Signals;
 use crate::http::HttpError;
 use crate::instances::Ec2Error;
 use crate::instances::confine::{Confinement, NoConfinement};
+use crate::layout::Layout;
 use crate::pipelines::expect::{BadExpect, Expect};
 use crate::pipelines::ledger::Ledger;
 use crate::pipelines::leftovers::{Before, Leftover};
@@ -43,6 +45,9 @@ pub struct Demo {
     pub stack: Options,
     /// Leave the stack running.
     pub keep: bool,
+    /// It fails where the executor cannot find exactly what Lambda has. Without this the demo's own jobs do without where it
+    /// must be, and others' are not asked to do with so little.
+    pub bare: bool,
     /// A repository instead of the demo's own.
     pub repo: Option<PathBuf>,
     /// Expectations instead of the demo's own.
@@ -91,6 +96,9 @@ pub enum DemoError {
     /// EC2.
     #[error(transparent)]
     Instances(#[from] Ec2Error),
+    /// The environment that AWS gives.
+    #[error("BARE=1 is not possible here: {0}")]
+    Bare(#[from] NoBare),
     /// The pipeline did not end.
     #[error("the pipeline is still {status} after {limit:?}; unfinished: {unfinished}")]
     Late {
@@ -182,7 +190,8 @@ impl Run<'_> {
         lines.stage("stack", ms(at));
         let at = Instant::now();
         tell("deploying template.yaml");
-        let deployment = up::deploy(stack).await?;
+        let bare = demo.around(stack.layout()).await?;
+        let deployment = up::deploy_around(stack, bare.as_ref()).await?;
         let python = if demo.repo.is_none() { Some(prepare::python_function(stack, &deployment).await?) } else { None };
         lines.stage("deploy", ms(at));
         let at = Instant::now();
@@ -322,6 +331,28 @@ impl Demo {
         let layout = &self.stack.layout;
         let folder = layout.at("probe-of-the-demo");
         Confinement::new(&layout.command("runnerless-runner"), &self.search_path, &folder).await
+    }
+
+    /// What the executor finds around it; nothing where that is this machine.
+    async fn around(&self, layout: &Layout) -> Result<Option<Bare>, NoBare> {
+        if self.repo.is_some() && !self.bare {
+            return Ok(None);
+        }
+        let bare = match bare::layer(layout) {
+            Ok(layer) => Bare::new(layout, &layout.at("bare"), &layout.command("executor"), Some(layer)).await,
+            Err(why) => Err(why),
+        };
+        match bare {
+            Ok(bare) => {
+                tell("the executor finds no more than Lambda has, and the tools layer");
+                Ok(Some(bare))
+            }
+            Err(why) if self.bare => Err(why),
+            Err(why) => {
+                tell(&format!("the executor finds what this machine has, which is more than Lambda: {why}"));
+                Ok(None)
+            }
+        }
     }
 
     /// That lines are missing in the file, in words.

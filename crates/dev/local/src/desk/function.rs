@@ -1,7 +1,8 @@
 //! The executor's process.
 
+use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use tokio::time::timeout;
 use super::ledger::Launch;
 use super::{DeskError, error_type};
 use crate::aws::{ACCOUNT, REGION, SECRET};
+use crate::bare::{self, Bare};
 use crate::cage::Cage;
 use crate::processes::{Process, descendants, table};
 use crate::runtime_api::{Function, Invocation, Program, RuntimeApiError};
@@ -53,6 +55,44 @@ impl Fate {
     }
 }
 
+/// What the executor's process has around it.
+#[derive(Clone, Debug)]
+pub enum Around {
+    /// This machine's files, and an unprivileged user.
+    Cage(Cage),
+    /// What Lambda has. The executor is the program of the function's folder.
+    Bare(Box<Bare>),
+}
+
+impl Around {
+    fn prefix(&self) -> Vec<OsString> {
+        match self {
+            Self::Cage(cage) => cage.prefix(),
+            Self::Bare(bare) => bare.prefix(),
+        }
+    }
+
+    /// The name of the executor's process: the file that it is started from in there.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Cage(_) => "program\n",
+            Self::Bare(_) => "bootstrap\n",
+        }
+    }
+}
+
+impl From<Cage> for Around {
+    fn from(cage: Cage) -> Self {
+        Self::Cage(cage)
+    }
+}
+
+impl From<Bare> for Around {
+    fn from(bare: Bare) -> Self {
+        Self::Bare(Box::new(bare))
+    }
+}
+
 /// How a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vitals {
@@ -68,7 +108,7 @@ pub struct Vitals {
 #[derive(Debug)]
 pub(super) struct Executor {
     program: PathBuf,
-    cage: Cage,
+    around: Around,
     sandbox: Sandbox,
     endpoint: String,
     gitlab_url: String,
@@ -81,7 +121,7 @@ pub(super) struct Executor {
 impl Executor {
     pub(super) fn new(
         program: PathBuf,
-        cage: Cage,
+        around: Around,
         sandbox: Sandbox,
         stack: &Stack,
         gitlab_url: &str,
@@ -89,7 +129,7 @@ impl Executor {
     ) -> Self {
         Self {
             program,
-            cage,
+            around,
             sandbox,
             endpoint: stack.endpoint().to_owned(),
             gitlab_url: gitlab_url.to_owned(),
@@ -149,8 +189,12 @@ impl Executor {
         let at = |source| DeskError::File { path: self.words.clone(), source };
         let words = fs::OpenOptions::new().create(true).append(true).open(&self.words).map_err(at)?;
         let sandbox = if self.sandbox == Sandbox::Tenant { "tenant" } else { "shared" };
-        let program = Program::new(&self.program)
-            .prefix(self.cage.prefix())
+        let program = match &self.around {
+            Around::Cage(_) => self.program.as_path(),
+            Around::Bare(_) => Path::new(bare::PROGRAM),
+        };
+        let program = Program::new(program)
+            .prefix(self.around.prefix())
             .output(words)
             .env("AWS_REGION", REGION)
             .env("AWS_ENDPOINT_URL", &self.endpoint)
@@ -171,10 +215,11 @@ impl Executor {
     }
 
     pub(super) fn process(&self) -> Option<Process> {
-        let cage = self.function.as_ref()?.process()?;
-        // The cage's script starts it before it can start anything.
-        let below = descendants(&table(), cage.pid);
-        let named = |pid: i32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "program\n");
+        let first = self.function.as_ref()?.process()?;
+        // The script of what is around it starts it before it can start anything.
+        let below = descendants(&table(), first.pid);
+        let named =
+            |pid: i32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == self.around.name());
         below.into_iter().map(|entry| entry.process).find(|process| named(process.pid))
     }
 

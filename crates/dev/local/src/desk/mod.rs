@@ -1,5 +1,5 @@
 //! A real executor between a real ledger and a strict GitLab: the emulator's tables and parameters, the simulator, and the
-//! function's process in a cage behind a Runtime API of its own.
+//! function's process, in a cage or where nothing is but what Lambda has, behind a Runtime API of its own.
 //!
 //! Ingest and the router are not there. What they write before an executor starts is written here, by the same moves; the
 //! executor begins, binds, renews and concludes in the emulator's table.
@@ -14,7 +14,6 @@ use runnerless_aws::AwsError;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::cage::Cage;
 use crate::conformance::control::Control;
 use crate::gitlab::{NewRunner, Simulator};
 use crate::http::HttpError;
@@ -24,7 +23,7 @@ use crate::runtime_api::{Outcome, RuntimeApiError};
 use crate::stack::{Options, Stack, StackError};
 pub(crate) use function::CANARY;
 use function::Executor;
-pub use function::{Fate, Sandbox, Vitals};
+pub use function::{Around, Fate, Sandbox, Vitals};
 use ledger::Ledger;
 
 /// The longest job that the runner takes, in seconds: GitLab's least.
@@ -97,7 +96,12 @@ impl Desk {
     ///
     /// # Errors
     /// When something does not start.
-    pub async fn start(layout: Layout, programs: &Path, cage: Cage, sandbox: Sandbox) -> Result<Self, DeskError> {
+    pub async fn start(
+        layout: Layout,
+        programs: &Path,
+        around: impl Into<Around>,
+        sandbox: Sandbox,
+    ) -> Result<Self, DeskError> {
         let program = programs.join("runnerless-local");
         let options = Options { layout, program, simulator: true, gitlab_root: String::new(), ephemeral: false };
         let stack = Stack::start(&options).await?;
@@ -110,7 +114,8 @@ impl Desk {
         };
         let token = Simulator::new(&gitlab).create_runner(&runner).await?;
         let ledger = Ledger::make(&stack, &token).await?;
-        let executor = Executor::new(programs.join("executor"), cage, sandbox, &stack, &gitlab.url, ledger.table());
+        let executor =
+            Executor::new(programs.join("executor"), around.into(), sandbox, &stack, &gitlab.url, ledger.table());
         Ok(Self { control: Control::new(&gitlab), ledger, executor, stack })
     }
 
