@@ -1,6 +1,6 @@
 # The commands of this project. Each does its own set-up on a machine with Rust, Python 3, git and a C compiler.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage faults storm bench sweep-bench hostile isolation instances world mutants build iam templates package user-pipeline layer symbols
+.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage faults storm bench sweep-bench hostile isolation instances world mutants build iam templates package release-try user-pipeline layer symbols
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -139,6 +139,9 @@ templates: .local/lint/.made .local/checkov/.made .local/sam/.made ## the templa
 
 package: .local/package/.made ## the release archive, with everything built for Lambda (ARCHITECTURES="x86_64 arm64")
 	@PATH="$$PWD/.local/package/bin:$$PATH" helper-scripts/package.sh $(ARCHITECTURES)
+
+release-try: .local/awscli/.made .local/requirements/.made .local/package/.made ## that archive deployed to the emulator from an empty folder, and each function invoked
+	@release/try.sh target/package/runnerless-*.tar.gz .local/requirements/bin/python .local/awscli/bin .local/package/bin/cargo-lambda
 
 user-pipeline: .local/awscli/.made .local/requirements/.made ## a user's Lambda function deployed, and a bad version kept out and rolled back
 	@pipelines/try.sh .local/requirements/bin/python .local/awscli/bin
