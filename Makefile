@@ -152,8 +152,9 @@ audit: .local/audit/bin/cargo-deny ## licences, bans and sources of the dependen
 .local/audit/bin/cargo-deny:
 	cargo install --quiet --locked --root .local/audit --target-dir target/tools cargo-deny@0.20.2
 
-# Programs from PyPI, each in an environment of its own, from wheels with the sums of its lock file only.
+# Programs from PyPI, each in an environment of its own, from wheels with the sums of its lock file only. The file is complete,
+# and older versions of pip take a package without its extras for another one: so they do not look for what is missing.
 .local/%/.made: python/%.txt
 	@python3 -m venv --clear .local/$* 1>&2
-	@.local/$*/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $< 1>&2
+	@.local/$*/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r $< 1>&2
 	@touch $@
