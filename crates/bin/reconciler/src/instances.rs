@@ -7,7 +7,7 @@ use runnerless_aws::AwsError;
 use runnerless_aws::ports::Ledger;
 use runnerless_aws_ec2::Fleet;
 use runnerless_core::change::RowKey;
-use runnerless_core::fleet::Instance;
+use runnerless_core::fleet::{Instance, InstanceState};
 use runnerless_core::id::LaunchId;
 use runnerless_core::instance_row::InstanceRow;
 use runnerless_core::launch::{LaunchRow, LaunchState};
@@ -36,6 +36,14 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// How many instances of ours have not ended.
+    pub(crate) fn left(&self, ours: &Ours) -> usize {
+        let is_left = |instance: &&Instance| {
+            instance.state != InstanceState::Terminated && launch_of_instance(ours, instance).is_ok()
+        };
+        self.instances.iter().filter(is_left).count()
+    }
+
     fn known<'a>(&'a self, loaded: &'a Loaded, id: &LaunchId) -> Known<'a> {
         match loaded.launches.get(id).or_else(|| self.launches.get(id)) {
             Some(launch) => Known::Launch(launch),

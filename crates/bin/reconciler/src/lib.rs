@@ -16,10 +16,11 @@ mod window;
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt as _, stream};
-use runnerless_aws::ports::{Parameters, TokenStore};
+use runnerless_aws::ports::{Ledger as _, Parameters, TokenStore};
 use runnerless_aws::{AwsError, DynamoLedger, ParameterStore};
 use runnerless_aws_ec2::{Ec2Fleet, Fleet};
 use runnerless_core::chain::chain;
+use runnerless_core::change::RowKey;
 use runnerless_core::moves::Ours;
 use runnerless_core::official::Official;
 use runnerless_core::time::{Millis, Timestamp};
@@ -167,9 +168,14 @@ impl<P: Ports, S: Parameters + TokenStore, R: Reporter, G: Runners, F: Fleet> Sw
     /// due.
     pub async fn run(&self, dry_run: bool, ends_at: Timestamp) -> std::result::Result<Report, Error> {
         let (ledger, clock) = (self.ports.ledger(), self.ports.clock());
-        let listed = self.list(dry_run, ends_at).await;
+        let draining = ledger.load(&[RowKey::Drain]).await?.draining();
+        // What it would find waits for no launch of a stack that drains.
+        let listed = match draining {
+            None => self.list(dry_run, ends_at).await,
+            Some(_) => Backfill::default(),
+        };
         let now = clock.now();
-        let loaded = load::load(ledger, now).await?;
+        let loaded = load::load(ledger, draining, now).await?;
         let mut planned = plan(&loaded, now);
         planned.extend(found(&listed, &planned));
         let mut report = Report::new(&loaded, dry_run);
@@ -191,7 +197,7 @@ impl<P: Ports, S: Parameters + TokenStore, R: Reporter, G: Runners, F: Fleet> Sw
 
     /// What lanes ask for. When it cannot be loaded, that is a failure of its own, and jobs are swept all the same.
     async fn plan_lanes(&self, loaded: &load::Loaded, report: &mut Report, now: Timestamp) -> Vec<Planned> {
-        match lanes::load(self.ports, self.rules, now).await {
+        match lanes::load(self.ports, self.rules, loaded.draining, now).await {
             Ok(seen) => {
                 report.unreadable.extend(seen.unreadable.iter().cloned());
                 lanes::plan(&seen, loaded, self.lanes.sentinels(self.ports), now)
@@ -205,9 +211,13 @@ impl<P: Ports, S: Parameters + TokenStore, R: Reporter, G: Runners, F: Fleet> Sw
 
     /// What EC2 shows of this stack. When it cannot be loaded, that is a failure of its own, as with lanes.
     async fn plan_instances(&self, loaded: &load::Loaded, report: &mut Report, now: Timestamp) -> Vec<Planned> {
-        let Some(ours) = self.ec2.ours else { return Vec::new() };
+        let Some(ours) = self.ec2.ours else {
+            report.instances = Some(0);
+            return Vec::new();
+        };
         match instances::load(self.ports.ledger(), self.ec2.fleet, ours, loaded, now).await {
             Ok(seen) => {
+                report.instances = Some(seen.left(ours));
                 report.unreadable.extend(seen.unreadable.iter().filter(|pk| !loaded.unreadable.contains(*pk)).cloned());
                 instances::plan(ours, &seen, loaded, now)
             }

@@ -6,6 +6,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use runnerless_aws::AwsError;
 use runnerless_aws::ports::{DueRow, Ledger, Rows};
 use runnerless_core::change::{RowKey, SHARDS, shard_name};
+use runnerless_core::drain::Draining;
 use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::job::{JobRow, JobState};
 use runnerless_core::launch::{LaunchRow, LaunchState};
@@ -39,6 +40,8 @@ pub struct Loaded {
     pub more: bool,
     /// Whether there may be live launches that are not among [`Self::launches`].
     pub hides_launches: bool,
+    /// How the stack drains, if it does.
+    pub draining: Option<Draining>,
 }
 
 impl Loaded {
@@ -77,13 +80,14 @@ impl Loaded {
 ///
 /// # Errors
 /// The ledger is out of reach.
-pub(crate) async fn load(ledger: &impl Ledger, now: Timestamp) -> Result<Loaded, AwsError> {
+pub(crate) async fn load(ledger: &impl Ledger, draining: Option<Draining>, now: Timestamp) -> Result<Loaded, AwsError> {
     let Index { open, cut_off } = index(ledger, now).await?;
     let launches: Vec<LaunchId> = open.iter().filter_map(launch_id).collect();
     let due: Vec<JobKey> = open.iter().filter(|row| row.at <= now).filter_map(job_key).collect();
     let mut loaded = Loaded {
         more: cut_off || due.len() > JOBS || launches.len() > LAUNCHES,
         hides_launches: cut_off || launches.len() > LAUNCHES,
+        draining,
         ..Loaded::default()
     };
     loaded.read_launches(ledger, choose(launches, LAUNCHES, now)).await?;

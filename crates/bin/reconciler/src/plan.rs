@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use runnerless_core::change::Plan;
+use runnerless_core::drain::Draining;
 use runnerless_core::id::{JobKey, LaneId, LaunchId};
 use runnerless_core::instance_row::instance_pk;
 use runnerless_core::job::{JobRow, JobState};
 use runnerless_core::lane::{Engine, Lane};
 use runnerless_core::lane_row::lane_pk;
 use runnerless_core::launch::LaunchRow;
-use runnerless_core::moves::{DueJob, DueLaunch, End, due_job, due_launch, is_free, may_charge};
+use runnerless_core::moves::{DueJob, DueLaunch, End, drained_launch, due_job, due_launch, is_free, may_charge};
 use runnerless_core::need::{Answer, WaitingJob, need};
 use runnerless_core::route::LaneEntry;
 use runnerless_core::time::Timestamp;
@@ -35,14 +36,16 @@ pub enum Action {
     Stop(LaunchId, End),
     /// Write off a bound launch that is silent, and report its job.
     Lost(LaunchId),
+    /// Write off a bound launch that is not waited for, and report its job.
+    WriteOff(LaunchId),
     /// Report the job of a launch that was written off.
     Report(LaunchId),
     /// Have a lane's token verified, or a runner made for a lane without one.
     Verify(Box<Lane>),
     /// Send a lane's sentinel.
     Sentinel(Box<LaneEntry>),
-    /// Remove the runner manager of a lane that is gone.
-    Forget(LaneId, Engine),
+    /// Remove the runner manager of a lane that is gone, if its row still is to be looked at then.
+    Forget(LaneId, Engine, Timestamp),
     /// Put a lane's row right.
     PutLane(LaneId, Plan),
     /// Sound the alarm about a job that our runner has and no launch got, if that is still so at this time.
@@ -73,6 +76,7 @@ impl Action {
             Self::Start(_) => "start",
             Self::Stop(..) => "stop",
             Self::Lost(_) => "lost",
+            Self::WriteOff(_) => "write_off",
             Self::Report(_) => "report",
             Self::Verify(..) => "verify",
             Self::Sentinel(_) => "sentinel",
@@ -98,10 +102,15 @@ impl Action {
             | Self::Write(key, _)
             | Self::Unaccounted(key, _)
             | Self::Recognise(key, ..) => key.pk(),
-            Self::Start(id) | Self::Stop(id, _) | Self::Lost(id) | Self::Report(id) | Self::HostGone(id) => id.pk(),
+            Self::Start(id)
+            | Self::Stop(id, _)
+            | Self::Lost(id)
+            | Self::WriteOff(id)
+            | Self::Report(id)
+            | Self::HostGone(id) => id.pk(),
             Self::Adopt(id, _) | Self::EndInstance(id) | Self::LookAlike(id) => instance_pk(id),
             Self::Verify(lane) => lane_pk(&lane.id()),
-            Self::Forget(lane, _) | Self::PutLane(lane, _) => lane_pk(lane),
+            Self::Forget(lane, ..) | Self::PutLane(lane, _) => lane_pk(lane),
             Self::Sentinel(entry) => lane_pk(&entry.lane.id()),
         }
     }
@@ -116,10 +125,12 @@ pub struct Planned {
     pub reason: String,
 }
 
-/// Plans. Launches come first: those that are concluded free their jobs for the same or the next run.
+/// Plans. Launches come first: those that are concluded free their jobs for the same or the next run. While the stack
+/// drains, jobs that wait are left as they are.
 #[must_use]
 pub fn plan(loaded: &Loaded, now: Timestamp) -> Vec<Planned> {
-    let mut planned: Vec<Planned> = loaded.launches.values().filter_map(|launch| of_launch(launch, now)).collect();
+    let of_launch = |launch| of_launch(launch, loaded.draining, now);
+    let mut planned: Vec<Planned> = loaded.launches.values().filter_map(of_launch).collect();
     planned.sort_by_key(|item| item.action.pk());
     let officials = loaded.launches.values().filter(|launch| launch.may_run_unknown());
     let managers: BTreeMap<String, LaunchId> =
@@ -131,6 +142,7 @@ pub fn plan(loaded: &Loaded, now: Timestamp) -> Vec<Planned> {
             continue;
         }
         match due_job(job, launch_of(job, &loaded.launches), now) {
+            DueJob::NeedsLaunch if loaded.draining.is_some() => {}
             DueJob::NeedsLaunch => waiting.push(job),
             DueJob::NeedsSettling => planned.push(planned_for(Action::Settle(*key), "its end was not settled")),
             DueJob::NeedsWord(plan) => planned.push(with_plan(plan, |plan| Action::Ask(*key, plan))),
@@ -166,15 +178,22 @@ fn with_plan(plan: Plan, action: impl FnOnce(Plan) -> Action) -> Planned {
     Planned { action: action(plan), reason }
 }
 
-fn of_launch(launch: &LaunchRow, now: Timestamp) -> Option<Planned> {
+fn of_launch(launch: &LaunchRow, draining: Option<Draining>, now: Timestamp) -> Option<Planned> {
     let id = launch.launch.clone();
-    match due_launch(launch, now) {
+    let duty = match draining {
+        Some(draining) => drained_launch(launch, draining, now),
+        None => due_launch(launch, now),
+    };
+    match duty {
         DueLaunch::NeedsStart => Some(planned_for(Action::Start(id), "its request may never have gone out")),
         DueLaunch::NeedsStop(end) => {
             let reason = end.reason().to_owned();
             Some(Planned { action: Action::Stop(id, end), reason })
         }
         DueLaunch::MaybeLost => Some(planned_for(Action::Lost(id), "it is bound and its lease is over")),
+        DueLaunch::WriteOff => {
+            Some(planned_for(Action::WriteOff(id), "the stack is removed, and its job is not waited for"))
+        }
         DueLaunch::OwesReport => Some(planned_for(Action::Report(id), "GitLab is to be told about its job")),
         DueLaunch::Nothing => None,
     }

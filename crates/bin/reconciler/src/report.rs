@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use runnerless_aws::AwsError;
+use runnerless_core::drain::Draining;
 use runnerless_lambda_kit::metrics;
 use serde::Serialize;
 use serde_json::json;
@@ -52,8 +53,12 @@ pub struct Item {
 pub struct Report {
     /// Whether it only planned.
     pub dry_run: bool,
+    /// How the stack drains; `None` when it does not.
+    pub draining: Option<Draining>,
     /// Live launches that it saw.
     pub live_launches: usize,
+    /// Instances of this stack that have not ended, as EC2 showed them; `None` when it did not say.
+    pub instances: Option<usize>,
     /// Due jobs that it saw.
     pub due_jobs: usize,
     /// Rows that cannot be read.
@@ -72,6 +77,7 @@ impl Report {
     pub(crate) fn new(loaded: &Loaded, dry_run: bool) -> Self {
         Self {
             dry_run,
+            draining: loaded.draining,
             live_launches: loaded.live().count(),
             due_jobs: loaded.due.len(),
             unreadable: loaded.unreadable.iter().cloned().collect(),

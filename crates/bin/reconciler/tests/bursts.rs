@@ -332,10 +332,10 @@ async fn nothing_is_left(burst: &mut Burst) {
     assert!(burst.gitlab.pending.is_empty() && burst.gitlab.running.is_empty() && burst.asking.is_empty());
     let rows = [burst.items("job#"), burst.items("launch#")].concat();
     assert!(rows.iter().all(|item| item.contains_key("expires_at")), "each row may be deleted one day");
-    assert_eq!(burst.world.ledger.live(&lane()).await.unwrap(), Live { lane: 0, stack: 0 });
+    assert_eq!(burst.world.ledger.live(&lane()).await.unwrap(), Live { lane: 0, stack: 0, draining: None });
     let started = burst.started_for().len();
     burst.sweep().await;
     assert_eq!(burst.sweeps.last().unwrap().counts.len(), 0, "there is nothing to do");
-    assert_eq!(burst.world.ledger.live(&lane()).await.unwrap(), Live { lane: 0, stack: 0 });
+    assert_eq!(burst.world.ledger.live(&lane()).await.unwrap(), Live { lane: 0, stack: 0, draining: None });
     assert_eq!(burst.started_for().len(), started);
 }

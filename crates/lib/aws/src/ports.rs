@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 
 use runnerless_core::change::{BadRow, Item, Plan, Row, RowKey, decode};
+use runnerless_core::drain::{DRAIN_PK, DrainRow, Draining, draining_of};
 use runnerless_core::id::{JobKey, LaneId, LaunchId};
 use runnerless_core::instance_row::{InstanceRow, instance_pk};
 use runnerless_core::job::JobRow;
@@ -93,6 +94,20 @@ impl Rows {
         self.row(ROUNDS_PK)
     }
 
+    /// How the stack drains, see [`draining_of`]; `None` when it does not.
+    #[must_use]
+    pub fn draining(&self) -> Option<Draining> {
+        draining_of(self.0.get(DRAIN_PK))
+    }
+
+    /// The row that says how the stack drains; `None` before it ever did.
+    ///
+    /// # Errors
+    /// A row that cannot be read.
+    pub fn drain(&self) -> Result<Option<DrainRow>, BadRow> {
+        self.row(DRAIN_PK)
+    }
+
     fn row<R: Row>(&self, pk: &str) -> Result<Option<R>, BadRow> {
         self.0.get(pk).map(decode).transpose()
     }
@@ -116,7 +131,7 @@ pub trait Ledger: Sync {
     /// nothing.
     fn apply(&self, plan: &Plan) -> impl Future<Output = Result<Applied, AwsError>> + Send;
 
-    /// The counts of live launches, of one lane and of the stack.
+    /// The counts of live launches, of one lane and of the stack, and whether the stack drains. One call.
     fn live(&self, lane: &LaneId) -> impl Future<Output = Result<Live, AwsError>> + Send;
 
     /// Replaces the counts by what was counted: only the sweep does.

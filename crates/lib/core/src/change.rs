@@ -10,6 +10,7 @@ use serde::de::value::MapDeserializer;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::drain::DRAIN_PK;
 use crate::id::{JobKey, LaneId, LaunchId};
 use crate::instance_row::instance_pk;
 use crate::job::JobRow;
@@ -167,6 +168,8 @@ pub enum RowKey {
     Rounds,
     /// An instance that no launch names, by its id, see [`crate::instance_row`].
     Instance(String),
+    /// Whether the stack drains, see [`crate::drain`].
+    Drain,
 }
 
 impl RowKey {
@@ -182,6 +185,7 @@ impl RowKey {
             Self::Project(id) => project_pk(*id),
             Self::Rounds => ROUNDS_PK.to_owned(),
             Self::Instance(id) => instance_pk(id),
+            Self::Drain => DRAIN_PK.to_owned(),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod chain;
 pub mod change;
+pub mod drain;
 pub mod event;
 pub mod fleet;
 pub mod frozen;

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::change::{Expect, Plan, Write};
+use crate::drain::Draining;
 use crate::id::LaneId;
 
 /// The ledger's primary key of the counts: one row, an attribute per lane and `stack` for the sum.
@@ -18,13 +19,15 @@ pub const LIVE_PK: &str = "live";
 /// The attribute of the sum.
 pub const STACK: &str = "stack";
 
-/// Live launches as counted.
+/// Live launches as counted, and whether there may be more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Live {
     /// Of the lane.
     pub lane: u64,
     /// Of the stack.
     pub stack: u64,
+    /// The stack drains: there may be none.
+    pub draining: Option<Draining>,
 }
 
 /// The most live launches.
@@ -37,9 +40,12 @@ pub struct Caps {
 }
 
 impl Caps {
-    /// Why a launch more would pass a cap; `None` when it would not.
+    /// Why there may be no launch more: it would pass a cap, or the stack drains.
     #[must_use]
     pub fn exceeded(&self, live: Live, lane: &LaneId) -> Option<String> {
+        if live.draining.is_some() {
+            return Some("the stack is being removed and launches nothing more".to_owned());
+        }
         if live.lane >= self.lane {
             return Some(format!("lane {lane} has {} live launches, its cap is {}", live.lane, self.lane));
         }
@@ -89,8 +95,16 @@ mod tests {
     fn a_cap_is_reached_not_passed() {
         let caps = Caps { lane: 2, stack: 5 };
         let lane = lane().id();
-        assert_eq!(caps.exceeded(Live { lane: 1, stack: 4 }, &lane), None);
-        assert!(caps.exceeded(Live { lane: 2, stack: 4 }, &lane).unwrap().contains("lane"));
-        assert!(caps.exceeded(Live { lane: 1, stack: 5 }, &lane).unwrap().contains("stack"));
+        let live = |lane, stack| Live { lane, stack, draining: None };
+        assert_eq!(caps.exceeded(live(1, 4), &lane), None);
+        assert!(caps.exceeded(live(2, 4), &lane).unwrap().contains("lane"));
+        assert!(caps.exceeded(live(1, 5), &lane).unwrap().contains("stack"));
+    }
+
+    #[test]
+    fn a_stack_that_drains_takes_no_launch_however_few_there_are() {
+        let caps = Caps { lane: 2, stack: 5 };
+        let live = Live { draining: Some(Draining::Wait), ..Live::default() };
+        assert!(caps.exceeded(live, &lane().id()).unwrap().contains("being removed"));
     }
 }

@@ -100,6 +100,7 @@ impl Night {
                 Loss::Lost { plan, .. } => plan,
                 Loss::NotLost(why) => panic!("{why}: {before:?}"),
             },
+            DueLaunch::WriteOff => panic!("no stack drains here: {before:?}"),
             DueLaunch::OwesReport => match debt(&before, job.as_ref(), self.now) {
                 Debt::Forgiven(plan) => plan,
                 // GitLab does not answer.

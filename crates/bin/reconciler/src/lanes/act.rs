@@ -133,7 +133,8 @@ pub(crate) async fn sentinel<P: Ports, S: Parameters, R: Reporter, G: Runners, F
         Some(last) => Book(ledger).launch(last).await?,
         None => None,
     };
-    let view = LaneView { mapped: true, in_use: true, last_sentinel: last.as_ref(), sentinels: Some(every) };
+    let view =
+        LaneView { mapped: true, in_use: true, draining: false, last_sentinel: last.as_ref(), sentinels: Some(every) };
     if lane_duty(Some(&row), view, now) != LaneDuty::Sentinel {
         return Ok(gone());
     }
@@ -166,11 +167,12 @@ pub(crate) async fn forget<P: Ports, S: Parameters + TokenStore, R: Reporter, G:
     sweep: &Sweep<'_, P, S, R, G, F>,
     lane: &LaneId,
     engine: Engine,
+    due: Timestamp,
     now: Timestamp,
 ) -> Acted {
     let ports = sweep.ports;
     let Some(row) = ports.ledger().load(&[RowKey::Lane(lane.clone())]).await?.lane(lane)? else { return Ok(gone()) };
-    if row.due.next_check_at.is_none_or(|at| at > now) {
+    if row.due.next_check_at != Some(due) {
         return Ok(gone());
     }
     let why = match token(sweep, lane, engine).await {

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use runnerless_aws::AwsError;
-use runnerless_aws::ports::{Ledger, Mapping};
+use runnerless_aws::ports::{DueRow, Ledger, Mapping};
 use runnerless_core::change::RowKey;
+use runnerless_core::drain::Draining;
 use runnerless_core::id::{LaneId, LaunchId};
 use runnerless_core::lane::Engine;
 use runnerless_core::lane_row::{LANES, LaneRow};
@@ -41,33 +42,27 @@ pub(crate) struct LoadedLanes {
     pub unreadable: Vec<String>,
 }
 
-/// Loads.
+/// Loads. A stack that drains has no lane any more, whatever the mapping says.
 ///
 /// # Errors
 /// Ledger or mapping are out of reach.
-pub(crate) async fn load<P: Ports>(ports: &P, rules: &Rules, now: Timestamp) -> Result<LoadedLanes, AwsError> {
+pub(crate) async fn load<P: Ports>(
+    ports: &P,
+    rules: &Rules,
+    draining: Option<Draining>,
+    now: Timestamp,
+) -> Result<LoadedLanes, AwsError> {
     let mut lanes = LoadedLanes::default();
-    let entries = ports.mapping().lanes().await?;
-    for bad in entries.iter().filter_map(|entry| entry.as_ref().err()) {
-        tracing::warn!(target: "runnerless", verdict = %bad, map.row = bad.row, "a lane entry cannot be read");
-        metrics::count(SERVICE, "UnusableRows", 1, &json!({"map.row": bad.row}));
-        lanes.hides_lanes = true;
-    }
-    let default = match &rules.default {
-        DefaultRoute::Lane(lane) => Some(LaneEntry { lane: lane.clone(), tenancy: None }),
-        DefaultRoute::None => None,
-    };
-    for entry in default.into_iter().chain(entries.into_iter().flatten()) {
-        // In a stack that launches no instances nobody needs the tokens of their lanes.
-        if entry.lane.engine == Engine::Lambda || rules.ground.is_some() {
-            lanes.mapped.insert(entry.lane.id(), entry);
-        }
+    if draining.is_none() {
+        lanes.read_mapped(ports, rules).await?;
     }
     let ledger = ports.ledger();
     let index = ledger.due(LANES, Timestamp(i64::MAX), KNOWN).await?;
     let id = |pk: &str| pk.strip_prefix("lane#").map(LaneId::new);
     let known: BTreeSet<LaneId> = index.iter().filter_map(|row| id(&row.pk)).collect();
-    let due = index.iter().filter(|row| row.at <= now).filter_map(|row| id(&row.pk));
+    // A stack that drains looks at all of them: they go.
+    let is_due = |row: &&DueRow| row.at <= now || draining.is_some();
+    let due = index.iter().filter(is_due).filter_map(|row| id(&row.pk));
     let new = lanes.mapped.keys().filter(|lane| !known.contains(lane)).cloned();
     lanes.looked_at = choose(due.chain(new).collect(), LOOKED_AT, now);
     lanes.read_rows(ledger).await?;
@@ -76,6 +71,27 @@ pub(crate) async fn load<P: Ports>(ports: &P, rules: &Rules, now: Timestamp) -> 
 }
 
 impl LoadedLanes {
+    /// The lanes that can be launched in.
+    async fn read_mapped<P: Ports>(&mut self, ports: &P, rules: &Rules) -> Result<(), AwsError> {
+        let entries = ports.mapping().lanes().await?;
+        for bad in entries.iter().filter_map(|entry| entry.as_ref().err()) {
+            tracing::warn!(target: "runnerless", verdict = %bad, map.row = bad.row, "a lane entry cannot be read");
+            metrics::count(SERVICE, "UnusableRows", 1, &json!({"map.row": bad.row}));
+            self.hides_lanes = true;
+        }
+        let default = match &rules.default {
+            DefaultRoute::Lane(lane) => Some(LaneEntry { lane: lane.clone(), tenancy: None }),
+            DefaultRoute::None => None,
+        };
+        for entry in default.into_iter().chain(entries.into_iter().flatten()) {
+            // In a stack that launches no instances nobody needs the tokens of their lanes.
+            if entry.lane.engine == Engine::Lambda || rules.ground.is_some() {
+                self.mapped.insert(entry.lane.id(), entry);
+            }
+        }
+        Ok(())
+    }
+
     async fn read_rows(&mut self, ledger: &impl Ledger) -> Result<(), AwsError> {
         let keys: Vec<RowKey> = self.looked_at.iter().cloned().map(RowKey::Lane).collect();
         let rows = read(ledger, &keys).await?;

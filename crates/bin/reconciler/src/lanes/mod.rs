@@ -51,6 +51,7 @@ pub(crate) fn plan(lanes: &LoadedLanes, loaded: &Loaded, sentinels: Option<Milli
         let view = LaneView {
             mapped: entry.is_some(),
             in_use: loaded.hides_launches || loaded.live().any(|launch| launch.lane == *id),
+            draining: loaded.draining.is_some(),
             last_sentinel: row.and_then(|row| lanes.sentinels.get(row.sentinel.as_ref()?)),
             sentinels: sentinels.filter(|_| engine == Engine::Lambda),
         };
@@ -61,7 +62,10 @@ pub(crate) fn plan(lanes: &LoadedLanes, loaded: &Loaded, sentinels: Option<Milli
             (LaneDuty::Sentinel, Some(entry)) => {
                 (Action::Sentinel(Box::new(entry.clone())), "a job may wait whose hook was lost".to_owned())
             }
-            (LaneDuty::Forget, _) => (Action::Forget(id.clone(), engine), "the mapping no longer has it".to_owned()),
+            (LaneDuty::Forget, _) => {
+                let why = if view.draining { "the stack is being removed" } else { "the mapping no longer has it" };
+                (Action::Forget(id.clone(), engine, row?.due.next_check_at?), why.to_owned())
+            }
             (LaneDuty::Write(plan), _) => {
                 let reason = plan.reason.clone();
                 (Action::PutLane(id.clone(), plan), reason)

@@ -86,7 +86,7 @@ impl Ledger for Hands<'_> {
     }
 
     async fn live(&self, lane: &LaneId) -> Result<Live, AwsError> {
-        self.call(reads("GetItem"), || at_once(self.world.ledger.live(lane))).await
+        self.call(reads("BatchGetItem"), || at_once(self.world.ledger.live(lane))).await
     }
 
     async fn recount(&self, counts: &[(String, u64)]) -> Result<(), AwsError> {

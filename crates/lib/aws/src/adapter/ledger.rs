@@ -16,6 +16,7 @@ use aws_sdk_dynamodb::types::{
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use runnerless_core::chain::chain;
 use runnerless_core::change::{Change, Expect, Item, Plan, RowKey, SCHEMA, Write};
+use runnerless_core::drain::{DRAIN_PK, draining_of};
 use runnerless_core::id::LaneId;
 use runnerless_core::live::{LIVE_PK, Live, STACK, counts};
 use runnerless_core::route::Learned;
@@ -239,9 +240,11 @@ impl Ledger for DynamoLedger {
     }
 
     async fn live(&self, lane: &LaneId) -> Result<Live, AwsError> {
-        let item = self.get(LIVE_PK).await?.unwrap_or_default();
-        let count = |name: &str| item.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
-        Ok(Live { lane: count(lane.as_str()), stack: count(STACK) })
+        let Rows(rows) = self.batch(vec![LIVE_PK.to_owned(), DRAIN_PK.to_owned()]).await?;
+        let counts = rows.get(LIVE_PK);
+        let count = |name: &str| counts?.get(name)?.as_u64();
+        let draining = draining_of(rows.get(DRAIN_PK));
+        Ok(Live { lane: count(lane.as_str()).unwrap_or(0), stack: count(STACK).unwrap_or(0), draining })
     }
 
     async fn recount(&self, counts: &[(String, u64)]) -> Result<(), AwsError> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use runnerless_core::change::{Change, Expect, Item, Plan, RowKey, SCHEMA, Write};
+use runnerless_core::drain::{DRAIN_PK, draining_of};
 use runnerless_core::id::LaneId;
 use runnerless_core::live::{LIVE_PK, Live, STACK, counts};
 use runnerless_core::route::Learned;
@@ -176,10 +177,11 @@ impl Ledger for FakeLedger {
     }
 
     async fn live(&self, lane: &LaneId) -> Result<Live, AwsError> {
-        let state = self.reachable("GetItem")?;
+        let state = self.reachable("BatchGetItem")?;
         let item = state.items.get(LIVE_PK).cloned().unwrap_or_default();
         let count = |name: &str| item.get(name).and_then(Value::as_u64).unwrap_or(0);
-        Ok(Live { lane: count(lane.as_str()), stack: count(STACK) })
+        let draining = draining_of(state.items.get(DRAIN_PK));
+        Ok(Live { lane: count(lane.as_str()), stack: count(STACK), draining })
     }
 
     async fn recount(&self, counts: &[(String, u64)]) -> Result<(), AwsError> {

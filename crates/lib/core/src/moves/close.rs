@@ -14,6 +14,9 @@ pub enum Evidence {
     RowOnly,
     /// AWS said that the compute is over (a failed invocation, a terminated instance): its runner asks no more.
     HostGone,
+    /// The operator removes the stack and waits for no job. Says nothing about the compute: what has no job may have one
+    /// in a moment, and is closed as by the row alone.
+    Removal,
 }
 
 /// Why a launch is not closed.
@@ -43,7 +46,7 @@ pub fn close(launch: &LaunchRow, evidence: Evidence, why: &str, now: Timestamp) 
         LaunchState::Bound => return Err(CloseRefused::Bound),
         LaunchState::Closed => return Err(CloseRefused::Closed),
         LaunchState::Closing if launch.owes_report() => return Err(CloseRefused::OwesReport),
-        LaunchState::Polling if evidence == Evidence::RowOnly && now < launch.lease_until => {
+        LaunchState::Polling if evidence != Evidence::HostGone && now < launch.lease_until => {
             return Err(CloseRefused::MayStillAsk(launch.lease_until));
         }
         LaunchState::Charged | LaunchState::Starting | LaunchState::Polling | LaunchState::Closing => {}
@@ -205,6 +208,7 @@ mod tests {
         assert_eq!(close(&polling, Evidence::RowOnly, "x", until - Millis(1)), Err(CloseRefused::MayStillAsk(until)));
         assert!(close(&polling, Evidence::RowOnly, "x", until).is_ok());
         assert!(close(&polling, Evidence::HostGone, "x", T0).is_ok());
+        assert_eq!(close(&polling, Evidence::Removal, "x", T0), Err(CloseRefused::MayStillAsk(until)));
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct LaneView<'a> {
     pub mapped: bool,
     /// Whether a launch of the lane is live, as far as is known.
     pub in_use: bool,
+    /// Whether the stack drains: then the lane, which nobody has any more, goes as soon as it is in nobody's use.
+    pub draining: bool,
     /// The lane's last sentinel.
     pub last_sentinel: Option<&'a LaunchRow>,
     /// The time between two sentinels; `None` when none are sent.
@@ -50,7 +52,7 @@ pub fn lane_duty(row: Option<&LaneRow>, view: LaneView<'_>, now: Timestamp) -> L
         // New to us, or back in the mapping.
         None if view.mapped => LaneDuty::Verify,
         None => LaneDuty::Nothing,
-        Some((_, at)) if at > now => LaneDuty::Nothing,
+        Some((_, at)) if at > now && (!view.draining || view.in_use) => LaneDuty::Nothing,
         Some((row, _)) if !view.mapped => match view.in_use {
             true => LaneDuty::Write(look_again(row, now + limits::VERIFY_RETRY, "its last launches are not over")),
             false => LaneDuty::Forget,
@@ -204,7 +206,8 @@ mod tests {
     use crate::moves::testing::{T0, lane_row_of, mapped_lane, secs};
 
     const EVERY: Option<Millis> = Some(Millis::minutes(10));
-    const MAPPED: LaneView<'_> = LaneView { mapped: true, in_use: false, last_sentinel: None, sentinels: EVERY };
+    const MAPPED: LaneView<'_> =
+        LaneView { mapped: true, in_use: false, draining: false, last_sentinel: None, sentinels: EVERY };
 
     fn said(lane: &LaneId) -> Introduction<'_> {
         Introduction { lane, engine: Engine::Lambda, token: "glrt-a", runner_id: Some(7) }
@@ -280,7 +283,11 @@ mod tests {
         assert_eq!(lane_duty(Some(&row), gone, due - Millis(1)), LaneDuty::Nothing);
         assert!(matches!(lane_duty(Some(&row), LaneView { in_use: true, ..gone }, due), LaneDuty::Write(_)));
         assert_eq!(lane_duty(Some(&row), gone, due), LaneDuty::Forget);
+        let drains = LaneView { draining: true, ..gone };
+        assert_eq!(lane_duty(Some(&row), drains, T0), LaneDuty::Forget, "it is not waited for");
+        assert_eq!(lane_duty(Some(&row), LaneView { in_use: true, ..drains }, T0), LaneDuty::Nothing);
         let retired = lane_row_of(&forgotten(&row, "its runner manager is removed", due));
+        assert_eq!(lane_duty(Some(&retired), drains, due), LaneDuty::Nothing);
         assert!(retired.expires_at.is_some() && retired.due.open.is_none());
         assert_eq!(lane_duty(Some(&retired), gone, secs(99_999)), LaneDuty::Nothing);
         assert_eq!(lane_duty(Some(&retired), MAPPED, secs(99_999)), LaneDuty::Verify);

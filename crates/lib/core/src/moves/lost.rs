@@ -38,14 +38,15 @@ pub fn lost(launch: &LaunchRow, job: Option<&JobRow>, evidence: Evidence, now: T
     if evidence == Evidence::RowOnly && now < launch.lease_until {
         return Loss::NotLost(format!("its lease runs until {}", launch.lease_until.0));
     }
+    let why = if evidence == Evidence::Removal { "the stack is removed" } else { "lost: no heartbeat" };
     let mut after = launch.clone();
     let own = job.filter(|job| job.launch.as_ref() == Some(&launch.launch) && Some(job.key()) == launch.bound_job);
     let report = own.filter(|job| job.state != JobState::Ended && may_report(launch, now)).map(JobRow::key);
     match report {
-        Some(_) => after.owe_report(now, "lost: no heartbeat"),
-        None => after.retire(now, "lost: no heartbeat"),
+        Some(_) => after.owe_report(now, why),
+        None => after.retire(now, why),
     }
-    let plan = Plan::because("no heartbeat").with_some(put(Some(launch), after));
+    let plan = Plan::because(why).with_some(put(Some(launch), after));
     let freed = own.and_then(|job| put(Some(job), freed(job, launch.accepted, report.is_some(), now)));
     Loss::Lost { report, plan: plan.with_some(freed) }
 }

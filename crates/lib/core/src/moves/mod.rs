@@ -16,6 +16,7 @@ mod charge;
 mod check_in;
 mod close;
 mod debt;
+mod drain;
 mod fleet;
 mod found;
 mod give_back;
@@ -36,6 +37,7 @@ pub use charge::{NotCharged, Start, charge, hold, may_charge, not_ours, started}
 pub use check_in::{CheckInRefused, check_in};
 pub use close::{CloseRefused, End, Evidence, close, conclude};
 pub use debt::{Debt, debt, paid, silence, unpaid};
+pub use drain::drained_launch;
 pub use fleet::{Answered, Provision, Withdrawal, answered, asks_for_owner, looked_up, provision};
 pub use found::found;
 pub use give_back::{GiveBackRows, give_back};

@@ -40,6 +40,8 @@ pub enum DueLaunch {
     NeedsStop(End),
     /// It is bound and silent.
     MaybeLost,
+    /// It is bound, and the operator does not wait for it, see [`crate::moves::drained_launch`].
+    WriteOff,
     /// It is over, and GitLab is still to be told about its job, see [`crate::moves::debt`].
     OwesReport,
     /// Nothing.

@@ -82,7 +82,8 @@ mod tests {
     }
 
     fn duty(row: &LaneRow, last: Option<&LaunchRow>, now: Timestamp) -> LaneDuty {
-        let view = LaneView { mapped: true, in_use: false, last_sentinel: last, sentinels: Some(EVERY) };
+        let view =
+            LaneView { mapped: true, in_use: false, draining: false, last_sentinel: last, sentinels: Some(EVERY) };
         lane_duty(Some(row), view, now)
     }
 
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn without_sentinels_the_lane_is_only_verified() {
-        let view = LaneView { mapped: true, in_use: false, last_sentinel: None, sentinels: None };
+        let view = LaneView { mapped: true, in_use: false, draining: false, last_sentinel: None, sentinels: None };
         let LaneDuty::Write(plan) = lane_duty(Some(&row()), view, secs(600)) else { panic!("it was due for one") };
         assert_eq!(lane_row_of(&plan).due.next_check_at, Some(T0 + limits::VERIFY_EVERY));
     }

@@ -245,6 +245,7 @@ fn look_at_launch(launch: &LaunchRow, now: Timestamp) -> Verdict {
     match due_launch(launch, now) {
         DueLaunch::NeedsStop(_) => Verdict::NeedsStop,
         DueLaunch::MaybeLost => Verdict::MaybeLost,
+        DueLaunch::WriteOff => panic!("only a stack that drains writes off"),
         DueLaunch::NeedsStart | DueLaunch::OwesReport | DueLaunch::Nothing => Verdict::No,
     }
 }

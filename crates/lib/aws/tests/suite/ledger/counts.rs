@@ -3,6 +3,7 @@
 use runnerless_aws::book::Book;
 use runnerless_aws::ports::{Applied, Ledger};
 use runnerless_core::change::RowKey;
+use runnerless_core::drain::{Draining, drain};
 use runnerless_core::id::LaunchId;
 use runnerless_core::moves::End;
 use runnerless_core::route::Learned;
@@ -50,6 +51,22 @@ pub async fn a_recount_replaces_all_counts(ledger: &impl Ledger) {
     Book(ledger).conclude(&LaunchId::new("l-1"), &End::Fruitless("x".into()), T0).await.unwrap();
     let live = ledger.live(&id).await.unwrap();
     assert_eq!((live.lane, live.stack), (0, 0));
+}
+
+pub async fn a_stack_that_drains_says_so_beside_its_counts(ledger: &impl Ledger) {
+    let id = lane().id();
+    let draining = async || ledger.live(&id).await.unwrap().draining;
+    assert_eq!(draining().await, None);
+    let row = async || ledger.load(&[RowKey::Drain]).await.unwrap().drain().unwrap();
+    let write = async |how, at| ledger.apply(&drain(row().await.as_ref(), how, at)).await.unwrap();
+    write(Some(Draining::Wait), T0).await;
+    ledger.recount(&[("stack".to_owned(), 2)]).await.unwrap();
+    assert_eq!(draining().await, Some(Draining::Wait), "a recount says nothing of it");
+    assert_eq!(ledger.live(&id).await.unwrap().stack, 2);
+    write(Some(Draining::Now), T0 + Millis::secs(1)).await;
+    assert_eq!((draining().await, row().await.unwrap().since), (Some(Draining::Now), T0));
+    write(None, T0 + Millis::secs(2)).await;
+    assert_eq!(draining().await, None);
 }
 
 pub async fn what_is_learned_is_found(ledger: &impl Ledger) {

@@ -43,6 +43,7 @@ pub async fn all<L: Ledger, F: Future<Output = L>>(fresh: impl Fn() -> F) {
     counts::counts_follow_launches(&fresh().await).await;
     counts::what_did_not_happen_is_not_counted(&fresh().await).await;
     counts::a_recount_replaces_all_counts(&fresh().await).await;
+    counts::a_stack_that_drains_says_so_beside_its_counts(&fresh().await).await;
     counts::what_is_learned_is_found(&fresh().await).await;
     lanes::own_runners_are_found_by_lane_and_by_id(&fresh().await).await;
     lanes::who_learns_of_a_lanes_runner_erases_nothing_of_its_row(&fresh().await).await;
