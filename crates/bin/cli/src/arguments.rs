@@ -61,6 +61,33 @@ pub enum Command {
     /// Projects that the sweep lists when there is an API token.
     #[command(subcommand)]
     Project(Project),
+    /// The stack as a whole.
+    #[command(subcommand)]
+    Stack(Stack),
+}
+
+/// `stack`.
+#[derive(Debug, Subcommand)]
+pub enum Stack {
+    /// Removes the stack that --stack names: ends its launches, waits for its jobs, deletes it, and says what stays.
+    ///
+    /// Run it again when it was ended anywhere: it goes on. Its outputs are CloudFormation's own, if none are given.
+    Remove {
+        /// Does not ask for the stack's name.
+        #[arg(long)]
+        yes: bool,
+        /// How long jobs that run are waited for, in minutes.
+        #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=44_640))]
+        wait: u32,
+        /// Waits for no job: those that run are reported to GitLab as failed, and their instances end.
+        #[arg(long)]
+        now: bool,
+        /// Deletes the stack although GitLab does not answer: what is to be removed or told there stays undone.
+        #[arg(long)]
+        without_gitlab: bool,
+    },
+    /// Takes jobs again after a removal that was not finished.
+    Resume,
 }
 
 /// `map`.
@@ -255,6 +282,10 @@ mod tests {
             "sweep all",
             "project add",
             "explain",
+            "stack",
+            "stack remove --wait 0",
+            "stack remove --wait soon",
+            "stack remove runnerless",
             "secrets put nothing",
             "secrets put runner-token --engine EC2",
         ] {

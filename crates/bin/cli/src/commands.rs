@@ -5,23 +5,27 @@ use std::io::Read;
 use std::path::Path;
 
 use runnerless_aws::DynamoLedger;
-use runnerless_aws_admin::ports::{Functions as _, SecretStore as _};
-use runnerless_aws_admin::{FunctionInvoker, FunctionSettings, LedgerTable, MappingTable, SecretParameters};
+use runnerless_aws::clock::SystemClock;
+use runnerless_aws_admin::ports::{Functions as _, SecretStore as _, Stacks as _};
+use runnerless_aws_admin::{
+    FunctionInvoker, FunctionSettings, LedgerTable, MappingTable, SecretParameters, StackService,
+};
 use runnerless_core::id::LaunchId;
 use runnerless_core::job::JobFacts;
 use runnerless_core::lane::{BadTag, TagSet, lane_id};
 use runnerless_core::route::DefaultRoute;
-use runnerless_core::time::Timestamp;
+use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::protocol::{Client, ClientConfig, Info, Secret};
 use runnerless_gitlab::rest::RestClient;
 use zeroize::Zeroizing;
 
-use crate::arguments::{self, Arguments, Command, Job, Lane, Launch, Map, Project, Secrets};
+use crate::arguments::{self, Arguments, Command, Job, Lane, Launch, Map, Project, Secrets, Stack};
 use crate::error::{CliError, counted};
 use crate::explain::{self, Mapping, Question};
 use crate::ledger::{show_job, show_launch};
 use crate::map::{self, Rules, delete, list, load};
 use crate::project;
+use crate::removal::{self, Known, Wish};
 use crate::screen::Screen;
 use crate::secrets::{self, Name, OfLane, runner_token};
 use crate::settings::{
@@ -83,6 +87,7 @@ pub async fn run(arguments: Arguments, input: Input<'_>, screen: &mut Screen<'_>
             sweep(&functions, settings.output(RECONCILER)?, dry_run, json, screen).await
         }
         Command::Project(command) => run_project(command, &settings, now, screen).await,
+        Command::Stack(command) => run_stack(command, &settings, stdin, screen).await,
     }
 }
 
@@ -130,6 +135,40 @@ async fn run_project(
             project::add(&ledger, gitlab(settings).await?.as_ref(), &projects, now, screen).await
         }
         Project::List { json } => project::list(&ledger, json, now, screen).await,
+    }
+}
+
+async fn run_stack(
+    command: Stack,
+    settings: &Settings,
+    stdin: &mut dyn Read,
+    screen: &mut Screen<'_>,
+) -> Result<(), CliError> {
+    let (place, credentials, clock) = (settings.place()?, settings.credentials()?, SystemClock);
+    let stacks = StackService::new(&place, &credentials);
+    let facts = stacks.show(settings.stack()).await?;
+    let known = Known::new(settings, facts.as_ref())?;
+    let ledger = |table: &str| DynamoLedger::new(&place, &credentials, table);
+    match command {
+        Stack::Remove { yes, wait, now, without_gitlab } => {
+            let (stack, wait) = (settings.stack().to_owned(), Millis::minutes(i64::from(wait)));
+            let wish = Wish { stack, yes, wait, now, without_gitlab };
+            let functions = FunctionInvoker::new(&place, &credentials);
+            let parameters = SecretParameters::new(&place, &credentials);
+            let ledger = ledger(known.ledger.as_deref().unwrap_or_default());
+            let ports = removal::Ports {
+                ledger: &ledger,
+                functions: &functions,
+                stacks: &stacks,
+                parameters: &parameters,
+                clock: &clock,
+            };
+            removal::remove(&ports, &wish, facts.as_ref(), &known, stdin, screen).await
+        }
+        Stack::Resume => match known.ledger.as_deref().filter(|_| facts.is_some()) {
+            Some(table) => removal::resume(&ledger(table), &clock, screen).await,
+            None => Err(CliError::Finding(format!("there is no stack {}", settings.stack()))),
+        },
     }
 }
 

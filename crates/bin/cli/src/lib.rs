@@ -10,6 +10,7 @@ pub mod explain;
 pub mod ledger;
 pub mod map;
 pub mod project;
+pub mod removal;
 mod screen;
 pub mod secrets;
 mod settings;

@@ -40,6 +40,16 @@ pub struct Output {
     variable: &'static str,
 }
 
+impl Output {
+    pub(crate) const fn name(self) -> &'static str {
+        self.name
+    }
+
+    pub(crate) const fn variable(self) -> &'static str {
+        self.variable
+    }
+}
+
 /// The table of the mapping.
 pub(crate) const MAPPING_TABLE: Output = Output { name: "MappingTableName", variable: "MAPPING_TABLE_NAME" };
 /// The ledger's table.
@@ -50,6 +60,8 @@ pub(crate) const PARAMETER_PATH: Output = Output { name: "ParameterPath", variab
 pub(crate) const ROUTER: Output = Output { name: "RouterFunctionName", variable: "ROUTER_FUNCTION_NAME" };
 /// The function that sweeps.
 pub(crate) const RECONCILER: Output = Output { name: "ReconcilerFunctionName", variable: "RECONCILER_FUNCTION_NAME" };
+/// Where GitLab sends its hooks.
+pub(crate) const WEBHOOK: Output = Output { name: "WebhookUrl", variable: "WEBHOOK_URL" };
 /// The template of instances; a stack without one launches none.
 pub(crate) const LAUNCH_TEMPLATE: Output = Output { name: "LaunchTemplateId", variable: "LAUNCH_TEMPLATE_ID" };
 
@@ -69,6 +81,12 @@ impl Settings {
     pub fn new(environment: Environment, stack: &str, outputs: Option<&str>) -> Result<Self, CliError> {
         let outputs = outputs.map(|text| read_outputs(text, stack)).transpose()?.unwrap_or_default();
         Ok(Self { environment, outputs, stack: stack.to_owned() })
+    }
+
+    /// The stack's name.
+    #[must_use]
+    pub fn stack(&self) -> &str {
+        &self.stack
     }
 
     /// An output that may be absent.

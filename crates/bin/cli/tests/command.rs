@@ -60,6 +60,8 @@ fn exit_codes_tell_usage_configuration_and_remote_errors_apart() {
         (vec!["secrets", "put", "secret-token"], &with_table[..], "sesame", 4, "PutParameter failed"),
         (vec!["secrets", "put", "signing-token"], &with_table[..], "sesame", 1, "whsec_"),
         (vec!["map", "load", &good], &with_table[..], "", 1, "--global"),
+        (vec!["stack", "remove", "--yes"], &NOBODY[..], "", 4, "DescribeStacks failed"),
+        (vec!["stack", "resume"], &NOBODY[1..2], "", 3, "AWS_ACCESS_KEY_ID"),
         (vec!["sweep"], &NOBODY[..], "", 3, "RECONCILER_FUNCTION_NAME"),
         (vec!["sweep", "--dry-run"], &with_sweep[..], "", 4, "Invoke failed"),
     ] {

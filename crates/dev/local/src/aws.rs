@@ -59,7 +59,7 @@ pub const EC2: QueryService = QueryService { name: "ec2", version: "2016-11-15" 
 /// IAM.
 pub const IAM: QueryService = QueryService { name: "iam", version: "2010-05-08" };
 /// CloudFormation.
-pub(crate) const CLOUDFORMATION: QueryService = QueryService { name: "cloudformation", version: "2010-05-15" };
+pub const CLOUDFORMATION: QueryService = QueryService { name: "cloudformation", version: "2010-05-15" };
 
 /// The client.
 #[derive(Clone, Debug)]

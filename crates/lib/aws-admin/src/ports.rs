@@ -144,6 +144,9 @@ pub trait SecretStore {
     /// An encrypted parameter's value; `None` when there is no such parameter.
     fn get(&self, name: &str) -> impl Future<Output = Result<Option<Zeroizing<String>>, RemoteError>> + Send;
 
+    /// The names of all parameters below a path, in order, of whatever kind they are.
+    fn names_below(&self, path: &str) -> impl Future<Output = Result<Vec<String>, RemoteError>> + Send;
+
     /// Writes an encrypted parameter, over an older value.
     fn put(&self, name: &str, value: &Zeroizing<String>) -> impl Future<Output = Result<(), RemoteError>> + Send;
 }
@@ -152,4 +155,28 @@ pub trait SecretStore {
 pub trait LedgerReader {
     /// One row, strongly consistent.
     fn row(&self, pk: &str) -> impl Future<Output = Result<Option<Item>, RemoteError>> + Send;
+}
+
+/// What CloudFormation says about a stack.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StackFacts {
+    /// Its id, which it keeps after its end.
+    pub id: String,
+    /// Its status, such as `DELETE_FAILED`.
+    pub status: String,
+    /// Why it is in that status, where that is said.
+    pub reason: Option<String>,
+    /// Whether it is protected from its deletion.
+    pub protected: bool,
+    /// Its outputs.
+    pub outputs: BTreeMap<String, String>,
+}
+
+/// Stacks of CloudFormation.
+pub trait Stacks {
+    /// A stack, by its name, or by its id also after its end; `None` when there is none.
+    fn show(&self, stack: &str) -> impl Future<Output = Result<Option<StackFacts>, RemoteError>> + Send;
+
+    /// Begins to delete a stack. One that is not there, or is being deleted, is as good as that.
+    fn delete(&self, stack: &str) -> impl Future<Output = Result<(), RemoteError>> + Send;
 }

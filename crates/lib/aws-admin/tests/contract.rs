@@ -7,10 +7,14 @@ mod emulator;
 mod suite;
 
 use runnerless_aws::{Credentials, Place};
-use runnerless_aws_admin::fake::{FakeFunctionCalls, FakeFunctions, FakeLedgerTable, FakeMappingTable, FakeSecrets};
-use runnerless_aws_admin::ports::{Answered, FunctionCalls as _};
-use runnerless_aws_admin::{FunctionInvoker, FunctionSettings, LedgerTable, MappingTable, SecretParameters};
-use runnerless_local::aws::{ACCOUNT, REGION, SECRET};
+use runnerless_aws_admin::fake::{
+    FakeFunctionCalls, FakeFunctions, FakeLedgerTable, FakeMappingTable, FakeSecrets, FakeStacks,
+};
+use runnerless_aws_admin::ports::{Answered, FunctionCalls as _, Stacks as _};
+use runnerless_aws_admin::{
+    FunctionInvoker, FunctionSettings, LedgerTable, MappingTable, SecretParameters, StackService,
+};
+use runnerless_local::aws::{ACCOUNT, CLOUDFORMATION, REGION, SECRET};
 use runnerless_local::deploy::{Foreign, foreign};
 use runnerless_local::stack::{Options, Stack};
 use serde_json::{Value, json};
@@ -53,6 +57,13 @@ async fn the_ledger_in_memory() {
     suite::ledger::all(&ledger, async |item: Value| ledger.put(item)).await;
 }
 
+#[tokio::test]
+async fn stacks_in_memory() {
+    let stacks = FakeStacks::default();
+    stacks.put(suite::stacks::NAME, &[("Word", "a & b")]);
+    suite::stacks::all(&stacks).await;
+}
+
 /// One stack for all adapters: starting it is what costs.
 #[tokio::test]
 async fn the_adapters_on_the_emulator() {
@@ -72,7 +83,21 @@ async fn the_adapters_on_the_emulator() {
     deployed(&stack).await;
     suite::functions::all(&FunctionSettings::new(&place, &credentials)).await;
     suite::calls::all(&FunctionInvoker::new(&place, &credentials), suite::functions::NAME).await;
+    let stacks = StackService::new(&place, &credentials);
+    made(&stack, &stacks).await;
+    suite::stacks::all(&stacks).await;
     stack.stop().await;
+}
+
+/// The stack of the suite, complete.
+async fn made(stack: &Stack, stacks: &StackService) {
+    let template =
+        json!({"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}, "Outputs": {"Word": {"Value": "a & b"}}});
+    let order = [("StackName", suite::stacks::NAME), ("TemplateBody", &template.to_string())];
+    stack.aws().query(CLOUDFORMATION, "CreateStack", &order).await.unwrap();
+    while stacks.show(suite::stacks::NAME).await.unwrap().unwrap().status == "CREATE_IN_PROGRESS" {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
 }
 
 /// A function that gives back what it gets, or fails if it is asked to.

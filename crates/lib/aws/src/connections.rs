@@ -11,7 +11,11 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector as _, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, RuntimeComponentsBuilder};
 use aws_smithy_types::config_bag::ConfigBag;
 use runnerless_core::way::Way;
@@ -45,6 +49,14 @@ impl Connections {
             self.trusted = Some(context.map_err(|error| format!("the certificates cannot be used: {error}"))?);
         }
         Ok(self)
+    }
+
+    /// Sends a request as it is, of a service that has no client here.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        self.connector().call(request).await
     }
 
     /// The SDK's own connector of this release (rustls with aws-lc, the system's roots, the environment's proxies), unless

@@ -40,8 +40,12 @@ impl Operation {
         R: std::fmt::Debug + Send + Sync + 'static,
     {
         let code = error.code().unwrap_or_default().to_owned();
-        let source = Box::new(error);
-        match code.as_str() {
+        self.coded(&code, Box::new(error))
+    }
+
+    /// The error that AWS gave this code.
+    pub(super) fn coded(self, code: &str, source: crate::ports::Cause) -> RemoteError {
+        match code {
             code if UNKNOWN.contains(&code) => RemoteError::Unknown { operation: self.name, source },
             code if DENIED.contains(&code) => RemoteError::Denied { operation: self.name, right: self.right, source },
             _ => RemoteError::Failed { operation: self.name, source },

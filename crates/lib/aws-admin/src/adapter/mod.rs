@@ -6,10 +6,13 @@ mod functions;
 mod ledger;
 mod mapping;
 mod secrets;
+mod stacks;
 mod write;
+mod xml;
 
 pub use calls::FunctionInvoker;
 pub use functions::FunctionSettings;
 pub use ledger::LedgerTable;
 pub use mapping::MappingTable;
 pub use secrets::SecretParameters;
+pub use stacks::StackService;

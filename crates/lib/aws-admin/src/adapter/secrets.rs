@@ -2,7 +2,7 @@
 
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::operation::get_parameter::GetParameterError;
-use aws_sdk_ssm::types::ParameterType;
+use aws_sdk_ssm::types::{ParameterStringFilter, ParameterType};
 use runnerless_aws::{Credentials, Place};
 use zeroize::Zeroizing;
 
@@ -10,6 +10,9 @@ use super::failure::Operation;
 use crate::ports::{RemoteError, SecretStore};
 
 const GET: Operation = Operation::new("GetParameter", "ssm:GetParameter");
+const DESCRIBE: Operation = Operation::new("DescribeParameters", "ssm:DescribeParameters");
+/// The most that one page of it holds.
+const PAGE: i32 = 50;
 const PUT: Operation = Operation::new("PutParameter", "ssm:PutParameter");
 
 /// Parameter Store.
@@ -32,6 +35,23 @@ impl SecretStore for SecretParameters {
             Ok(answer) => Ok(answer.parameter.and_then(|parameter| parameter.value).map(Zeroizing::new)),
             Err(error) if matches!(error.as_service_error(), Some(GetParameterError::ParameterNotFound(_))) => Ok(None),
             Err(error) => Err(GET.failure(error)),
+        }
+    }
+
+    async fn names_below(&self, path: &str) -> Result<Vec<String>, RemoteError> {
+        let path = format!("/{}", path.trim_matches('/'));
+        let below = ParameterStringFilter::builder().key("Path").option("Recursive").values(path).build();
+        let below = below.map_err(|error| DESCRIBE.unusable(error))?;
+        let (mut names, mut next) = (Vec::new(), None);
+        loop {
+            let call = self.client.describe_parameters().parameter_filters(below.clone()).max_results(PAGE);
+            let answer = call.set_next_token(next).send().await.map_err(|error| DESCRIBE.failure(error))?;
+            names.extend(answer.parameters.unwrap_or_default().into_iter().filter_map(|parameter| parameter.name));
+            next = answer.next_token;
+            if next.is_none() {
+                names.sort();
+                return Ok(names);
+            }
         }
     }
 

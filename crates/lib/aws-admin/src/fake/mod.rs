@@ -4,6 +4,7 @@
 mod calls;
 mod functions;
 mod mapping;
+mod stacks;
 mod tables;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use calls::FakeFunctionCalls;
 pub use functions::FakeFunctions;
 pub use mapping::FakeMappingTable;
+pub use stacks::FakeStacks;
 pub use tables::{FakeLedgerTable, FakeSecrets};
 
 use crate::ports::RemoteError;

@@ -39,6 +39,11 @@ impl SecretStore for FakeSecrets {
         Ok(locked(&self.values).get(name).cloned())
     }
 
+    async fn names_below(&self, path: &str) -> Result<Vec<String>, RemoteError> {
+        let below = format!("/{}/", path.trim_matches('/'));
+        Ok(locked(&self.values).keys().filter(|name| name.starts_with(&below)).cloned().collect())
+    }
+
     async fn put(&self, name: &str, value: &Zeroizing<String>) -> Result<(), RemoteError> {
         if !(1..=VALUE).contains(&value.chars().count()) {
             return Err(failed("PutParameter", "ValidationException: a value has 1 to 4096 characters"));

@@ -7,3 +7,4 @@ pub mod functions;
 pub mod ledger;
 pub mod mapping;
 pub mod secrets;
+pub mod stacks;

@@ -15,6 +15,14 @@ pub async fn all(store: &impl SecretStore) {
     for other in ["/suite/ingress", "/suite/ingress/secrettoken", "/suite/ingress/SecretToken2"] {
         assert_eq!(get(other).await, None, "{other}");
     }
+    for number in 10..70 {
+        put(&format!("/suite/runner/LAMBDA/{number}/RegistrationToken"), "t").await.unwrap();
+    }
+    put("/suite-of-others/ingress/SecretToken", "s").await.unwrap();
+    let names = store.names_below("/suite").await.unwrap();
+    assert_eq!((names.len(), names[0].as_str()), (61, "/suite/ingress/SecretToken"), "more than a page");
+    assert!(names.is_sorted());
+    assert!(store.names_below("/suite/nothing").await.unwrap().is_empty());
 }
 
 /// Standard parameters hold 4096 characters, and none is empty. The emulator takes all values, so that this is shown on the
