@@ -1,5 +1,5 @@
-//! The ground of a suite of cases: a deployed stack, and a project with a manual job for each case. Each job has a lane of
-//! its own, so that no launch serves another case's job.
+//! The ground of a suite of cases: a deployed stack, and a project with a manual job for each case. Mostly each job has
+//! a lane of its own, so that no launch serves another case's job.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -53,11 +53,13 @@ pub enum FieldError {
     Missing(String),
 }
 
-/// One job of the suite's pipeline, which is called as its case. Its lane's tag and description are that name, too.
+/// One job of the suite's pipeline, which is called as its case.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plot<'a> {
     /// The name.
     pub(crate) id: &'a str,
+    /// What its lane's tag and description are; jobs of one lane have one engine. Mostly the job's name.
+    pub(crate) lane: &'a str,
     /// What its lane launches.
     pub(crate) target: Target<'a>,
     /// Whether the lane has a runner whose token is stored.
@@ -88,10 +90,10 @@ impl<'a> Field<'a> {
         folder: &Path,
         file: &str,
     ) -> Result<Self, FieldError> {
-        let tags: Vec<[&str; 1]> = plots.iter().map(|plot| [plot.id]).collect();
+        let tags: Vec<[&str; 1]> = plots.iter().map(|plot| [plot.lane]).collect();
         let lanes = plots.iter().zip(&tags);
         let lanes: Vec<Lane<'_>> =
-            lanes.map(|(plot, tags)| Lane { description: plot.id, tags, engine: plot.target.engine() }).collect();
+            lanes.map(|(plot, tags)| Lane { description: plot.lane, tags, engine: plot.target.engine() }).collect();
         let with_token = plots.iter().zip(&lanes).filter(|(plot, _)| plot.has_token).map(|(_, lane)| *lane);
         let hook = seed::seed(stack, deployment, &with_token.collect::<Vec<_>>(), false).await?;
         for (plot, lane) in plots.iter().zip(&lanes) {

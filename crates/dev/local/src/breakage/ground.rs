@@ -41,7 +41,7 @@ impl<'a> Ground<'a> {
         let executor = &field::function(deployment, "Executor")?.arn;
         let plots: Vec<Plot<'_>> = cases
             .iter()
-            .map(|case| Plot { id: &case.id, target: Target::Function(executor), has_token: true })
+            .map(|case| Plot { id: &case.id, lane: &case.id, target: Target::Function(executor), has_token: true })
             .collect();
         let folder = stack.layout().at("breakage");
         let file = pipeline::file(cases, &folder);

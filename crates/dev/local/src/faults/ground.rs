@@ -63,8 +63,10 @@ impl<'a> Ground<'a> {
             timeout_s: case.timeout_s,
             own_runner: false,
         };
-        let plots: Vec<Plot<'_>> =
-            cases.iter().map(|case| Plot { id: &case.id, target: target(case), has_token: true }).collect();
+        let plots: Vec<Plot<'_>> = cases
+            .iter()
+            .map(|case| Plot { id: &case.id, lane: &case.id, target: target(case), has_token: true })
+            .collect();
         let folder = stack.layout().at("faults");
         let file: String = cases.iter().map(|case| job(&case.id, &gate)).collect();
         let field = Field::prepare(stack, deployment, PROJECT, &plots, &folder, &file).await?;

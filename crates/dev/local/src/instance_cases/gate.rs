@@ -23,7 +23,7 @@ struct Names {
 
 /// The gate; it is gone with this value.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     port: u16,
     names: watch::Sender<Names>,
     task: JoinHandle<()>,
@@ -31,7 +31,7 @@ pub(super) struct Gate {
 
 impl Gate {
     /// Listens on a free port of loopback.
-    pub(super) async fn new() -> io::Result<Self> {
+    pub(crate) async fn new() -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
         let names = watch::Sender::new(Names::default());
@@ -40,7 +40,7 @@ impl Gate {
     }
 
     /// Lines of bash that wait at the gate under the job's name, and fail when it closes.
-    pub(super) fn script(&self) -> String {
+    pub(crate) fn script(&self) -> String {
         let port = self.port;
         format!(
             "exec 9<>/dev/tcp/127.0.0.1/{port} && echo \"$CI_JOB_NAME\" >&9 && read -r word <&9 && test \"$word\" = go"
@@ -48,13 +48,13 @@ impl Gate {
     }
 
     /// Waits until this job's script stands at the gate; false when it does not come.
-    pub(super) async fn is_there(&self, name: &str) -> bool {
+    pub(crate) async fn is_there(&self, name: &str) -> bool {
         let mut names = self.names.subscribe();
         timeout(LIMIT, names.wait_for(|names| names.there.contains(name))).await.is_ok_and(|seen| seen.is_ok())
     }
 
     /// Lets it through, also when it comes later.
-    pub(super) fn let_through(&self, name: &str) {
+    pub(crate) fn let_through(&self, name: &str) {
         self.names.send_modify(|names| {
             names.free.insert(name.to_owned());
         });

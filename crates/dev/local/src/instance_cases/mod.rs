@@ -2,16 +2,17 @@
 //! line a case.
 //!
 //! All jobs are of one lane, so that GitLab may hand any of them to any of its runners; but for those that are about runners
-//! ([`runners`]), which have a stack and lanes of their own. The sweep's schedule is off: a case that wants a sweep makes it.
+//! ([`runners`]) and about the stack's removal ([`removal`]), which have stacks and lanes of their own. The sweep's schedule is off: a case that wants a sweep makes it.
 //! What a case plants in EC2 and GitLab goes with the stack.
 
 mod alike;
 mod calls;
 mod cost;
-mod gate;
+pub(crate) mod gate;
 mod ground;
 mod harm;
 mod reach;
+mod removal;
 mod runners;
 mod swap;
 
@@ -111,6 +112,9 @@ pub enum InstanceCasesError {
     /// The stack lacks something that the cases need.
     #[error("the stack has no {0}")]
     Missing(String),
+    /// The operator's command.
+    #[error("{0} cannot be run; run `cargo build --release`")]
+    Command(PathBuf, #[source] io::Error),
     /// What a case builds on did not come.
     #[error("it did not come to this in {0} s: {1}")]
     Late(u64, String),
@@ -170,6 +174,12 @@ pub async fn instance_cases(wish: &InstanceCases, signals: &mut Signals) -> Resu
                     () = signals.any() => return Err(InstanceCasesError::Interrupted),
                 }
                 stack.stop().await;
+            }
+            if wish.wants(removal::PART) {
+                tokio::select! {
+                    ran = removal::removal(wish, &mut told) => ran?,
+                    () = signals.any() => return Err(InstanceCasesError::Interrupted),
+                }
             }
             0
         }

@@ -90,7 +90,7 @@ impl Way {
 
     fn plot(&self) -> Plot<'static> {
         let target = Target::Instance { market: None, timeout_s: None, own_runner: self.own_runner };
-        Plot { id: self.lane, target, has_token: self.has_token }
+        Plot { id: self.lane, lane: self.lane, target, has_token: self.has_token }
     }
 
     /// What GitLab calls the lane's runner, which stays; `None` where the lane has none.
@@ -177,21 +177,10 @@ impl Ground<'_> {
     /// the project's, and the project's registration token.
     async fn allow(&self) -> Result<(), InstanceCasesError> {
         let (field, project) = (&self.field, self.field.project);
-        let gitlab = &field.simulator;
-        gitlab.call(Method::POST, "/_sim/v1/settings", &json!({"registration_tokens": true})).await?;
-        let scopes = json!({"scopes": ["read_api", "create_runner"]});
-        let made = gitlab.call(Method::POST, "/_sim/v1/tokens", &scopes).await?;
-        self.store("control/ApiToken", made["token"].as_str().unwrap_or_default()).await?;
-        self.store("control/RunnerScope", &format!("project/{project}")).await?;
-        self.store(&token_name(&REGISTERED), &format!("GR1348941{project}")).await
-    }
-
-    async fn store(&self, name: &str, value: &str) -> Result<(), InstanceCasesError> {
-        let path = output(self.field.deployment, "ParameterPath")?;
-        let input =
-            json!({"Name": format!("{path}/{name}"), "Value": value, "Type": "SecureString", "Overwrite": true});
-        self.field.stack.aws().call(SSM, "PutParameter", &input).await?;
-        Ok(())
+        let settings = json!({"registration_tokens": true});
+        field.simulator.call(Method::POST, "/_sim/v1/settings", &settings).await?;
+        allow_making(field).await?;
+        store(field, &token_name(&REGISTERED), &format!("GR1348941{project}")).await
     }
 
     /// Has a lane's job run, looks as which runner, and what is left when it is over.
@@ -297,6 +286,21 @@ impl Ground<'_> {
         verdict.got = json!(violations);
         Ok(verdict)
     }
+}
+
+/// Gives the stack a token that may read and make runners, which are the project's.
+pub(super) async fn allow_making(field: &Field<'_>) -> Result<(), InstanceCasesError> {
+    let scopes = json!({"scopes": ["read_api", "create_runner"]});
+    let made = field.simulator.call(Method::POST, "/_sim/v1/tokens", &scopes).await?;
+    store(field, "control/ApiToken", made["token"].as_str().unwrap_or_default()).await?;
+    store(field, "control/RunnerScope", &format!("project/{}", field.project)).await
+}
+
+async fn store(field: &Field<'_>, name: &str, value: &str) -> Result<(), InstanceCasesError> {
+    let path = output(field.deployment, "ParameterPath")?;
+    let input = json!({"Name": format!("{path}/{name}"), "Value": value, "Type": "SecureString", "Overwrite": true});
+    field.stack.aws().call(SSM, "PutParameter", &input).await?;
+    Ok(())
 }
 
 /// The lanes that have a runner, with what GitLab calls it. The default route's has no token either, so one is made for it.

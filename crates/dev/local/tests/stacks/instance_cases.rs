@@ -30,6 +30,14 @@ fn every_promise_about_instances_holds_on_a_deployed_stack() {
         let part = line["id"].as_str().unwrap().split(':').next().unwrap();
         *cases.entry(part).or_default() += 1;
     }
-    let all = [("calls", 3), ("swap", 1), ("look-alikes", 11), ("reach", 16), ("user data", 6), ("runners", 5)];
+    let all = [
+        ("calls", 3),
+        ("swap", 1),
+        ("look-alikes", 11),
+        ("reach", 16),
+        ("user data", 6),
+        ("runners", 5),
+        ("removal", 2),
+    ];
     assert_eq!(cases, BTreeMap::from(all));
 }
