@@ -1,6 +1,6 @@
 # The commands of this project. Each does its own set-up on a machine with Rust, Python 3, git and a C compiler.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage faults storm bench sweep-bench hostile isolation instances world mutants build iam templates package release-try user-pipeline layer symbols
+.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage faults storm bench sweep-bench hostile isolation instances world mutants upgrade build iam templates package release-try user-pipeline layer symbols
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -41,7 +41,7 @@ layer: ## the layer with the tools that jobs find on Lambda, for both architectu
 	@layers/tools/make.sh $${ARCH:-x86_64 arm64}
 
 # Values of users reach the shell through the environment only, so that no character of theirs means anything to it.
-export ARCH STATE KEEP REPO EXPECT NONCE CASES OFFICIAL OUT SEED ROUNDS CPU_MB ONLY SLOW JOBS OFF SHOW ABOUT EVERY ROWS DUE
+export ARCH STATE KEEP REPO EXPECT NONCE CASES OFFICIAL OUT SEED ROUNDS CPU_MB ONLY SLOW JOBS OFF SHOW ABOUT EVERY ROWS DUE FROM
 # Bash has a variable of this name.
 export WORLD_SECONDS := $(SECONDS)
 
@@ -114,6 +114,11 @@ mutants: build ## deliberate bugs, each of which the simulated world must find w
 storm: build ## jobs while hooks are lost, doubled and late and sweeps are killed (JOBS=100 SEED=n TOKEN=1 EVERY=60 OUT=file)
 	@exec $(LOCAL) storm --parent "$$PPID" --state "$$STATE/storm" $${JOBS:+--jobs "$$JOBS"} $${SEED:+--seed "$$SEED"} \
 	  $(if $(filter 1,$(TOKEN)),--api-token) $${EVERY:+--every "$$EVERY"} $${OUT:+--out "$$OUT"}
+
+upgrade: build ## jobs that run while this release is deployed over another commit's (FROM=HEAD~1 JOBS=20 OUT=file)
+	@helper-scripts/other-release.sh "$${FROM:-HEAD~1}" "$$STATE/upgrade" 1>&2
+	@exec $(LOCAL) upgrade --parent "$$PPID" --state "$$STATE/upgrade/stack" --before "$$STATE/upgrade" \
+	  $${JOBS:+--jobs "$$JOBS"} $${OUT:+--out "$$OUT"}
 
 test: build ## all tests
 	@cargo test $(CARGO_FLAGS)

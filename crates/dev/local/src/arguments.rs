@@ -50,7 +50,7 @@ runnerless-local: the local stack (AWS emulator, witness, GitLab simulator) and 
       --out FILE        the JSON lines, too
   runnerless-local instances [options]  what is promised of instances, on a deployed stack
       --only TEXT       only the parts whose name holds this: calls, swap, look-alikes, reach,
-                        user data, runners
+                        user data, runners, removal
       --official PATH   a gitlab-runner program for the image, instead of a stand-in
       --out FILE        the JSON lines, too
   runnerless-local storm [options]      many jobs while hooks are lost, doubled and late and sweeps are killed
@@ -59,6 +59,10 @@ runnerless-local: the local stack (AWS emulator, witness, GitLab simulator) and 
       --api-token       give the stack an API token of GitLab, so that it lists projects; else it sends sentinels
       --every SECONDS   how often the sweep comes (60)
       --limit SECONDS   how long the pipelines may take (900)
+      --out FILE        the JSON lines, too
+  runnerless-local upgrade [options]    jobs that run while this release is deployed over another
+      --before DIR      the other release: DIR/source, a checkout of it, and DIR/target/release, its builds
+      --jobs N          how many there are (20)
       --out FILE        the JSON lines, too
   runnerless-local venv                 make the emulator's Python environment only
 
@@ -88,6 +92,7 @@ pub(crate) enum Command {
     Faults(Wish),
     Instances(Wish),
     Storm(Wish),
+    Upgrade(PathBuf, Wish),
 }
 
 /// The options of the demo and of the suites of cases.
@@ -138,6 +143,7 @@ impl Arguments {
         let mut name = None;
         let (mut root, mut state) = (PathBuf::from("."), PathBuf::from(".local"));
         let (mut simulator, mut gitlab_root, mut api_token, mut parent) = (false, String::new(), false, None);
+        let (mut jobs, mut before) = (None, None);
         let mut wish = Wish {
             keep: false,
             bare: false,
@@ -154,7 +160,7 @@ impl Arguments {
             mutations: 10_000,
             only: None,
             slow: false,
-            jobs: 100,
+            jobs: 0,
             every: Duration::from_secs(60),
         };
         while let Some(argument) = parser.next()? {
@@ -178,7 +184,8 @@ impl Arguments {
                 Long("limit") => wish.limit = Some(Duration::from_secs(parser.value()?.parse()?)),
                 Long("seed") => wish.seed = number(&mut parser)?,
                 Long("mutations") => wish.mutations = parser.value()?.parse()?,
-                Long("jobs") => wish.jobs = parser.value()?.parse_with(at_least_one)?,
+                Long("jobs") => jobs = Some(parser.value()?.parse_with(at_least_one)?),
+                Long("before") => before = path(&mut parser)?,
                 Long("every") => wish.every = Duration::from_secs(parser.value()?.parse_with(at_least_one)?),
                 Long("build-ms") => wish.build_ms = parser.value()?.parse()?,
                 Short('h') | Long("help") => name = Some("help".to_owned()),
@@ -209,7 +216,11 @@ impl Arguments {
             Some("breakage") => Command::Breakage(wish),
             Some("faults") => Command::Faults(wish),
             Some("instances") => Command::Instances(wish),
-            Some("storm") => Command::Storm(Wish { api_token, ..wish }),
+            Some("storm") => Command::Storm(Wish { api_token, jobs: jobs.unwrap_or(100), ..wish }),
+            Some("upgrade") => {
+                let before = before.ok_or("upgrade needs --before, the other release")?;
+                Command::Upgrade(before, Wish { jobs: jobs.unwrap_or(20), ..wish })
+            }
             Some("help") => Command::Help,
             Some(other) => return Err(format!("unknown command {other:?}").into()),
             None => return Err("no command was given".into()),
@@ -304,6 +315,12 @@ mod tests {
     }
 
     #[test]
+    fn an_upgrade_has_another_release_and_twenty_jobs() {
+        let Command::Upgrade(before, wish) = read(&["upgrade", "--before", "/b"]).unwrap().command else { panic!() };
+        assert_eq!((before, wish.jobs), (PathBuf::from("/b"), 20));
+    }
+
+    #[test]
     fn guarded_words_are_taken_as_they_are() {
         let Command::Guard(words) = read(&["guard", "--", "sh", "-c", "--keep"]).unwrap().command else { panic!() };
         assert_eq!(words, ["sh", "-c", "--keep"]);
@@ -319,6 +336,7 @@ mod tests {
             &["up", "extra"],
             &["demo", "--fast"],
             &["leash"],
+            &["upgrade"],
             &["leash", "x"],
             &["up", "--parent", "me"],
         ] {

@@ -102,6 +102,15 @@ pub struct Foreign<'a> {
     pub on_failure: &'a str,
 }
 
+/// Another release than this checkout's.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// A checkout of it: its template, and what that names.
+    pub source: PathBuf,
+    /// The folder with its builds.
+    pub programs: PathBuf,
+}
+
 /// Puts the host builds where they are promised, `target/lambda/<part>/bootstrap`, and deploys them. Deploying again
 /// updates what changed.
 ///
@@ -121,11 +130,47 @@ pub async fn deploy_around(
     bare: Option<&Bare>,
 ) -> Result<Deployment, DeployError> {
     let layout = stack.layout();
-    let binaries = place(layout)?;
-    let mut order = json!({
+    let mut order = order(layout, &layout.source("template.yaml"), &place(layout)?, parameters);
+    if let Some(bare) = bare {
+        order["executor"] = json!({});
+        order["starters"] = json!({"executor": starter(bare)});
+    }
+    deployed(stack, order).await
+}
+
+/// Deploys another release, or this checkout's, whose executor survives what the emulator does to it when the other one is
+/// deployed: it ends the processes of a function that is updated, while AWS lets invocations finish.
+///
+/// # Errors
+/// As above.
+pub async fn deploy_release(
+    stack: &Stack,
+    parameters: &BTreeMap<&str, String>,
+    release: Option<&Release>,
+) -> Result<Deployment, DeployError> {
+    let layout = stack.layout();
+    let (template, binaries) = match release {
+        Some(Release { source, programs }) => {
+            (source.join("template.yaml"), PARTS.into_iter().map(|part| (part, programs.join(part))).collect())
+        }
+        None => (layout.source("template.yaml"), place(layout)?),
+    };
+    let executor = quoted(&binaries["executor"].to_string_lossy());
+    let mut order = order(layout, &template, &binaries, parameters);
+    order["starters"] = json!({"executor": format!("#!/bin/sh\nsetsid {executor} &\nwait\n")});
+    deployed(stack, order).await
+}
+
+fn order(
+    layout: &Layout,
+    template: &Path,
+    binaries: &BTreeMap<&str, PathBuf>,
+    parameters: &BTreeMap<&str, String>,
+) -> Value {
+    json!({
         "do": "stack",
         "stack": STACK,
-        "template": layout.source("template.yaml"),
+        "template": template,
         "binaries": binaries,
         "parameters": parameters,
         "scopes": layout.at("scopes.json"),
@@ -134,11 +179,10 @@ pub async fn deploy_around(
             // Nothing of anybody's is there: function processes that run at the same time share it.
             "RUNNERLESS_SCRUB": layout.tmp().join("scrub"),
         },
-    });
-    if let Some(bare) = bare {
-        order["executor"] = json!({});
-        order["starters"] = json!({"executor": starter(bare)});
-    }
+    })
+}
+
+async fn deployed(stack: &Stack, order: Value) -> Result<Deployment, DeployError> {
     let deployment = serde_json::from_value(run(stack, order).await?).map_err(DeployError::Answer)?;
     refresh(stack).await?;
     Ok(deployment)

@@ -36,5 +36,6 @@ pub mod storm;
 pub mod strays;
 pub mod supervise;
 pub mod up;
+pub mod upgrade;
 pub mod venv;
 mod witness;

@@ -2,6 +2,7 @@
 
 mod arguments;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use arguments::{Arguments, Command, USAGE, Wish};
@@ -22,6 +23,7 @@ use runnerless_local::storm::{self, Storm, StormError};
 use runnerless_local::supervise::down::{self, DownError};
 use runnerless_local::supervise::{self, Driver, Plan, SuperviseError};
 use runnerless_local::up::{self, UpError};
+use runnerless_local::upgrade::{self, Upgrade, UpgradeError};
 use runnerless_local::venv::{self, VenvError};
 
 /// Whatever a command can fail with.
@@ -59,6 +61,8 @@ enum Failure {
     InstanceCases(#[from] InstanceCasesError),
     #[error(transparent)]
     Storm(#[from] StormError),
+    #[error(transparent)]
+    Upgrade(#[from] UpgradeError),
     #[error("this machine does not let the command do its work")]
     Machine(#[from] std::io::Error),
     #[error("interrupted")]
@@ -94,7 +98,8 @@ fn main() -> ExitCode {
             | Failure::Breakage(BreakageError::Interrupted)
             | Failure::Faults(FaultsError::Interrupted)
             | Failure::InstanceCases(InstanceCasesError::Interrupted)
-            | Failure::Storm(StormError::Interrupted),
+            | Failure::Storm(StormError::Interrupted)
+            | Failure::Upgrade(UpgradeError::Interrupted),
         ) => ExitCode::from(130),
         Err(error @ (Failure::Attack(AttackError::Cases(_)) | Failure::Faults(FaultsError::Table(_)))) => {
             tell(&said(&error));
@@ -179,6 +184,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Faults(wish) => return make_faults(arguments, wish).await,
         Command::Storm(wish) => return raise_a_storm(arguments, wish).await,
         Command::Instances(wish) => return run_instances(arguments, wish).await,
+        Command::Upgrade(before, wish) => return play_an_upgrade(arguments, before, wish).await,
         Command::Conformance(wish) => {
             let conformance = Conformance {
                 layout: arguments.layout()?,
@@ -278,6 +284,20 @@ async fn run_instances(arguments: &Arguments, wish: &Wish) -> Result<ExitCode, F
     let mut signals = Signals::new()?;
     let _driver = begin(arguments, &cases.stack.layout)?;
     Ok(code(instance_cases::instance_cases(&cases, &mut signals).await?))
+}
+
+/// The upgrade has a stack of its own, which is gone afterwards.
+async fn play_an_upgrade(arguments: &Arguments, before: &Path, wish: &Wish) -> Result<ExitCode, Failure> {
+    let upgrade = Upgrade {
+        stack: options(arguments)?,
+        before: before.to_owned(),
+        jobs: wish.jobs,
+        out: wish.out.clone(),
+        search_path: arguments.search_path.clone(),
+    };
+    let mut signals = Signals::new()?;
+    let _driver = begin(arguments, &upgrade.stack.layout)?;
+    Ok(code(upgrade::upgrade(&upgrade, &mut signals).await?))
 }
 
 /// Notes this command down for whoever ends the stack, and follows its parent if it is to. Signals are listened for

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::bare::Bare;
-use crate::deploy::{self, DeployError, Deployment};
+use crate::deploy::{self, DeployError, Deployment, Release};
 use crate::seed::{self, DEFAULT_LANE, Hook, SeedError};
 use crate::stack::{Options, Stack, StackError};
 
@@ -73,6 +73,14 @@ pub async fn deploy_with(
 /// When it cannot be deployed.
 pub async fn deploy_around(stack: &Stack, bare: Option<&Bare>) -> Result<Deployment, UpError> {
     Ok(deploy::deploy_around(stack, &parameters(stack, []).await?, bare).await?)
+}
+
+/// Deploys another release, or this checkout's, with them, see [`deploy::deploy_release`].
+///
+/// # Errors
+/// When it cannot be deployed.
+pub async fn deploy_release(stack: &Stack, release: Option<&Release>) -> Result<Deployment, UpError> {
+    Ok(deploy::deploy_release(stack, &parameters(stack, []).await?, release).await?)
 }
 
 async fn parameters(

@@ -52,8 +52,11 @@ for program in "$given"/bin/*; do
     chmod 755 "$root/runnerless/bin/${program##*/}"
   fi
 done
-: > "$root/runnerless/bin/runnerless-runner"
-mount --bind "$runner" "$root/runnerless/bin/runnerless-runner"
+# Unless the image brings another.
+if [ ! -e "$root/runnerless/bin/runnerless-runner" ]; then
+  : > "$root/runnerless/bin/runnerless-runner"
+  mount --bind "$runner" "$root/runnerless/bin/runnerless-runner"
+fi
 # One for each word: who reads a second one may find the first one's writer still there, and then nobody.
 for pipe in power made in go; do
   mkfifo "$root/runnerless/$pipe"
