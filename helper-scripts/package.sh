@@ -61,9 +61,10 @@ for architecture in "${architectures[@]}"; do
   built=$OUT/$architecture
   names=()
   for name in "${parts[@]}" "${commands[@]}"; do names+=(--bin "$name"); done
-  # One profile, as everywhere, and a folder of its own: what the other builds made stays.
-  PATH=$PWD/$TOOLS:$PATH CARGO_TARGET_DIR=$PWD/target/lambda-build cargo lambda build --release --locked --workspace $flag \
-    --lambda-dir "$built" "${names[@]}"
+  # The profile that is tested, without the link-time optimisation that cargo-lambda would add to it for minutes more, and a
+  # folder of its own: what the other builds made stays.
+  PATH=$PWD/$TOOLS:$PATH CARGO_TARGET_DIR=$PWD/target/lambda-build cargo lambda build --release --disable-optimizations --locked \
+    --workspace $flag --lambda-dir "$built" "${names[@]}"
   for name in "${parts[@]}"; do
     check "$architecture $name" "$built/$name/bootstrap"
     zip=$root/functions/$name-$architecture.zip
