@@ -47,6 +47,9 @@ pub(super) async fn deploy_before(
     stack: &Stack,
     before: &Path,
 ) -> Result<(BTreeMap<String, String>, Deployment), UpgradeError> {
+    // Functions are started in folders of their own.
+    let before =
+        before.canonicalize().map_err(|source| UpgradeError::Machine { what: before.display().to_string(), source })?;
     let release = Release { source: before.join("source"), programs: before.join("target/release") };
     let (image, runner) = (stack.layout().image(), "runnerless-runner");
     let put =
