@@ -25,7 +25,6 @@ for architecture in "${architectures[@]}"; do
   case $architecture in x86_64 | arm64) ;; *) die "architecture $architecture: x86_64 or arm64" ;; esac
 done
 [ -x $TOOLS/cargo-lambda ] || die "$TOOLS/cargo-lambda is missing: run make package"
-readelf=$(command -v readelf || command -v llvm-readelf) || die "readelf is missing: it shows what a binary needs of glibc"
 mapfile -t parts < <(sed -n 's/.*BuildMethod: rust-cargolambda, BuildProperties: {Binary: \([a-z-]*\)}.*/\1/p' template.yaml)
 [ ${#parts[@]} -gt 0 ] || die "template.yaml names no function"
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
@@ -35,19 +34,12 @@ root=$OUT/runnerless-$version
 rm -rf "$root"
 mkdir -p "$root/functions" "$root/bin"
 
-# The newest version of glibc's symbols in a binary.
-glibc_of() {
-  "$readelf" --version-info --wide "$1" | grep -oE 'GLIBC_[0-9]+(\.[0-9]+)+' | sed 's/GLIBC_//' | sort -Vu | tail -n 1
-}
-
 # Refuses what would not start in Lambda, and says the rest.
 check() {
-  local name=$1 binary=$2 newest
-  newest=$(glibc_of "$binary")
-  [ -n "$newest" ] || die "$name: readelf names no symbol of glibc"
-  [ "$(printf '%s\n' "$newest" $NEWEST_GLIBC | sort -V | tail -n 1)" = $NEWEST_GLIBC ] ||
-    die "$name needs glibc $newest; Lambda has $NEWEST_GLIBC"
-  echo "$name: $(stat -c %s "$binary") bytes, glibc $newest"
+  local name=$1 binary=$2 said
+  said=$(layers/glibc.sh --most $NEWEST_GLIBC "$binary") || die "$name does not start in Lambda: $said"
+  [[ $said == glibc\ * ]] || die "$name: no symbol of glibc is named: $said"
+  echo "$name: $(stat -c %s "$binary") bytes, ${said%% *} $(cut -d ' ' -f 2 <<<"$said")"
 }
 
 for architecture in "${architectures[@]}"; do

@@ -9,13 +9,13 @@ export LC_ALL=C
 most=2.34
 [[ "${1:-}" != --most ]] || { most="${2:-}" && shift 2; }
 (($#)) && [[ "$most" =~ ^[0-9]+(\.[0-9]+)+$ ]] || { echo "usage: glibc.sh [--most 2.34] FILE..." >&2 && exit 2; }
-command -v readelf >/dev/null || { echo "glibc.sh: there is no readelf; install binutils" >&2 && exit 2; }
+readelf="$(command -v readelf || command -v llvm-readelf)" || { echo "glibc.sh: there is no readelf; install binutils" >&2 && exit 2; }
 
 looked=0 code=0
 while IFS= read -r -d '' file; do
   [[ "$(head -c 4 "$file" | tr -d '\0')" == $'\x7fELF' ]] || continue
   looked=$((looked + 1))
-  highest="$(readelf --version-info --wide "$file" 2>/dev/null | grep -o 'GLIBC_[0-9.]*' | sort -u -V | tail -n 1 || true)"
+  highest="$("$readelf" --version-info --wide "$file" 2>/dev/null | grep -o 'GLIBC_[0-9.]*' | sort -u -V | tail -n 1 || true)"
   if [[ -n "$highest" ]]; then
     highest="${highest#GLIBC_}"
     said="glibc $highest"
@@ -23,7 +23,7 @@ while IFS= read -r -d '' file; do
       said+=" (more than $most)"
       code=1
     fi
-  elif readelf --program-headers --wide "$file" | grep -q INTERP; then
+  elif "$readelf" --program-headers --wide "$file" | grep -q INTERP; then
     said="another C library"
     code=1
   else
