@@ -129,6 +129,38 @@ async fn a_transaction_that_only_ever_meets_others_is_a_conflict() {
     assert_eq!(Service::answering(ever).ledger().apply(&plan).await.unwrap(), Applied::Conflict);
 }
 
+/// What stands is in the refusal: it costs no read.
+#[tokio::test]
+async fn a_refused_write_that_stands_already_was_made_and_any_other_is_a_conflict() {
+    let stands = |rev: u64| json!({"pk": {"S": "launch#1"}, "rev": {"N": rev.to_string()}});
+    let alone = |item: Value| (400, json!({"__type": "ConditionalCheckFailedException", "Item": item}));
+    let together = |item: Value| {
+        let reasons = json!([{"Code": "ConditionalCheckFailed", "Item": item}, {"Code": "ConditionalCheckFailed"}]);
+        (400, json!({"__type": "TransactionCanceledException", "CancellationReasons": reasons}))
+    };
+    let one = Plan { changes: vec![change("launch#1")], reason: "test".to_owned() };
+    let two = Plan { changes: vec![change("launch#1"), change("job#1#1")], reason: "test".to_owned() };
+    for (plan, refusal, applied) in [
+        (&one, alone(stands(2)), Applied::All),
+        (&one, alone(stands(3)), Applied::Conflict),
+        (&one, alone(Value::Null), Applied::Conflict),
+        (&two, together(stands(2)), Applied::All),
+        (&two, together(stands(1)), Applied::Conflict),
+        (&two, together(Value::Null), Applied::Conflict),
+    ] {
+        let service = Service::answering([refusal]);
+        assert_eq!(service.ledger().apply(plan).await.unwrap(), applied);
+        let requests = service.requests();
+        assert!(requests.len() == 1 && requests[0].contains("ALL_OLD"), "{requests:?}");
+    }
+    // Of a row that another transaction holds nothing is told: it is read.
+    let reasons = json!([{"Code": "TransactionConflict"}, {"Code": "ConditionalCheckFailed"}]);
+    let busy = (400, json!({"__type": "TransactionCanceledException", "CancellationReasons": reasons}));
+    let service = Service::answering([busy, (200, json!({"Item": stands(2)}))]);
+    assert_eq!(service.ledger().apply(&two).await.unwrap(), Applied::All);
+    assert_eq!(service.requests().len(), 2);
+}
+
 #[tokio::test]
 async fn a_tenant_is_passed_to_the_function_and_only_where_there_is_one() {
     let service = Service::answering([(202, json!({}))]);

@@ -11,7 +11,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, ConditionCheck, KeysAndAttributes, Put, TransactWriteItem,
+    AttributeValue, CancellationReason, ConditionCheck, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use runnerless_core::chain::chain;
@@ -37,6 +38,8 @@ const BATCHES_AT_ONCE: usize = 4;
 const TRIES: u32 = 5;
 /// How long a row is left alone that another transaction is writing; those take a few milliseconds.
 const COLLISION_PAUSE: Duration = Duration::from_millis(15);
+/// Why a transaction is cancelled that met another one.
+const COLLISION: &str = "TransactionConflict";
 /// The pause before what a batch left out is asked for again; grows with each try.
 const BATCH_PAUSE: Duration = Duration::from_millis(50);
 
@@ -89,7 +92,7 @@ impl DynamoLedger {
     }
 
     /// One row: a plain conditional write costs half of a transaction.
-    async fn put(&self, change: &Change, item: &Item) -> Result<Applied, AwsError> {
+    async fn put(&self, change: &Change, item: &Item) -> Result<Written, AwsError> {
         let condition = Condition::of(change.expect);
         let call = self
             .client
@@ -97,16 +100,19 @@ impl DynamoLedger {
             .table_name(&self.table)
             .set_item(Some(to_attributes(item)))
             .condition_expression(condition.expression)
-            .set_expression_attribute_values(condition.values);
+            .set_expression_attribute_values(condition.values)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match call.send().await {
-            Ok(_) => Ok(Applied::All),
+            Ok(_) => Ok(Written::All),
             Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Applied::Conflict),
+                Some(PutItemError::ConditionalCheckFailedException(refused)) => {
+                    Ok(Written::Refused(refused.item.as_ref().map(to_item)))
+                }
                 // The row is in a transaction of somebody else at this moment: as good as changed by it. The SDK takes
                 // this for final, and a hook that is refused for it would be lost.
                 Some(PutItemError::TransactionConflictException(_)) => {
                     sleep(COLLISION_PAUSE).await;
-                    Ok(Applied::Conflict)
+                    Ok(Written::Busy)
                 }
                 _ => Err(failure(Service::Ledger, "PutItem", error)),
             },
@@ -119,7 +125,7 @@ impl DynamoLedger {
         call.send().await.map(|_| ()).map_err(|error| failure(Service::Ledger, "PutItem", error))
     }
 
-    async fn transact(&self, changes: &[Change]) -> Result<Applied, AwsError> {
+    async fn transact(&self, changes: &[Change]) -> Result<Written, AwsError> {
         let items: Vec<_> = changes.iter().map(|change| self.transact_item(change)).collect::<Result<_, _>>()?;
         let mut tries = 0;
         loop {
@@ -127,7 +133,7 @@ impl DynamoLedger {
             // The SDK draws a token for each call and keeps it over its own retries.
             let call = self.client.transact_write_items().set_transact_items(Some(items.clone()));
             let error = match call.send().await {
-                Ok(_) => return Ok(Applied::All),
+                Ok(_) => return Ok(Written::All),
                 Err(error) => error,
             };
             let reasons = match error.as_service_error() {
@@ -137,10 +143,9 @@ impl DynamoLedger {
                 _ => return Err(failure(Service::Ledger, "TransactWriteItems", error)),
             };
             match cancelled(reasons) {
-                Cancelled::Condition => return Ok(Applied::Conflict),
+                Cancelled::Condition => return Ok(refused(changes, reasons)),
                 Cancelled::Collision if tries < TRIES => sleep(COLLISION_PAUSE * tries).await,
-                // Another transaction keeps the rows busy: as good as changed by it.
-                Cancelled::Collision => return Ok(Applied::Conflict),
+                Cancelled::Collision => return Ok(Written::Busy),
                 Cancelled::Throttled => {
                     return Err(AwsError::Throttled {
                         service: Service::Ledger,
@@ -161,7 +166,8 @@ impl DynamoLedger {
                     .table_name(&self.table)
                     .set_item(Some(to_attributes(item)))
                     .condition_expression(condition.expression)
-                    .set_expression_attribute_values(condition.values);
+                    .set_expression_attribute_values(condition.values)
+                    .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
                 let put = put.build().map_err(|error| unusable("TransactWriteItems", error))?;
                 TransactWriteItem::builder().put(put)
             }
@@ -178,15 +184,17 @@ impl DynamoLedger {
         Ok(item.build())
     }
 
-    /// Whether a refused plan had been applied already: its first row stands as it was to be written. Revisions grow and
-    /// every plan that matters writes an id or a time of its own, so that nobody else's row is equal to it.
-    async fn was_ours(&self, plan: &Plan) -> Result<bool, AwsError> {
-        let written = plan.changes.iter().find_map(|change| match &change.write {
-            Write::Put(item) => Some((&change.pk, item)),
-            Write::Check => None,
-        });
-        let Some((pk, item)) = written else { return Ok(false) };
-        Ok(self.get(pk).await?.as_ref() == Some(item))
+    /// Whether a plan is applied, by this call or by an earlier one: then its first row stands as it was to be written.
+    /// Revisions grow and every plan that matters writes an id or a time of its own, so that nobody else's row is equal to it.
+    async fn is_applied(&self, plan: &Plan, written: Written) -> Result<bool, AwsError> {
+        let stands = match (written, first_put(&plan.changes)) {
+            (Written::All, _) => return Ok(true),
+            (Written::Refused(stands), _) => stands,
+            (Written::Busy, Some((_, change))) => self.get(&change.pk).await?,
+            (Written::Busy, None) => None,
+        };
+        let wanted = first_put(&plan.changes).map(|(_, change)| &change.write);
+        Ok(stands.is_some_and(|item| wanted == Some(&Write::Put(item))))
     }
 
     /// Adds to the counts. They are soft: a failure is worth no more than the sweep's next count.
@@ -227,12 +235,12 @@ impl Ledger for DynamoLedger {
     }
 
     async fn apply(&self, plan: &Plan) -> Result<Applied, AwsError> {
-        let applied = match &plan.changes[..] {
+        let written = match &plan.changes[..] {
             [] => return Ok(Applied::All),
             [change @ Change { write: Write::Put(item), .. }] => self.put(change, item).await?,
             changes => self.transact(changes).await?,
         };
-        if applied == Applied::Conflict && !self.was_ours(plan).await? {
+        if !self.is_applied(plan, written).await? {
             return Ok(Applied::Conflict);
         }
         self.add(plan).await;
@@ -312,6 +320,29 @@ impl Condition {
     }
 }
 
+/// What came of a plan's writes.
+enum Written {
+    /// All of them were made.
+    All,
+    /// None: a row is not as it was read. If it is the first of those that were to be written, what stands there.
+    Refused(Option<Item>),
+    /// None: another transaction keeps a row busy, which is as good as changed by it.
+    Busy,
+}
+
+/// The first change that writes a row, and its place.
+fn first_put(changes: &[Change]) -> Option<(usize, &Change)> {
+    changes.iter().enumerate().find(|(_, change)| matches!(change.write, Write::Put(_)))
+}
+
+/// What the cancelled transaction says of the first row that it was to write.
+fn refused(changes: &[Change], reasons: &[CancellationReason]) -> Written {
+    match first_put(changes).and_then(|(at, _)| reasons.get(at)) {
+        Some(reason) if reason.code() == Some(COLLISION) => Written::Busy,
+        reason => Written::Refused(reason.and_then(|reason| reason.item()).map(to_item)),
+    }
+}
+
 /// Why a transaction was cancelled, by the weightiest of its reasons.
 enum Cancelled {
     Condition,
@@ -324,7 +355,7 @@ fn cancelled(reasons: &[CancellationReason]) -> Cancelled {
     let has = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
     if has("ConditionalCheckFailed") {
         Cancelled::Condition
-    } else if has("TransactionConflict") {
+    } else if has(COLLISION) {
         Cancelled::Collision
     } else if has("ProvisionedThroughputExceeded") || has("ThrottlingError") {
         Cancelled::Throttled
