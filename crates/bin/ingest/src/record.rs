@@ -49,14 +49,21 @@ pub(crate) async fn store(
         return Ok(Some(Stored { known: false, recorded: moves::record(None, event, now) }));
     }
     let mut in_doubt = false;
+    let mut guessed = of_a_new_job(event, now);
     for _ in 0..TRIES {
-        let existing = ledger.load(&[RowKey::Job(event.key)]).await?.job(event.key)?;
-        let path = existing.as_ref().map(|row| row.facts.project_path.as_str());
-        if path.is_some_and(|path| !path.is_empty() && !proof.covers(path)) {
-            return Ok(None);
-        }
-        let event = with_its_taker(ledger, existing.as_ref(), event).await?;
-        let recorded = moves::record(existing.as_ref(), &event, now);
+        let (existing, recorded) = match guessed.take() {
+            Some(recorded) => (None, recorded),
+            None => {
+                let existing = ledger.load(&[RowKey::Job(event.key)]).await?.job(event.key)?;
+                let path = existing.as_ref().map(|row| row.facts.project_path.as_str());
+                if path.is_some_and(|path| !path.is_empty() && !proof.covers(path)) {
+                    return Ok(None);
+                }
+                let event = with_its_taker(ledger, existing.as_ref(), event).await?;
+                let recorded = moves::record(existing.as_ref(), &event, now);
+                (existing, recorded)
+            }
+        };
         match ledger.apply(&recorded.plan).await {
             Ok(Applied::All) => {
                 return Ok(Some(Stored { known: existing.is_some(), recorded }));
@@ -68,6 +75,13 @@ pub(crate) async fn store(
         }
     }
     Err(AwsError::Contended(event.key.pk()))
+}
+
+/// What is stored of a job that has no row yet. A `pending` is nearly always a job's first hook that concerns rows, and its
+/// row is written on condition that there is none: whoever knows the job already refuses it, and then it is read.
+fn of_a_new_job(event: &JobEvent, now: Timestamp) -> Option<Recorded> {
+    let first = event.status == JobStatus::Pending;
+    first.then(|| moves::record(None, event, now)).filter(|recorded| !recorded.plan.changes.is_empty())
 }
 
 /// Whether the runner that a `running` hook names is ours. Only a job without a binding makes that worth a read.

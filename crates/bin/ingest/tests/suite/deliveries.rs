@@ -64,8 +64,27 @@ async fn a_signed_hook_is_taken_and_so_is_its_repetition() {
     let door = Door::with_key();
     let hook = signed(event("job-pending"), "3b1f0c52-77c1-4d0e-9d1c-52c3a4f5e6d7");
     assert_eq!(door.answer(&hook).await.1, json!({"result": "recorded"}));
-    assert_eq!(door.answer(&hook).await, (200, json!({"result": "nothing_new"})));
+    let again = job_outcome(door.take_at(&hook, NOW + Millis::secs(1)).await.unwrap());
+    assert!(!again.changed);
     assert_eq!(door.job().unwrap().rev, 1);
+}
+
+/// The row is written on condition that there is none; whoever has one is read then.
+#[tokio::test]
+async fn a_new_job_is_stored_without_a_read_and_a_known_one_is_read_before_it_is_judged() {
+    let door = Door::with_token();
+    door.take(&event("job-running")).await.unwrap();
+    let took = async |case: &str, after: Millis| {
+        let before = door.ledger.calls();
+        let outcome = door.take_at(&event(case), NOW + after).await.unwrap();
+        (door.ledger.calls() - before, job_outcome(outcome).changed)
+    };
+    let running = door.job().unwrap();
+    assert_eq!(took("job-pending", Millis::secs(1)).await, (2, false), "the refused write, and the row");
+    assert_eq!(door.job().unwrap(), running);
+    let new = Door { noted: door.noted, ..Door::with_token() };
+    new.take(&event("job-pending")).await.unwrap();
+    assert_eq!((new.ledger.calls(), new.job().unwrap().rev), (1, 1), "its project is noted already");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
-//! Ingest's floor: secrets once, proof, read the row, write it, tell the bus, answer.
+//! Ingest's floor: secrets once, proof, write the row, read it where there is one, tell the bus, answer.
 
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use lambda_runtime::Error;
@@ -47,17 +48,21 @@ async fn handle(state: &State, event: Event) -> Result<Answer, Error> {
     }
     let hook: Hook = serde_json::from_str(&event.body)?;
     let pk = AttributeValue::S(format!("job#{}#{}", hook.project_id, hook.build_id));
-    let read = state.ledger.get_item().table_name(&state.table).key("pk", pk.clone()).consistent_read(true);
-    if read.send().await?.item.is_none() {
-        let write = state
-            .ledger
-            .put_item()
-            .table_name(&state.table)
-            .item("pk", pk)
-            .item("gitlab_status", AttributeValue::S(hook.build_status))
-            .item("rev", AttributeValue::N("1".to_owned()))
-            .condition_expression("attribute_not_exists(pk)");
-        write.send().await?;
+    let write = state
+        .ledger
+        .put_item()
+        .table_name(&state.table)
+        .item("pk", pk.clone())
+        .item("gitlab_status", AttributeValue::S(hook.build_status))
+        .item("rev", AttributeValue::N("1".to_owned()))
+        .condition_expression("attribute_not_exists(pk)");
+    match write.send().await {
+        Ok(_) => {}
+        Err(error) if error.as_service_error().is_some_and(PutItemError::is_conditional_check_failed_exception) => {
+            let read = state.ledger.get_item().table_name(&state.table).key("pk", pk).consistent_read(true);
+            read.send().await?;
+        }
+        Err(error) => return Err(error.into()),
     }
     let entry = PutEventsRequestEntry::builder()
         .event_bus_name(&state.bus)

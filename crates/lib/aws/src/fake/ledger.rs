@@ -147,10 +147,10 @@ impl Ledger for FakeLedger {
     }
 
     async fn apply(&self, plan: &Plan) -> Result<Applied, AwsError> {
-        let mut state = self.reachable("TransactWriteItems")?;
         if plan.changes.is_empty() {
             return Ok(Applied::All);
         }
+        let mut state = self.reachable("TransactWriteItems")?;
         refuse_plan(plan)?;
         if state.conflicts > 0 {
             state.conflicts -= 1;
