@@ -5,8 +5,8 @@ use runnerless_core::change::Item;
 use runnerless_core::job::JobFacts;
 use runnerless_core::lane::{Lane, TagSet};
 use runnerless_core::route::{
-    Abilities, BadMapRow, Decision, DefaultRoute, Job, LANES_PK, LaneEntry, Learned, MapRow, Outcome, PATTERN_PK,
-    base_name, learned_pk, route,
+    Abilities, BadMapRow, Decision, DefaultRoute, Job, LANES_PK, LaneEntry, Learned, MapRow, Outcome, learned_pk,
+    partitions, route,
 };
 use runnerless_core::time::Timestamp;
 use serde_json::{Value, json};
@@ -57,9 +57,10 @@ impl Mapping {
         Self { items, lanes }
     }
 
-    /// What the router reads for a job: the rows of its name and base name, and all patterns.
+    /// What the router may read for a job: the rows of its name and base name, and all patterns. It stops where a row
+    /// serves the job, which comes to the same.
     fn rows(&self, name: &str) -> Vec<Result<MapRow, BadMapRow>> {
-        let keys = [format!("job#{name}"), format!("job#{}", base_name(name)), PATTERN_PK.to_owned()];
+        let keys = partitions(name);
         self.items.iter().filter(|item| keys.iter().any(|key| key == pk(item))).map(MapRow::from_item).collect()
     }
 }

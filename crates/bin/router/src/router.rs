@@ -2,7 +2,7 @@
 
 use runnerless_aws::AwsError;
 use runnerless_aws::book::Book;
-use runnerless_aws::ports::{Applied, Ledger, Mapping};
+use runnerless_aws::ports::{Applied, Ledger, Mapping, Rows};
 use runnerless_core::change::RowKey;
 use runnerless_core::id::{JobKey, LaneId, LaunchId};
 use runnerless_core::job::JobRow;
@@ -10,7 +10,9 @@ use runnerless_core::lane::{Engine, Lane};
 use runnerless_core::launch::{LaunchRow, LaunchState};
 use runnerless_core::limits;
 use runnerless_core::moves::{NotCharged, charge, hold, may_charge, not_ours, record};
-use runnerless_core::route::{Abilities, BadMapRow, Decision, DefaultRoute, Job, MapRow, Outcome, learned_pk, route};
+use runnerless_core::route::{
+    Abilities, BadMapRow, Decision, DefaultRoute, Job, MapRow, Outcome, learned_pk, partitions, route, serves,
+};
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_lambda_kit::metrics;
 use serde_json::json;
@@ -67,7 +69,8 @@ impl<P: Ports> Router<'_, P> {
     pub async fn route(&self, key: JobKey, now: Timestamp) -> Result<Routed, AwsError> {
         let mut unusable: Vec<MapRow> = Vec::new();
         for _ in 0..TRIES {
-            let Some(job) = self.ports.ledger().load(&[RowKey::Job(key)]).await?.job(key)? else {
+            let rows = self.ports.ledger().load(&[&[RowKey::Job(key)][..], &RowKey::ROOM].concat()).await?;
+            let Some(job) = rows.job(key)? else {
                 return Ok(Routed::Nothing(format!("there is no row of job {key}")));
             };
             match may_charge(&job, now) {
@@ -82,7 +85,7 @@ impl<P: Ports> Router<'_, P> {
                     Applied::Conflict => continue,
                 },
             };
-            let choice = match self.choose(&job, &unusable, now).await? {
+            let choice = match self.choose(&job, &rows, &unusable, now).await? {
                 Ok(choice) => choice,
                 Err(none) => match self.write(&job, &none, now).await? {
                     Applied::All => return Ok(none.routed),
@@ -122,10 +125,11 @@ impl<P: Ports> Router<'_, P> {
         }
     }
 
-    /// Decides.
+    /// Decides. `rows` has the counts of live launches, and whether the stack drains, as it was when the job's row was read.
     async fn choose(
         &self,
         job: &JobRow,
+        rows: &Rows,
         unusable: &[MapRow],
         now: Timestamp,
     ) -> Result<Result<Choice, NoLaunch>, AwsError> {
@@ -136,8 +140,7 @@ impl<P: Ports> Router<'_, P> {
             Outcome::Later(until) => return Ok(Err(Routed::Held { until, reason: decision.reason }.into())),
             Outcome::Lane { lane, row } => (lane, row.map(|row| *row)),
         };
-        let live = self.ports.ledger().live(&lane.id()).await?;
-        if let Some(reason) = self.rules.caps.exceeded(live, &lane.id()) {
+        if let Some(reason) = self.rules.caps.exceeded(rows.live(&lane.id()), &lane.id()) {
             metrics::count(self.service, "LaunchesHeld", 1, &json!({"job.key": job.key(), "lane": lane.id()}));
             let routed = Routed::Held { until: now + limits::CAP_RETRY, reason };
             return Ok(Err(NoLaunch { routed, lane: Some(lane.id()) }));
@@ -148,23 +151,35 @@ impl<P: Ports> Router<'_, P> {
     }
 
     async fn decide(&self, job: &JobRow, unusable: &[MapRow], now: Timestamp) -> Result<Decision, AwsError> {
-        let rows: Vec<Result<MapRow, BadMapRow>> = self.ports.mapping().rows(&job.facts.name).await?;
+        let mapping = self.ports.mapping();
+        // Not since it waits again: a job whose launch another one took has let runners of others have their turn.
+        let waiting_since = job.times.ingested_at.unwrap_or(now);
+        let abilities = Abilities { ec2: self.rules.ground.is_some() };
+        let seen = Job { facts: &job.facts, tags: job.tags.as_ref(), waiting_since };
         let usable = |row: &Result<MapRow, BadMapRow>| row.as_ref().map_or(true, |row| !unusable.contains(row));
-        let rows: Vec<_> = rows.into_iter().filter(usable).collect();
-        let entries = if job.tags.is_some() { self.ports.mapping().lanes().await? } else { Vec::new() };
-        let lanes: Vec<Lane> = entries.into_iter().flatten().map(|entry| entry.lane).collect();
+        let mut rows: Vec<Result<MapRow, BadMapRow>> = Vec::new();
+        let mut is_served = false;
+        for partition in partitions(&job.facts.name) {
+            rows.extend(mapping.rows(&partition).await?.into_iter().filter(usable));
+            is_served = serves(seen, &rows, abilities);
+            if is_served {
+                break;
+            }
+        }
         let learned = match (&self.rules.default, &job.tags) {
-            (DefaultRoute::Lane(_), None) => {
+            (DefaultRoute::Lane(_), None) if !is_served => {
                 let pk = learned_pk(job.project_id, &job.facts.name);
                 self.ports.ledger().load(&[RowKey::Learned(pk.clone())]).await?.learned(&pk)
             }
             _ => None,
         };
-        // Not since it waits again: a job whose launch another one took has let runners of others have their turn.
-        let waiting_since = job.times.ingested_at.unwrap_or(now);
-        let abilities = Abilities { ec2: self.rules.ground.is_some() };
-        let seen = Job { facts: &job.facts, tags: job.tags.as_ref(), waiting_since };
-        Ok(route(seen, &rows, &lanes, &self.rules.default, learned.as_ref(), abilities, now))
+        let decided = |lanes: &[Lane]| route(seen, &rows, lanes, &self.rules.default, learned.as_ref(), abilities, now);
+        let decision = decided(&[]);
+        if job.tags.is_none() || decision.outcome != Outcome::NotOurs {
+            return Ok(decision);
+        }
+        let lanes: Vec<Lane> = mapping.lanes().await?.into_iter().flatten().map(|entry| entry.lane).collect();
+        Ok(decided(&lanes))
     }
 
     async fn write(&self, job: &JobRow, none: &NoLaunch, now: Timestamp) -> Result<Applied, AwsError> {

@@ -10,7 +10,7 @@ use runnerless_core::instance_row::{InstanceRow, instance_pk};
 use runnerless_core::job::JobRow;
 use runnerless_core::lane_row::{LaneRow, RunnerRow, lane_pk, runner_pk};
 use runnerless_core::launch::LaunchRow;
-use runnerless_core::live::Live;
+use runnerless_core::live::{LIVE_PK, Live, STACK};
 use runnerless_core::moves::Announce;
 use runnerless_core::project::{ProjectRow, ROUNDS_PK, Rounds, project_pk};
 use runnerless_core::route::{BadMapRow, LaneEntry, Learned, MapRow};
@@ -108,6 +108,14 @@ impl Rows {
         self.row(DRAIN_PK)
     }
 
+    /// The counts of live launches, of one lane and of the stack, none where nothing was counted; and whether the stack drains.
+    /// Read with [`RowKey::ROOM`].
+    #[must_use]
+    pub fn live(&self, lane: &LaneId) -> Live {
+        let count = |name: &str| self.0.get(LIVE_PK).and_then(|item| item.get(name)?.as_u64()).unwrap_or(0);
+        Live { lane: count(lane.as_str()), stack: count(STACK), draining: self.draining() }
+    }
+
     fn row<R: Row>(&self, pk: &str) -> Result<Option<R>, BadRow> {
         self.0.get(pk).map(decode).transpose()
     }
@@ -130,9 +138,6 @@ pub trait Ledger: Sync {
     /// Applies a plan whole or not at all, and adds its launches to the counts. An empty plan is applied by doing
     /// nothing.
     fn apply(&self, plan: &Plan) -> impl Future<Output = Result<Applied, AwsError>> + Send;
-
-    /// The counts of live launches, of one lane and of the stack, and whether the stack drains. One call.
-    fn live(&self, lane: &LaneId) -> impl Future<Output = Result<Live, AwsError>> + Send;
 
     /// Replaces the counts by what was counted: only the sweep does.
     fn recount(&self, counts: &[(String, u64)]) -> impl Future<Output = Result<(), AwsError>> + Send;
@@ -162,8 +167,8 @@ pub struct DueRow {
 
 /// The mapping, as routing reads it.
 pub trait Mapping: Sync {
-    /// The rows for a job's full name and base name, and all patterns.
-    fn rows(&self, job_name: &str) -> impl Future<Output = Result<Vec<Result<MapRow, BadMapRow>>, AwsError>> + Send;
+    /// The rows of one partition, see [`runnerless_core::route::partitions`].
+    fn rows(&self, partition: &str) -> impl Future<Output = Result<Vec<Result<MapRow, BadMapRow>>, AwsError>> + Send;
 
     /// The lane entries. One that cannot be read is a lane that is not known, and no lane that is gone.
     fn lanes(&self) -> impl Future<Output = Result<Vec<Result<LaneEntry, BadMapRow>>, AwsError>> + Send;

@@ -16,6 +16,7 @@ use crate::instance_row::instance_pk;
 use crate::job::JobRow;
 use crate::lane_row::{lane_pk, runner_pk};
 use crate::launch::LaunchRow;
+use crate::live::LIVE_PK;
 use crate::project::{ROUNDS_PK, project_pk};
 
 /// The attributes of one ledger row, flat, as DynamoDB stores them.
@@ -170,9 +171,14 @@ pub enum RowKey {
     Instance(String),
     /// Whether the stack drains, see [`crate::drain`].
     Drain,
+    /// The counts of live launches, see [`crate::live`].
+    Live,
 }
 
 impl RowKey {
+    /// What says whether there may be a launch more: the counts, and whether the stack drains. Whoever launches reads both.
+    pub const ROOM: [Self; 2] = [Self::Live, Self::Drain];
+
     /// The primary key.
     #[must_use]
     pub fn pk(&self) -> String {
@@ -186,6 +192,7 @@ impl RowKey {
             Self::Rounds => ROUNDS_PK.to_owned(),
             Self::Instance(id) => instance_pk(id),
             Self::Drain => DRAIN_PK.to_owned(),
+            Self::Live => LIVE_PK.to_owned(),
         }
     }
 }

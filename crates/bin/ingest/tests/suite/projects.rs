@@ -4,9 +4,7 @@ use runnerless_aws::AwsError;
 use runnerless_aws::fake::{FakeClock, FakeLedger};
 use runnerless_aws::ports::{Applied, DueRow, Ledger, Rows};
 use runnerless_core::change::{Plan, RowKey, decode};
-use runnerless_core::id::LaneId;
 use runnerless_core::limits;
-use runnerless_core::live::Live;
 use runnerless_core::project::{PARTITION, ProjectRow, project_pk};
 use runnerless_core::route::Learned;
 use runnerless_core::time::{Millis, Timestamp};
@@ -80,9 +78,6 @@ impl Ledger for NoProjects<'_> {
     }
     async fn apply(&self, plan: &Plan) -> Result<Applied, AwsError> {
         self.0.apply(plan).await
-    }
-    async fn live(&self, lane: &LaneId) -> Result<Live, AwsError> {
-        self.0.live(lane).await
     }
     async fn recount(&self, counts: &[(String, u64)]) -> Result<(), AwsError> {
         self.0.recount(counts).await

@@ -7,9 +7,8 @@ use runnerless_aws::fake::{FakeBus, FakeClock, FakeLedger, FakeParameters};
 use runnerless_aws::ports::{Applied, DueRow, Ledger, Parameters, Rows};
 use runnerless_aws::{AwsError, ParameterCache};
 use runnerless_core::change::{Item, Plan, RowKey, decode};
-use runnerless_core::id::{JobKey, LaneId};
+use runnerless_core::id::JobKey;
 use runnerless_core::job::JobRow;
-use runnerless_core::live::Live;
 use runnerless_core::route::Learned;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::proof::{SigningKey, TokenAlone};
@@ -75,10 +74,6 @@ impl Ledger for Busy<'_> {
         self.0.apply(plan).await
     }
 
-    async fn live(&self, lane: &LaneId) -> Result<Live, AwsError> {
-        self.0.live(lane).await
-    }
-
     async fn recount(&self, counts: &[(String, u64)]) -> Result<(), AwsError> {
         self.0.recount(counts).await
     }
@@ -101,10 +96,6 @@ impl Ledger for Silent {
     }
 
     async fn apply(&self, _: &Plan) -> Result<Applied, AwsError> {
-        pending().await
-    }
-
-    async fn live(&self, _: &LaneId) -> Result<Live, AwsError> {
         pending().await
     }
 

@@ -128,7 +128,8 @@ pub(crate) async fn sentinel<P: Ports, S: Parameters, R: Reporter, G: Runners, F
     let Sweep { ports, rules, lanes, .. } = sweep;
     let (ports, ledger, id) = (*ports, ports.ledger(), entry.lane.id());
     let Some(every) = lanes.sentinels(ports) else { return Ok(gone()) };
-    let Some(row) = ledger.load(&[RowKey::Lane(id.clone())]).await?.lane(&id)? else { return Ok(gone()) };
+    let rows = ledger.load(&[&[RowKey::Lane(id.clone())][..], &RowKey::ROOM].concat()).await?;
+    let Some(row) = rows.lane(&id)? else { return Ok(gone()) };
     let last = match &row.sentinel {
         Some(last) => Book(ledger).launch(last).await?,
         None => None,
@@ -138,7 +139,7 @@ pub(crate) async fn sentinel<P: Ports, S: Parameters, R: Reporter, G: Runners, F
     if lane_duty(Some(&row), view, now) != LaneDuty::Sentinel {
         return Ok(gone());
     }
-    if let Some(full) = rules.caps.exceeded(ledger.live(&id).await?, &id) {
+    if let Some(full) = rules.caps.exceeded(rows.live(&id), &id) {
         metrics::count(SERVICE, "LaunchesHeld", 1, &json!({"lane": id}));
         let written = write(ports, &hold_sentinel(&row, &full, now)).await?;
         return Ok(if written == Result::Done { Result::Held(full) } else { written });

@@ -17,8 +17,8 @@ use crate::functions::lambda;
 use crate::world::Parameter;
 
 impl Mapping for Hands<'_> {
-    async fn rows(&self, job_name: &str) -> Result<Vec<Result<MapRow, BadMapRow>>, AwsError> {
-        self.call(mapping(), || at_once(self.world.mapping.rows(job_name))).await
+    async fn rows(&self, partition: &str) -> Result<Vec<Result<MapRow, BadMapRow>>, AwsError> {
+        self.call(mapping(), || at_once(self.world.mapping.rows(partition))).await
     }
 
     async fn lanes(&self) -> Result<Vec<Result<LaneEntry, BadMapRow>>, AwsError> {

@@ -3,8 +3,6 @@
 use runnerless_aws::ports::{Applied, DueRow, Ledger, Rows};
 use runnerless_aws::{AwsError, Service};
 use runnerless_core::change::{Item, Plan, RowKey, Write};
-use runnerless_core::id::LaneId;
-use runnerless_core::live::Live;
 use runnerless_core::route::Learned;
 use runnerless_core::time::{Millis, Timestamp};
 use serde_json::Value;
@@ -83,10 +81,6 @@ impl Ledger for Hands<'_> {
             return Ok(Applied::All);
         }
         self.call(writes("TransactWriteItems"), || self.apply_now(plan)).await
-    }
-
-    async fn live(&self, lane: &LaneId) -> Result<Live, AwsError> {
-        self.call(reads("BatchGetItem"), || at_once(self.world.ledger.live(lane))).await
     }
 
     async fn recount(&self, counts: &[(String, u64)]) -> Result<(), AwsError> {

@@ -17,9 +17,7 @@ use aws_sdk_dynamodb::types::{
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use runnerless_core::chain::chain;
 use runnerless_core::change::{Change, Expect, Item, Plan, RowKey, SCHEMA, Write};
-use runnerless_core::drain::{DRAIN_PK, draining_of};
-use runnerless_core::id::LaneId;
-use runnerless_core::live::{LIVE_PK, Live, STACK, counts};
+use runnerless_core::live::{LIVE_PK, counts};
 use runnerless_core::route::Learned;
 use runnerless_core::time::Timestamp;
 use tokio::time::sleep;
@@ -245,14 +243,6 @@ impl Ledger for DynamoLedger {
         }
         self.add(plan).await;
         Ok(Applied::All)
-    }
-
-    async fn live(&self, lane: &LaneId) -> Result<Live, AwsError> {
-        let Rows(rows) = self.batch(vec![LIVE_PK.to_owned(), DRAIN_PK.to_owned()]).await?;
-        let counts = rows.get(LIVE_PK);
-        let count = |name: &str| counts?.get(name)?.as_u64();
-        let draining = draining_of(rows.get(DRAIN_PK));
-        Ok(Live { lane: count(lane.as_str()).unwrap_or(0), stack: count(STACK).unwrap_or(0), draining })
     }
 
     async fn recount(&self, counts: &[(String, u64)]) -> Result<(), AwsError> {

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use runnerless_core::change::Item;
-use runnerless_core::route::{BadMapRow, LANES_PK, LaneEntry, MapRow, PATTERN_PK, base_name};
+use runnerless_core::route::{BadMapRow, LANES_PK, LaneEntry, MapRow};
 
 use super::failure::failure;
 use crate::attributes::to_item;
@@ -46,22 +46,9 @@ impl DynamoMapping {
     }
 }
 
-/// Where a job's rows are: under its full name, under its base name, and among the patterns.
-pub(crate) fn partitions(job_name: &str) -> Vec<String> {
-    let mut keys = vec![format!("job#{job_name}"), PATTERN_PK.to_owned()];
-    if base_name(job_name) != job_name {
-        keys.push(format!("job#{}", base_name(job_name)));
-    }
-    keys
-}
-
 impl Mapping for DynamoMapping {
-    async fn rows(&self, job_name: &str) -> Result<Vec<Result<MapRow, BadMapRow>>, AwsError> {
-        let mut rows = Vec::new();
-        for pk in partitions(job_name) {
-            rows.extend(self.partition(&pk).await?.iter().map(MapRow::from_item));
-        }
-        Ok(rows)
+    async fn rows(&self, partition: &str) -> Result<Vec<Result<MapRow, BadMapRow>>, AwsError> {
+        Ok(self.partition(partition).await?.iter().map(MapRow::from_item).collect())
     }
 
     async fn lanes(&self) -> Result<Vec<Result<LaneEntry, BadMapRow>>, AwsError> {

@@ -13,5 +13,4 @@ pub use failure::failure;
 pub use invoke::LambdaInvoker;
 pub use ledger::DynamoLedger;
 pub use mapping::DynamoMapping;
-pub(crate) use mapping::partitions;
 pub use parameters::ParameterStore;

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use runnerless_core::change::{Change, Expect, Item, Plan, RowKey, SCHEMA, Write};
-use runnerless_core::drain::{DRAIN_PK, draining_of};
+use runnerless_core::drain::DRAIN_PK;
 use runnerless_core::id::LaneId;
-use runnerless_core::live::{LIVE_PK, Live, STACK, counts};
+use runnerless_core::live::{LIVE_PK, Live, counts};
 use runnerless_core::route::Learned;
 use runnerless_core::time::Timestamp;
 use serde_json::Value;
@@ -45,6 +45,13 @@ impl FakeLedger {
     #[must_use]
     pub fn item(&self, pk: &str) -> Option<Item> {
         self.state().items.get(pk).cloned()
+    }
+
+    /// The counts of live launches, of one lane and of the stack, and whether the stack drains.
+    #[must_use]
+    pub fn live(&self, lane: &LaneId) -> Live {
+        let row = |pk: &str| self.item(pk).map(|item| (pk.to_owned(), item));
+        Rows([LIVE_PK, DRAIN_PK].into_iter().filter_map(row).collect()).live(lane)
     }
 
     /// Writes an item as somebody else would.
@@ -174,14 +181,6 @@ impl Ledger for FakeLedger {
             state.add(&name, delta);
         }
         Ok(Applied::All)
-    }
-
-    async fn live(&self, lane: &LaneId) -> Result<Live, AwsError> {
-        let state = self.reachable("BatchGetItem")?;
-        let item = state.items.get(LIVE_PK).cloned().unwrap_or_default();
-        let count = |name: &str| item.get(name).and_then(Value::as_u64).unwrap_or(0);
-        let draining = draining_of(state.items.get(DRAIN_PK));
-        Ok(Live { lane: count(lane.as_str()), stack: count(STACK), draining })
     }
 
     async fn recount(&self, counts: &[(String, u64)]) -> Result<(), AwsError> {

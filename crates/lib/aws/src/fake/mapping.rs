@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use super::limits::stored;
 use super::{failed, locked};
-use crate::adapter::partitions;
 use crate::error::{AwsError, Service};
 use crate::ports::Mapping;
 
@@ -19,6 +18,7 @@ pub struct FakeMapping {
     /// By partition key and sort key.
     rows: Mutex<BTreeMap<(String, String), Item>>,
     failing: Mutex<bool>,
+    reads: Mutex<u64>,
 }
 
 impl FakeMapping {
@@ -39,7 +39,14 @@ impl FakeMapping {
         *locked(&self.failing) = failing;
     }
 
+    /// How often a partition was read so far.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        *locked(&self.reads)
+    }
+
     fn partition(&self, pk: &str) -> Result<Vec<Item>, AwsError> {
+        *locked(&self.reads) += 1;
         if *locked(&self.failing) {
             return Err(failed(Service::Mapping, "Query"));
         }
@@ -49,12 +56,8 @@ impl FakeMapping {
 }
 
 impl Mapping for FakeMapping {
-    async fn rows(&self, job_name: &str) -> Result<Vec<Result<MapRow, BadMapRow>>, AwsError> {
-        let mut rows = Vec::new();
-        for pk in partitions(job_name) {
-            rows.extend(self.partition(&pk)?.iter().map(MapRow::from_item));
-        }
-        Ok(rows)
+    async fn rows(&self, partition: &str) -> Result<Vec<Result<MapRow, BadMapRow>>, AwsError> {
+        Ok(self.partition(partition)?.iter().map(MapRow::from_item).collect())
     }
 
     async fn lanes(&self) -> Result<Vec<Result<LaneEntry, BadMapRow>>, AwsError> {

@@ -109,8 +109,16 @@ impl Decision {
     }
 }
 
-/// Decides. `rows` are those stored for the job's name, for its base name, and all patterns; `lanes` are the lane
-/// entries, read only when the job's tags are known.
+/// Whether one of these rows is for the job and can be used. Then rows of a later one of its [`crate::route::partitions`]
+/// change nothing: the name is what ranks first.
+#[must_use]
+pub fn serves(job: Job<'_>, rows: &[Result<MapRow, BadMapRow>], abilities: Abilities) -> bool {
+    choose(job, rows, abilities).0.is_some()
+}
+
+/// Decides. `rows` are those stored for the job's name, for its base name, and all patterns, up to the partition in which one
+/// [`serves`] the job; `lanes` are the lane entries, which matter only to a job whose tags are known and which neither row nor
+/// default route covers.
 #[must_use]
 pub fn route(
     job: Job<'_>,

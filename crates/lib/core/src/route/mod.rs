@@ -8,8 +8,8 @@ mod name;
 mod row;
 mod tie;
 
-pub use decide::{Abilities, Considered, Decision, DefaultRoute, Job, Outcome, Verdict, route};
+pub use decide::{Abilities, Considered, Decision, DefaultRoute, Job, Outcome, Verdict, route, serves};
 pub use learned::{Learned, learned_pk};
-pub use name::base_name;
+pub use name::{base_name, partitions};
 pub use row::{BadMapRow, BadTarget, LANES_PK, LaneEntry, MapRow, Matcher, PATTERN_PK, Scope, Size, TargetFacts};
 pub use tie::could_tie;

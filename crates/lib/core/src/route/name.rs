@@ -1,10 +1,21 @@
-//! Job names as `parallel` and `matrix` make them.
+//! Job names as `parallel` and `matrix` make them, and where the mapping has a name's rows.
+
+use crate::route::PATTERN_PK;
 
 /// The name that stands in `.gitlab-ci.yml`: without ` 3/12` of `parallel: 12` and without `: [linux, 1.2]` of a
 /// matrix. A name that has neither is its own base name.
 #[must_use]
 pub fn base_name(name: &str) -> &str {
     without_matrix(name).or_else(|| without_index(name)).unwrap_or(name)
+}
+
+/// The partitions of the mapping that may hold a row for the job, the most specific first: of its full name, of its base
+/// name, and of the patterns.
+#[must_use]
+pub fn partitions(job_name: &str) -> Vec<String> {
+    let base = base_name(job_name);
+    let names = [job_name].into_iter().chain((base != job_name).then_some(base));
+    names.map(|name| format!("job#{name}")).chain([PATTERN_PK.to_owned()]).collect()
 }
 
 fn without_matrix(name: &str) -> Option<&str> {
@@ -40,5 +51,11 @@ mod tests {
         ] {
             assert_eq!(base_name(name), base, "{name:?}");
         }
+    }
+
+    #[test]
+    fn a_names_partitions_are_in_the_order_of_their_rank() {
+        assert_eq!(partitions("unit"), ["job#unit", "pattern"]);
+        assert_eq!(partitions("unit 1/2"), ["job#unit 1/2", "job#unit", "pattern"]);
     }
 }

@@ -9,18 +9,23 @@ use runnerless_core::moves::End;
 use runnerless_core::route::Learned;
 use runnerless_core::time::Millis;
 
-use super::{T0, charged, job, key, lane, pending};
+use super::{T0, charged, job, key, lane, live, pending};
+
+/// Of the lane, and of the stack.
+async fn counted(ledger: &impl Ledger) -> (u64, u64) {
+    let live = live(ledger).await;
+    (live.lane, live.stack)
+}
 
 pub async fn counts_follow_launches(ledger: &impl Ledger) {
-    let live = async || ledger.live(&lane().id()).await.unwrap();
-    assert_eq!((live().await.lane, live().await.stack), (0, 0));
+    assert_eq!(counted(ledger).await, (0, 0));
     for id in 1..=3 {
         ledger.apply(&pending(id)).await.unwrap();
         let row = job(ledger, id).await;
         ledger.apply(&charged(&row, &format!("l-{id}"))).await.unwrap();
     }
     Book(ledger).conclude(&LaunchId::new("l-2"), &End::Fruitless("x".into()), T0).await.unwrap();
-    assert_eq!((live().await.lane, live().await.stack), (2, 2));
+    assert_eq!(counted(ledger).await, (2, 2));
 }
 
 pub async fn what_did_not_happen_is_not_counted(ledger: &impl Ledger) {
@@ -28,41 +33,34 @@ pub async fn what_did_not_happen_is_not_counted(ledger: &impl Ledger) {
     let row = job(ledger, 1).await;
     assert_eq!(ledger.apply(&charged(&row, "l-1")).await.unwrap(), Applied::All);
     assert_eq!(ledger.apply(&charged(&row, "l-2")).await.unwrap(), Applied::Conflict);
-    let live = ledger.live(&lane().id()).await.unwrap();
-    assert_eq!((live.lane, live.stack), (1, 1));
+    assert_eq!(counted(ledger).await, (1, 1));
 }
 
 pub async fn a_recount_replaces_all_counts(ledger: &impl Ledger) {
-    let id = lane().id();
-    let counts = [(id.to_string(), 3), ("another".to_owned(), 4), ("stack".to_owned(), 7)];
+    let counts = [(lane().id().to_string(), 3), ("another".to_owned(), 4), ("stack".to_owned(), 7)];
     ledger.recount(&counts).await.unwrap();
-    let live = ledger.live(&id).await.unwrap();
-    assert_eq!((live.lane, live.stack), (3, 7));
+    assert_eq!(counted(ledger).await, (3, 7));
     ledger.apply(&pending(1)).await.unwrap();
     let row = job(ledger, 1).await;
     ledger.apply(&charged(&row, "l-1")).await.unwrap();
-    let live = ledger.live(&id).await.unwrap();
-    assert_eq!((live.lane, live.stack), (4, 8), "launches are added to what was counted");
+    assert_eq!(counted(ledger).await, (4, 8), "launches are added to what was counted");
     ledger.recount(&[("stack".to_owned(), 2)]).await.unwrap();
-    let live = ledger.live(&id).await.unwrap();
-    assert_eq!((live.lane, live.stack), (0, 2), "a lane that was not counted has none");
+    assert_eq!(counted(ledger).await, (0, 2), "a lane that was not counted has none");
     // A launch that ends after it was not counted: no count is less than none.
     ledger.recount(&[]).await.unwrap();
     Book(ledger).conclude(&LaunchId::new("l-1"), &End::Fruitless("x".into()), T0).await.unwrap();
-    let live = ledger.live(&id).await.unwrap();
-    assert_eq!((live.lane, live.stack), (0, 0));
+    assert_eq!(counted(ledger).await, (0, 0));
 }
 
 pub async fn a_stack_that_drains_says_so_beside_its_counts(ledger: &impl Ledger) {
-    let id = lane().id();
-    let draining = async || ledger.live(&id).await.unwrap().draining;
+    let draining = async || live(ledger).await.draining;
     assert_eq!(draining().await, None);
     let row = async || ledger.load(&[RowKey::Drain]).await.unwrap().drain().unwrap();
     let write = async |how, at| ledger.apply(&drain(row().await.as_ref(), how, at)).await.unwrap();
     write(Some(Draining::Wait), T0).await;
     ledger.recount(&[("stack".to_owned(), 2)]).await.unwrap();
     assert_eq!(draining().await, Some(Draining::Wait), "a recount says nothing of it");
-    assert_eq!(ledger.live(&id).await.unwrap().stack, 2);
+    assert_eq!(live(ledger).await.stack, 2);
     write(Some(Draining::Now), T0 + Millis::secs(1)).await;
     assert_eq!((draining().await, row().await.unwrap().since), (Some(Draining::Now), T0));
     write(None, T0 + Millis::secs(2)).await;

@@ -17,6 +17,7 @@ use runnerless_core::change::{Change, Expect, Item, Plan, RowKey, Write};
 use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::job::{JobEvent, JobFacts, JobRow};
 use runnerless_core::lane::{Engine, Lane, TagSet};
+use runnerless_core::live::Live;
 use runnerless_core::moves::{Start, charge, record};
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::Timestamp;
@@ -61,6 +62,10 @@ fn key(job: u64) -> JobKey {
 
 fn lane() -> Lane {
     Lane { tags: TagSet::new(["a", "b"]).unwrap(), engine: Engine::Lambda, target: "arn".into(), run_untagged: true }
+}
+
+async fn live(ledger: &impl Ledger) -> Live {
+    ledger.load(&RowKey::ROOM).await.unwrap().live(&lane().id())
 }
 
 fn pending(job: u64) -> Plan {

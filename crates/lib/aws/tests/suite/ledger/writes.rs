@@ -9,7 +9,7 @@ use runnerless_core::moves::{End, record};
 use runnerless_core::status::JobStatus;
 use serde_json::json;
 
-use super::{T0, charged, item, job, key, lane, pending, plan, put};
+use super::{T0, charged, item, job, key, live, pending, plan, put};
 
 pub async fn of_two_writes_on_one_revision_one_wins(ledger: &impl Ledger) {
     let plan = pending(1);
@@ -125,7 +125,7 @@ pub async fn a_lost_answer_is_found_out<L: Ledger>(ledger: &L, lose: &impl Async
     let row = job(ledger, 1).await;
     repeated(&charged(&row, "l-1")).await;
     assert_eq!(job(ledger, 1).await.attempt, 1);
-    assert_eq!(ledger.live(&lane().id()).await.unwrap().stack, 1, "counted once");
+    assert_eq!(live(ledger).await.stack, 1, "counted once");
 }
 
 /// What a programming mistake or a user's data could make of a plan: never half of it, and never a trouble that passes.
