@@ -135,7 +135,7 @@ pub async fn start_target<P: Ports>(ports: &P, launch: &LaunchRow, now: Timestam
     let tenant = launch.isolated.then(|| launch.launch.as_str());
     match ports.invoker().start(&launch.target, request, tenant).await {
         Ok(Invoked::Accepted) => {
-            book.started(&launch.launch, ports.clock().now().max(now)).await?;
+            book.started(launch.clone(), ports.clock().now().max(now)).await?;
             Ok(Launched::UnderWay)
         }
         Ok(Invoked::Throttled) => {

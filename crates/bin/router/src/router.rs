@@ -220,8 +220,7 @@ impl<P: Ports> Router<'_, P> {
         if choice.lane.engine == Engine::Ec2 {
             return Ok(Some(Ok(Routed::Provision { launch: id, reason: choice.reason.clone() })));
         }
-        let launch = Book(self.ports.ledger()).launch(&id).await?;
-        let launch: LaunchRow = launch.ok_or_else(|| AwsError::Contended(id.pk()))?;
+        let Some(launch) = plan.leaves::<LaunchRow>(&id.pk()) else { return Err(AwsError::Contended(id.pk())) };
         let launched = start_target(self.ports, &launch, now).await?;
         Ok(Some(match launched {
             Launched::UnderWay => {

@@ -58,6 +58,27 @@ async fn of_many_routers_for_one_job_one_charges_and_one_invokes() {
     assert_eq!(world.job(1).await.attempt, 1);
 }
 
+/// Each is made for every job.
+#[tokio::test]
+async fn nothing_is_read_that_decides_nothing() {
+    let (world, rules) = (World::default(), rules());
+    world.invoker.deploy(OTHER, false);
+    let row = |pk: &str| json!({"pk": pk, "sk": "tags#py", "type": "LAMBDA", "arn": OTHER});
+    world.mapping.put(row("job#lint"));
+    world.mapping.put(row("job#lint 1/2"));
+    let routes = async |job: u64, name: &str| {
+        world.hook(job, name, "pending", T0).await;
+        let before = (world.mapping.reads(), world.ledger.calls());
+        assert!(matches!(world.router(&rules).route(key(job), T0).await.unwrap(), Routed::Launched { .. }));
+        (world.mapping.reads() - before.0, world.ledger.calls() - before.1)
+    };
+    // The job's row with the counts, the charge, and that its function was asked for.
+    assert_eq!(routes(1, "lint").await, (1, 3), "its own row is the most specific");
+    assert_eq!(routes(2, "lint 1/2").await, (1, 3));
+    assert_eq!(routes(3, "lint 2/2").await, (2, 3), "its base name's");
+    assert_eq!(routes(4, "unit").await, (2, 4), "no row and no pattern: what the default route learned");
+}
+
 #[tokio::test]
 async fn a_router_that_meets_a_conflict_decides_again_and_finds_the_other_ones_launch() {
     let (world, rules) = (World::default(), rules());

@@ -135,15 +135,18 @@ impl<L: Ledger> Book<'_, L> {
         Ok((spare, other))
     }
 
-    /// See [`moves::started`].
+    /// See [`moves::started`], of a launch whose row was just read or written.
     ///
     /// # Errors
     /// The ledger is out of reach.
-    pub async fn started(&self, id: &LaunchId, now: Timestamp) -> Result<(), AwsError> {
+    pub async fn started(&self, read: LaunchRow, now: Timestamp) -> Result<(), AwsError> {
+        let (id, mut read) = (&read.launch.clone(), Some(read));
         for _ in 0..TRIES {
-            let Some(plan) = self.launch(id).await?.and_then(|launch| moves::started(&launch, now)) else {
-                return Ok(());
+            let launch = match read.take() {
+                Some(launch) => Some(launch),
+                None => self.launch(id).await?,
             };
+            let Some(plan) = launch.and_then(|launch| moves::started(&launch, now)) else { return Ok(()) };
             if self.0.apply(&plan).await? == Applied::All {
                 return Ok(());
             }

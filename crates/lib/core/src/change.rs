@@ -83,6 +83,17 @@ impl Plan {
         self.changes.extend(change);
         self
     }
+
+    /// A row as the plan leaves it; `None` when it does not write that. Who applied the plan can go on from there without
+    /// reading the row: what others write meanwhile has another revision.
+    #[must_use]
+    pub fn leaves<R: Row>(&self, pk: &str) -> Option<R> {
+        let change = self.changes.iter().find(|change| change.pk == pk)?;
+        match &change.write {
+            Write::Put(item) => decode(item).ok(),
+            Write::Check => None,
+        }
+    }
 }
 
 /// A row kind of the ledger.
@@ -305,6 +316,16 @@ mod tests {
         assert_eq!((&job["pk"], &job["state"]), (&"job#380#1".into(), &"charged".into()));
         assert_eq!((&launch["charged_to"], &launch["schema"]), (&"380/1".into(), &SCHEMA.into()));
         assert!(!job.contains_key("launch") && !job.contains_key("expires_at"), "absent, not null");
+    }
+
+    #[test]
+    fn a_row_is_known_as_the_plan_leaves_it() {
+        let (job, launch) = charged_pair(1, "l-1");
+        let after = JobRow { attempt: 9, ..job.clone() };
+        let plan = Plan::because("test").with_some(put(Some(&job), after.clone())).with(check(&launch));
+        assert_eq!(plan.leaves::<JobRow>(&job.pk()), Some(JobRow { rev: job.rev + 1, ..after }));
+        assert_eq!(plan.leaves::<LaunchRow>(&launch.pk()), None, "it is only relied on");
+        assert_eq!(plan.leaves::<JobRow>("job#1#9"), None);
     }
 
     #[test]

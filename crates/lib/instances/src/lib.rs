@@ -68,12 +68,16 @@ impl<L: Ledger, P: Parameters, F: Fleet, G: Runners, C: Clock> Instances<'_, L, 
     /// EC2 did not take it, or the ledger is out of reach: the launch's row stays due.
     pub async fn clear(&self, id: &LaunchId, now: Timestamp) -> Result<Cleared, AwsError> {
         match Book(self.ledger).launch(id).await? {
-            Some(launch) => self.clear_row(&launch, now).await,
+            Some(launch) => self.clear_read(&launch, now).await,
             None => Ok(Cleared::NotNeeded(format!("there is no launch {id}"))),
         }
     }
 
-    async fn clear_row(&self, launch: &LaunchRow, now: Timestamp) -> Result<Cleared, AwsError> {
+    /// The same, of a launch whose row was just read or written.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn clear_read(&self, launch: &LaunchRow, now: Timestamp) -> Result<Cleared, AwsError> {
         if !launch.is_winding_up() {
             return Ok(Cleared::NotNeeded(format!("the launch is {:?}", launch.state)));
         }

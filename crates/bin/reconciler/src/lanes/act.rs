@@ -150,7 +150,7 @@ pub(crate) async fn sentinel<P: Ports, S: Parameters, R: Reporter, G: Runners, F
     if ledger.apply(&plan).await? == Applied::Conflict {
         return Ok(gone());
     }
-    let Some(launch) = Book(ledger).launch(&launch).await? else { return Ok(gone()) };
+    let Some(launch) = plan.leaves(&launch.pk()) else { return Ok(gone()) };
     Ok(match start_target(ports, &launch, now).await? {
         Launched::UnderWay => {
             metrics::count(SERVICE, "Sentinels", 1, &json!({"lane.id": id, "launch.id": launch.launch}));

@@ -1,7 +1,6 @@
 //! Settle: the end of a job stops the launch that its row names, and no other.
 
 use crate::change::{Plan, put};
-use crate::id::LaunchId;
 use crate::job::{JobRow, JobState};
 use crate::launch::{LaunchRow, LaunchState};
 use crate::limits;
@@ -19,8 +18,8 @@ pub enum Settlement {
     /// The job's row is done with; the instance of this launch is to be ended, and then the launch is
     /// [`crate::moves::cleared`]. The sweep does it where nobody else does.
     Stop {
-        /// The launch.
-        launch: LaunchId,
+        /// The launch, as the plan leaves it.
+        launch: Box<LaunchRow>,
         /// The writes: its runner can bind nothing any more, and the sweep looks at the launch.
         plan: Plan,
     },
@@ -58,7 +57,8 @@ fn stop(job: &JobRow, launch: &LaunchRow, now: Timestamp) -> Settlement {
     done.retire(now);
     after.retire(now, why);
     let plan = Plan::because(why).with_some(put(Some(launch), after)).with_some(put(Some(job), done));
-    Settlement::Stop { launch: launch.launch.clone(), plan }
+    let stands = plan.leaves(&launch.launch.pk()).unwrap_or_else(|| launch.clone());
+    Settlement::Stop { launch: Box::new(stands), plan }
 }
 
 #[cfg(test)]
@@ -78,8 +78,8 @@ mod tests {
         let (job, launch) = bound_pair(2, "l-1");
         let ec2 = LaunchRow { instance_id: Some("i-1".into()), ..launch };
         let Settlement::Stop { launch, plan } = settle(&ended(job.clone()), Some(&ec2), T0) else { panic!("kept") };
-        assert_eq!(launch, ec2.launch);
         let after = launch_of(&plan);
+        assert_eq!((launch.rev, *launch), (ec2.rev + 1, after.clone()), "as it stands then");
         assert!(after.is_winding_up() && after.due.next_check_at == Some(T0 + limits::SETTLE_CHECK), "{after:?}");
         assert!(job_of(&plan).expires_at.is_some());
         let others = LaunchRow { bound_job: Some(crate::moves::testing::key(9)), ..ec2.clone() };
@@ -93,7 +93,8 @@ mod tests {
         let ec2 = LaunchRow { instance_id: Some("i-1".into()), ..launch };
         let done = launch_of(&conclude(&ec2, Some(&job), &End::JobDone("done".into()), T0).unwrap());
         let later = T0 + crate::time::Millis::secs(9);
-        let Settlement::Stop { plan, .. } = settle(&ended(job.clone()), Some(&done), later) else { panic!("kept") };
+        let Settlement::Stop { launch, plan } = settle(&ended(job.clone()), Some(&done), later) else { panic!("kept") };
+        assert_eq!(*launch, done);
         assert_eq!(plan.changes.len(), 1, "the launch is as its runner left it: due for the sweep");
         let owing = LaunchRow { job_token: Some(SealedToken::new("sealed")), ..ec2 };
         let owing = launch_of(&conclude(&owing, Some(&job), &End::Untold("x".into()), T0).unwrap());
