@@ -37,8 +37,8 @@ pub(crate) async fn speak<L: Ledger, P: Parameters, F: Fleet>(
             settled(book.bind(&id, got, now).await)?
         }
         Does::GiveBack(job) => give_back(&book, SERVICE, &launch, job, now).await?,
-        Does::Renew => settled(book.renew_read(launch, now).await)?,
-        Does::End(ending, reason) => end(&book, SERVICE, &launch, ending, reason, now).await?,
+        Does::Renew => settled(book.renew_from(&id, Some(launch), now).await)?,
+        Does::End(ending, reason) => end(&book, SERVICE, launch.into(), ending, reason, now).await?,
     };
     Ok(Reply::Said(answer))
 }

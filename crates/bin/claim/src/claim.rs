@@ -46,17 +46,18 @@ pub async fn handle<L: Ledger, P: Parameters, D: Dice>(
 ) -> Result<Answer, Error> {
     let Request { launch: id, nonce, claim, does } = Request::read(event)?;
     let book = Book(ports.ledger);
-    let row = book.launch(&id).await?;
-    let Some(launch) = row.filter(|launch| is_theirs(launch, &nonce)) else { return Ok(unknown()) };
-    if does != Does::Begin && is_anothers(&launch, claim.as_deref()) {
+    let read = book.pair(&id, does.about()).await?;
+    let Some(read) = read.filter(|read| is_theirs(&read.launch, &nonce)) else { return Ok(unknown()) };
+    let launch = &read.launch;
+    if does != Does::Begin && is_anothers(launch, claim.as_deref()) {
         return Ok(Answer::Gone("another process began this launch".to_owned()));
     }
     match does {
-        Does::Begin => begin(ports, &launch, &nonce, claim, now).await,
-        Does::Bind(job) => Ok(settled(book.bind(&id, job, now).await)?),
-        Does::GiveBack(job) => Ok(give_back(&book, SERVICE, &launch, job, now).await?),
-        Does::Renew => Ok(settled(book.renew(&id, now).await)?),
-        Does::End(ending, reason) => Ok(end(&book, SERVICE, &launch, ending, reason, now).await?),
+        Does::Begin => begin(ports, launch, &nonce, claim, now).await,
+        Does::Bind(job) => Ok(settled(book.bind_read(read, job, now).await)?),
+        Does::GiveBack(job) => Ok(give_back(&book, SERVICE, launch, job, now).await?),
+        Does::Renew => Ok(settled(book.renew_from(&id, Some(read.launch), now).await)?),
+        Does::End(ending, reason) => Ok(end(&book, SERVICE, read, ending, reason, now).await?),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The moves of a launch that began, for whoever proved to speak for it.
 
 use runnerless_aws::AwsError;
-use runnerless_aws::book::{Book, MoveError};
+use runnerless_aws::book::{Book, MoveError, Pair};
 use runnerless_aws::ports::Ledger;
 use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::launch::{LaunchRow, LaunchState};
@@ -38,9 +38,9 @@ pub fn unknown() -> Answer {
 ///
 /// # Errors
 /// The ledger is out of reach.
-pub fn settled<R: std::error::Error + 'static>(made: Result<(), MoveError<R>>) -> Result<Answer, AwsError> {
+pub fn settled<T, R: std::error::Error + 'static>(made: Result<T, MoveError<R>>) -> Result<Answer, AwsError> {
     match made {
-        Ok(()) => Ok(Answer::Done),
+        Ok(_) => Ok(Answer::Done),
         Err(MoveError::Refused(why)) => Ok(Answer::Refused(why.to_string())),
         Err(MoveError::NoLaunch(_)) => Ok(unknown()),
         Err(MoveError::Ledger(error)) => Err(error),
@@ -78,11 +78,12 @@ pub async fn give_back<L: Ledger>(
 pub async fn end<L: Ledger>(
     book: &Book<'_, L>,
     service: &'static str,
-    launch: &LaunchRow,
+    read: Pair,
     ending: Ending,
     reason: String,
     now: Timestamp,
 ) -> Result<Answer, AwsError> {
+    let launch = &read.launch;
     let why = |what: &str| if reason.is_empty() { what.to_owned() } else { format!("{what}: {reason}") };
     let end = match (ending, launch.bound_job) {
         _ if launch.state == LaunchState::Closed => return Ok(Answer::Done),
@@ -104,8 +105,9 @@ pub async fn end<L: Ledger>(
         (Ending::Over, Some(job)) => End::JobDone(why(&format!("job {job} is over"))),
         (Ending::Over, None) => End::Unanswered(why("its runner ended, and which job it had is not known")),
     };
-    metrics::concluded(service, book.conclude_read(launch.clone(), &end, now).await?);
-    told(service, &launch.launch, "ended");
+    let id = launch.launch.clone();
+    metrics::concluded(service, book.conclude_read(read, &end, now).await?);
+    told(service, &id, "ended");
     Ok(Answer::Done)
 }
 

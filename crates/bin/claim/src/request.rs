@@ -37,6 +37,17 @@ pub enum Does {
     End(Ending, String),
 }
 
+impl Does {
+    /// The job that it is about, if it names one that is not read again later.
+    #[must_use]
+    pub const fn about(&self) -> Option<JobKey> {
+        match self {
+            Self::Bind(job) => Some(*job),
+            Self::Begin | Self::GiveBack(_) | Self::Renew | Self::End(..) => None,
+        }
+    }
+}
+
 impl Request {
     /// Reads a call.
     ///

@@ -47,11 +47,11 @@ impl<L: Ledger> Heartbeat<'_, L> {
                 Stage::Unbound if stage.changed().await.is_err() => return pending().await,
                 Stage::Unbound => continue,
                 Stage::Bound if timeout(pause, stage.changed()).await.is_ok() => continue,
-                Stage::Bound => book.alive(self.launch, (self.clock)()).await,
+                Stage::Bound => book.alive_from(self.launch, None, (self.clock)()).await,
                 Stage::Accepted => book.renew(self.launch, (self.clock)()).await,
             };
             pause = match told {
-                Ok(()) => self.every,
+                Ok(_) => self.every,
                 Err(MoveError::Ledger(error)) => {
                     let (launch, error) = (self.launch.as_str(), chain(&error));
                     tracing::warn!(target: "runnerless", service = "executor", "launch.id" = launch, error, "the launch was not renewed");

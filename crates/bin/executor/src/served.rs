@@ -135,7 +135,7 @@ impl Served {
 async fn conclude<L: Ledger>(book: &Book<'_, L>, launch: &LaunchRow, served: &Served, now: Timestamp) {
     let id = launch.launch.as_str();
     if let Some(end) = &served.end {
-        match book.conclude(&launch.launch, end, now).await {
+        match book.conclude_about(&launch.launch, launch.charged_to, end, now).await {
             Ok(concluded) => metrics::concluded("executor", concluded),
             Err(error) => {
                 let error = chain(&error);

@@ -340,7 +340,7 @@ async fn recognise<P: Ports>(
     }
     let Some(launch) = job.system_id.and_then(|id| managers.get(&id)) else { return unaccounted(ports, key, at).await };
     match Book(ports.ledger()).bind(launch, key, now).await {
-        Ok(()) => {
+        Ok(_) => {
             metrics::count(SERVICE, "JobsRecognised", 1, &json!({"job.key": key, "launch.id": launch}));
             Ok(Result::Done)
         }

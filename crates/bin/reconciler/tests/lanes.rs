@@ -88,7 +88,9 @@ impl Stack {
         let book = Book(&self.world.ledger);
         book.begin(&event.launch, &event.nonce.sha256(), "claim", now).await.unwrap();
         match finds {
-            Some(job) => book.bind(&event.launch, key(job), now).await.unwrap(),
+            Some(job) => {
+                book.bind(&event.launch, key(job), now).await.unwrap();
+            }
             None => {
                 book.conclude(&event.launch, &End::Fruitless("no job came".into()), now).await.unwrap();
             }

@@ -15,7 +15,7 @@ use runnerless_core::moves::{
 use runnerless_core::time::Timestamp;
 
 use crate::error::AwsError;
-use crate::ports::{Applied, Ledger};
+use crate::ports::{Applied, Ledger, Rows};
 
 /// How often a move is decided again because a row changed in between. A launch has at most three writers at a time
 /// (its runner, the router, the sweep), so that more conflicts than this mean trouble.
@@ -38,6 +38,35 @@ pub enum MoveError<R: std::error::Error + 'static> {
 impl<R: std::error::Error + 'static> From<BadRow> for MoveError<R> {
     fn from(bad: BadRow) -> Self {
         Self::Ledger(bad.into())
+    }
+}
+
+/// A launch's row, and with it that of the job that it is probably about: one read.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// The launch.
+    pub launch: LaunchRow,
+    about: Option<JobKey>,
+    rows: Rows,
+}
+
+impl Pair {
+    /// The job's row, if it was read and names the launch, as the one that has the job or else is charged to it. One that does
+    /// not may be older than the launch's row: of two rows that are read at once each is as it stood at its own moment.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn job_that_names_it(&self, key: JobKey) -> Result<Option<JobRow>, BadRow> {
+        let read = if self.about == Some(key) { self.rows.job(key)? } else { None };
+        let of = |row: &JobRow| if self.launch.bound_job.is_some() { row.launch.clone() } else { row.charge.clone() };
+        Ok(read.filter(|row| of(row).as_ref() == Some(&self.launch.launch)))
+    }
+}
+
+impl From<LaunchRow> for Pair {
+    /// A launch whose job was not read.
+    fn from(launch: LaunchRow) -> Self {
+        Self { launch, about: None, rows: Rows::default() }
     }
 }
 
@@ -90,16 +119,46 @@ impl<L: Ledger> Book<'_, L> {
         Err(contended(id))
     }
 
-    /// See [`moves::bind`].
+    /// See [`moves::bind`]. Answers the launch as it stands then.
     ///
     /// # Errors
     /// The runner must give the job back, or the ledger is out of reach, which comes to the same.
-    pub async fn bind(&self, id: &LaunchId, got: impl Into<Got>, now: Timestamp) -> Result<(), MoveError<BindRefused>> {
-        let said = got.into();
+    pub async fn bind(
+        &self,
+        id: &LaunchId,
+        got: impl Into<Got>,
+        now: Timestamp,
+    ) -> Result<LaunchRow, MoveError<BindRefused>> {
+        self.bind_from(id, None, got.into(), now).await
+    }
+
+    /// See [`moves::bind`], of a launch whose row was just read.
+    ///
+    /// # Errors
+    /// The runner must give the job back, or the ledger is out of reach, which comes to the same.
+    pub async fn bind_read(
+        &self,
+        read: Pair,
+        got: impl Into<Got>,
+        now: Timestamp,
+    ) -> Result<LaunchRow, MoveError<BindRefused>> {
+        self.bind_from(&read.launch.launch.clone(), Some(read), got.into(), now).await
+    }
+
+    async fn bind_from(
+        &self,
+        id: &LaunchId,
+        mut read: Option<Pair>,
+        said: Got,
+        now: Timestamp,
+    ) -> Result<LaunchRow, MoveError<BindRefused>> {
         let job = said.job;
         for _ in 0..TRIES {
-            let rows = self.0.load(&[RowKey::Launch(id.clone()), RowKey::Job(job)]).await?;
-            let launch = rows.launch(id)?.ok_or_else(|| MoveError::NoLaunch(id.clone()))?;
+            let pair = match read.take().filter(|pair| pair.about == Some(job)) {
+                Some(pair) => Some(pair),
+                None => self.pair(id, Some(job)).await?,
+            };
+            let Pair { launch, rows, .. } = pair.ok_or_else(|| MoveError::NoLaunch(id.clone()))?;
             let got = rows.job(job)?;
             let (gots_charge, charged) = self.neighbours(&launch, got.as_ref(), job).await?;
             let rows = BindRows {
@@ -110,7 +169,7 @@ impl<L: Ledger> Book<'_, L> {
             };
             let plan = moves::bind(rows, said.clone(), now).map_err(MoveError::Refused)?;
             if self.0.apply(&plan).await? == Applied::All {
-                return Ok(());
+                return Ok(plan.leaves(&id.pk()).unwrap_or(launch));
             }
         }
         Err(contended(id))
@@ -176,28 +235,39 @@ impl<L: Ledger> Book<'_, L> {
         Err(AwsError::Contended(id.pk()))
     }
 
-    /// See [`moves::renew`].
+    /// See [`moves::renew`]. Answers the launch as it stands then.
     ///
     /// # Errors
     /// The launch is not bound any more, or the ledger is out of reach.
-    pub async fn renew(&self, id: &LaunchId, now: Timestamp) -> Result<(), MoveError<RenewRefused>> {
-        self.sign_of_life(id, None, moves::renew, now).await
+    pub async fn renew(&self, id: &LaunchId, now: Timestamp) -> Result<LaunchRow, MoveError<RenewRefused>> {
+        self.renew_from(id, None, now).await
     }
 
-    /// See [`moves::renew`], of a launch whose row was just read.
+    /// See [`moves::renew`], of a launch whose row may be known as it was bound or renewed: it is read only if somebody else
+    /// has written it since.
     ///
     /// # Errors
     /// The launch is not bound any more, or the ledger is out of reach.
-    pub async fn renew_read(&self, read: LaunchRow, now: Timestamp) -> Result<(), MoveError<RenewRefused>> {
-        self.sign_of_life(&read.launch.clone(), Some(read), moves::renew, now).await
+    pub async fn renew_from(
+        &self,
+        id: &LaunchId,
+        read: Option<LaunchRow>,
+        now: Timestamp,
+    ) -> Result<LaunchRow, MoveError<RenewRefused>> {
+        self.sign_of_life(id, read, moves::renew, now).await
     }
 
-    /// See [`moves::alive`].
+    /// See [`moves::alive`], in the same way.
     ///
     /// # Errors
     /// The launch is not bound any more, or the ledger is out of reach.
-    pub async fn alive(&self, id: &LaunchId, now: Timestamp) -> Result<(), MoveError<RenewRefused>> {
-        self.sign_of_life(id, None, moves::alive, now).await
+    pub async fn alive_from(
+        &self,
+        id: &LaunchId,
+        read: Option<LaunchRow>,
+        now: Timestamp,
+    ) -> Result<LaunchRow, MoveError<RenewRefused>> {
+        self.sign_of_life(id, read, moves::alive, now).await
     }
 
     async fn sign_of_life(
@@ -206,12 +276,18 @@ impl<L: Ledger> Book<'_, L> {
         mut read: Option<LaunchRow>,
         decide: impl Fn(&LaunchRow, Timestamp) -> Result<Plan, RenewRefused>,
         now: Timestamp,
-    ) -> Result<(), MoveError<RenewRefused>> {
+    ) -> Result<LaunchRow, MoveError<RenewRefused>> {
         for _ in 0..TRIES {
+            let is_known = read.is_some();
             let launch = self.read_or(&mut read, id).await?;
-            let plan = decide(&launch, now).map_err(MoveError::Refused)?;
+            let plan = match decide(&launch, now) {
+                // A row that was not read for this is only where a write starts: nothing is refused or answered by it.
+                Err(_) if is_known => continue,
+                Ok(plan) if is_known && plan.changes.is_empty() => continue,
+                decided => decided.map_err(MoveError::Refused)?,
+            };
             if self.0.apply(&plan).await? == Applied::All {
-                return Ok(());
+                return Ok(plan.leaves(&id.pk()).unwrap_or(launch));
             }
         }
         Err(contended(id))
@@ -222,34 +298,53 @@ impl<L: Ledger> Book<'_, L> {
     /// # Errors
     /// The ledger is out of reach.
     pub async fn conclude(&self, id: &LaunchId, end: &End, now: Timestamp) -> Result<Concluded, AwsError> {
-        self.conclude_from(id, None, end, now).await
+        self.conclude_from(id, None, None, end, now).await
+    }
+
+    /// See [`moves::conclude`], of a launch that was probably about this job.
+    ///
+    /// # Errors
+    /// The ledger is out of reach.
+    pub async fn conclude_about(
+        &self,
+        id: &LaunchId,
+        about: Option<JobKey>,
+        end: &End,
+        now: Timestamp,
+    ) -> Result<Concluded, AwsError> {
+        self.conclude_from(id, about, None, end, now).await
     }
 
     /// See [`moves::conclude`], of a launch whose row was just read.
     ///
     /// # Errors
     /// The ledger is out of reach.
-    pub async fn conclude_read(&self, read: LaunchRow, end: &End, now: Timestamp) -> Result<Concluded, AwsError> {
-        self.conclude_from(&read.launch.clone(), Some(read), end, now).await
+    pub async fn conclude_read(&self, read: Pair, end: &End, now: Timestamp) -> Result<Concluded, AwsError> {
+        self.conclude_from(&read.launch.launch.clone(), None, Some(read), end, now).await
     }
 
     async fn conclude_from(
         &self,
         id: &LaunchId,
-        mut read: Option<LaunchRow>,
+        mut about: Option<JobKey>,
+        mut read: Option<Pair>,
         end: &End,
         now: Timestamp,
     ) -> Result<Concluded, AwsError> {
         for _ in 0..TRIES {
-            let launch = match read.take() {
-                Some(launch) => launch,
-                None => match self.launch(id).await? {
-                    Some(launch) => launch,
-                    None => return Ok(Concluded::WasOver),
-                },
+            let pair = match read.take() {
+                Some(pair) => Some(pair),
+                None => self.pair(id, about).await?,
             };
-            let job = self.job_of(&launch).await?;
-            let Some(plan) = moves::conclude(&launch, job.as_ref(), end, now) else { return Ok(Concluded::WasOver) };
+            let Some(pair) = pair else { return Ok(Concluded::WasOver) };
+            about = has_or_is_for(&pair.launch);
+            let job = match about {
+                Some(key) => self.job_with(&pair, key).await?,
+                None => None,
+            };
+            let Some(plan) = moves::conclude(&pair.launch, job.as_ref(), end, now) else {
+                return Ok(Concluded::WasOver);
+            };
             if self.0.apply(&plan).await? == Applied::All {
                 return Ok(unserved(&plan).map_or(Concluded::Now, Concluded::LeavesUnserved));
             }
@@ -393,6 +488,24 @@ impl<L: Ledger> Book<'_, L> {
         Ok(self.0.load(&[RowKey::Launch(id.clone())]).await?.launch(id)?)
     }
 
+    /// The launch's row, and with it that of the job that it is probably about.
+    ///
+    /// # Errors
+    /// The ledger is out of reach.
+    pub async fn pair(&self, id: &LaunchId, about: Option<JobKey>) -> Result<Option<Pair>, AwsError> {
+        let keys = [RowKey::Launch(id.clone())].into_iter().chain(about.map(RowKey::Job));
+        let rows = self.0.load(&keys.collect::<Vec<_>>()).await?;
+        Ok(rows.launch(id)?.map(|launch| Pair { launch, about, rows }))
+    }
+
+    /// The row of this job, as if it were read after the launch's.
+    async fn job_with(&self, pair: &Pair, key: JobKey) -> Result<Option<JobRow>, AwsError> {
+        match pair.job_that_names_it(key)? {
+            Some(row) => Ok(Some(row)),
+            None => Ok(self.0.load(&[RowKey::Job(key)]).await?.job(key)?),
+        }
+    }
+
     async fn existing<R: std::error::Error + 'static>(&self, id: &LaunchId) -> Result<LaunchRow, MoveError<R>> {
         self.launch(id).await?.ok_or_else(|| MoveError::NoLaunch(id.clone()))
     }
@@ -411,9 +524,14 @@ impl<L: Ledger> Book<'_, L> {
 
     /// The row of the job that the launch has, else of the one that it was started for.
     async fn job_of(&self, launch: &LaunchRow) -> Result<Option<JobRow>, AwsError> {
-        let Some(key) = launch.bound_job.or(launch.charged_to) else { return Ok(None) };
+        let Some(key) = has_or_is_for(launch) else { return Ok(None) };
         Ok(self.0.load(&[RowKey::Job(key)]).await?.job(key)?)
     }
+}
+
+/// The job that the launch has, else the one that it was started for.
+fn has_or_is_for(launch: &LaunchRow) -> Option<JobKey> {
+    launch.bound_job.or(launch.charged_to)
 }
 
 /// What concluding a launch came to.
@@ -500,6 +618,29 @@ mod tests {
         assert_eq!(book.launch(&id("l-2")).await.unwrap().unwrap().charged_to, Some(key(1)));
         book.conclude(&id("l-1"), &End::JobDone("done".into()), T0).await.unwrap();
         assert_eq!(job(&ledger, 1).await.state, JobState::Charged, "the end of one touches the other in nothing");
+    }
+
+    #[tokio::test]
+    async fn a_launch_and_the_job_that_it_is_about_are_one_read() {
+        let ledger = FakeLedger::default();
+        charged(&ledger, 1, "l-1").await;
+        charged(&ledger, 2, "l-2").await;
+        let (book, end) = (Book(&ledger), End::JobDone("done".into()));
+        for (own, launch, about, reads) in [(1, "l-1", 1, 1), (2, "l-2", 1, 2)] {
+            let (launch, about) = (id(launch), Some(key(about)));
+            let earlier = book.pair(&launch, Some(key(own))).await.unwrap().unwrap();
+            assert!(earlier.job_that_names_it(key(own)).unwrap().is_some());
+            book.begin(&launch, "hash", "c", T0).await.unwrap();
+            let bound = book.bind(&launch, key(own), T0).await.unwrap();
+            let torn = Pair { launch: bound.clone(), ..earlier };
+            assert_eq!(torn.job_that_names_it(key(own)).unwrap(), None, "its row is older than the binding");
+            assert_eq!(Some(bound), book.launch(&launch).await.unwrap(), "as it stands");
+            let before = ledger.calls();
+            book.conclude_about(&launch, about, &end, T0).await.unwrap();
+            assert_eq!(ledger.calls() - before, reads + 1, "{launch}: a wrong guess costs a read");
+            assert_eq!(book.launch(&launch).await.unwrap().unwrap().state, LaunchState::Closed);
+        }
+        assert!(job(&ledger, 2).await.due.next_check_at.is_some_and(|at| at > T0), "of its own job, not of the guess");
     }
 
     #[tokio::test]

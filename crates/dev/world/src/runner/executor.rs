@@ -156,7 +156,7 @@ impl Serving<'_, '_> {
             self.hands.pause(limits::BEAT).await;
             if bound.get()
                 && let Err(MoveError::Refused(_) | MoveError::NoLaunch(_)) =
-                    Book(self.hands).alive(&self.launch.launch, self.hands.now()).await
+                    Book(self.hands).alive_from(&self.launch.launch, None, self.hands.now()).await
             {
                 return;
             }
@@ -168,7 +168,7 @@ impl Serving<'_, '_> {
         let hands = self.hands;
         loop {
             let pause = match Book(hands).renew(&self.launch.launch, hands.now()).await {
-                Ok(()) => limits::BEAT,
+                Ok(_) => limits::BEAT,
                 Err(MoveError::Ledger(_)) => {
                     hands.world.state().check.not_renewed(&self.launch.launch, hands.world.now());
                     Millis(limits::BEAT.0 / RETRY_PART)
