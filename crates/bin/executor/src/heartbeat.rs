@@ -8,6 +8,7 @@ use std::time::Duration;
 use runnerless_aws::book::{Book, MoveError};
 use runnerless_aws::ports::Ledger;
 use runnerless_core::id::LaunchId;
+use runnerless_core::launch::LaunchRow;
 use runnerless_core::time::Timestamp;
 use runnerless_lambda_kit::metrics;
 use serde_json::json;
@@ -40,6 +41,8 @@ impl<L: Ledger> Heartbeat<'_, L> {
     /// renews any more then. Never ends by itself.
     pub(crate) async fn beat(&self, mut stage: watch::Receiver<Stage>) -> Infallible {
         let mut pause = self.every;
+        // As the last sign of life left it: only who is taken for lost, or stopped, finds another.
+        let mut kept: Option<LaunchRow> = None;
         loop {
             let at = *stage.borrow_and_update();
             let book = Book(self.ledger);
@@ -47,11 +50,14 @@ impl<L: Ledger> Heartbeat<'_, L> {
                 Stage::Unbound if stage.changed().await.is_err() => return pending().await,
                 Stage::Unbound => continue,
                 Stage::Bound if timeout(pause, stage.changed()).await.is_ok() => continue,
-                Stage::Bound => book.alive_from(self.launch, None, (self.clock)()).await,
-                Stage::Accepted => book.renew(self.launch, (self.clock)()).await,
+                Stage::Bound => book.alive_from(self.launch, kept.take(), (self.clock)()).await,
+                Stage::Accepted => book.renew_from(self.launch, kept.take(), (self.clock)()).await,
             };
             pause = match told {
-                Ok(_) => self.every,
+                Ok(launch) => {
+                    kept = Some(launch);
+                    self.every
+                }
                 Err(MoveError::Ledger(error)) => {
                     let (launch, error) = (self.launch.as_str(), chain(&error));
                     tracing::warn!(target: "runnerless", service = "executor", "launch.id" = launch, error, "the launch was not renewed");

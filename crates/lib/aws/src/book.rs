@@ -567,6 +567,7 @@ mod tests {
     use runnerless_core::launch::LaunchState;
     use runnerless_core::moves::{Start, charge, record};
     use runnerless_core::status::JobStatus;
+    use runnerless_core::time::Millis;
 
     const T0: Timestamp = Timestamp(1_789_373_730_000);
 
@@ -654,6 +655,31 @@ mod tests {
         assert!(book.bind(&id("l-1"), key(1), T0).await.is_err());
         book.bind(&id("l-1"), key(1), T0).await.unwrap();
         assert_eq!(book.launch(&id("l-1")).await.unwrap().unwrap().state, LaunchState::Bound);
+    }
+
+    #[tokio::test]
+    async fn a_sign_of_life_after_another_is_one_write_and_one_that_meets_somebody_elses_is_decided_anew() {
+        let ledger = FakeLedger::default();
+        charged(&ledger, 1, "l-1").await;
+        let (book, l1, at) = (Book(&ledger), id("l-1"), |secs| T0 + Millis::secs(secs));
+        book.begin(&l1, "hash", "c", T0).await.unwrap();
+        let bound = book.bind(&l1, key(1), T0).await.unwrap();
+        let before = ledger.calls();
+        let alive = book.alive_from(&l1, Some(bound.clone()), at(10)).await.unwrap();
+        let renewed = book.renew_from(&l1, Some(alive.clone()), at(20)).await.unwrap();
+        assert_eq!(ledger.calls() - before, 2);
+        assert_eq!((alive.accepted, renewed.accepted, renewed.rev), (false, true, bound.rev + 2));
+        assert_eq!(book.launch(&l1).await.unwrap(), Some(renewed.clone()));
+        // The sweep took it for lost meanwhile.
+        let gone = LaunchRow { state: LaunchState::Closed, rev: renewed.rev, ..renewed.clone() };
+        ledger.apply(&Plan::default().with_some(runnerless_core::change::put(Some(&renewed), gone))).await.unwrap();
+        // Also where there would be nothing to write, or something to refuse, by what is known.
+        let polling = LaunchRow { state: LaunchState::Polling, ..renewed.clone() };
+        for (known, now) in [(renewed.clone(), at(30)), (renewed, at(20)), (polling, at(30))] {
+            let refused = book.renew_from(&l1, Some(known), now).await;
+            let closed = RenewRefused::NotBound(LaunchState::Closed);
+            assert!(matches!(&refused, Err(MoveError::Refused(why)) if *why == closed), "{refused:?}");
+        }
     }
 
     #[tokio::test]

@@ -152,23 +152,29 @@ impl Serving<'_, '_> {
 
     /// Gives a sign of life while the job is bound and GitLab has not said that it is accepted.
     async fn waits_for_the_acceptance(&self, bound: &Cell<bool>) {
+        let (id, mut kept) = (&self.launch.launch, None);
         loop {
             self.hands.pause(limits::BEAT).await;
-            if bound.get()
-                && let Err(MoveError::Refused(_) | MoveError::NoLaunch(_)) =
-                    Book(self.hands).alive_from(&self.launch.launch, None, self.hands.now()).await
-            {
-                return;
+            if !bound.get() {
+                continue;
             }
+            kept = match Book(self.hands).alive_from(id, kept.take(), self.hands.now()).await {
+                Ok(launch) => Some(launch),
+                Err(MoveError::Ledger(_)) => None,
+                Err(MoveError::Refused(_) | MoveError::NoLaunch(_)) => return,
+            };
         }
     }
 
     /// Renews the lease, until the ledger says that the launch is not ours any more.
     async fn beat(&self) {
-        let hands = self.hands;
+        let (hands, id, mut kept) = (self.hands, &self.launch.launch, None);
         loop {
-            let pause = match Book(hands).renew(&self.launch.launch, hands.now()).await {
-                Ok(_) => limits::BEAT,
+            let pause = match Book(hands).renew_from(id, kept.take(), hands.now()).await {
+                Ok(launch) => {
+                    kept = Some(launch);
+                    limits::BEAT
+                }
                 Err(MoveError::Ledger(_)) => {
                     hands.world.state().check.not_renewed(&self.launch.launch, hands.world.now());
                     Millis(limits::BEAT.0 / RETRY_PART)
