@@ -148,7 +148,7 @@ async fn tell<L: Ledger, B: Bus, P, C: Clock>(
     let ((), (), announced) = tokio::join!(
         record::learn(ports.ledger, ports.clock, event.key, &stored.recorded, limit),
         projects::note(ports.ledger, ports.noted, ports.clock, event, proof, limit),
-        record::announce(ports.bus, ports.clock, event.key, stored.recorded.announce, limit),
+        record::announce(ports.bus, ports.clock, event.key, &stored.recorded, limit),
     );
     let why = stored.recorded.plan.reason;
     Outcome::Job(JobOutcome {

@@ -6,7 +6,7 @@ use runnerless_core::chain::chain;
 use runnerless_core::change::RowKey;
 use runnerless_core::id::JobKey;
 use runnerless_core::job::{JobEvent, JobRow, JobState};
-use runnerless_core::moves::{self, Announce, Recorded};
+use runnerless_core::moves::{self, Recorded};
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::proof::Proof;
@@ -110,11 +110,12 @@ pub(crate) async fn announce(
     bus: &impl Bus,
     clock: &impl Clock,
     job: JobKey,
-    what: Option<Announce>,
+    recorded: &Recorded,
     limit: Millis,
 ) -> Announced {
-    let Some(what) = what else { return Announced::NotNeeded };
-    match within(clock, limit, bus.announce(Announcement { what, job })).await {
+    let Some(what) = recorded.announce else { return Announced::NotNeeded };
+    let launch = recorded.plan.leaves::<JobRow>(&job.pk()).and_then(|row| row.launch);
+    match within(clock, limit, bus.announce(Announcement { what, job, launch })).await {
         Some(Ok(())) => Announced::Told(what),
         Some(Err(error)) => Announced::Failed(chain(&error)),
         None => Announced::Failed(format!("no answer within {} ms", limit.0)),

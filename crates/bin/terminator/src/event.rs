@@ -2,7 +2,7 @@
 //! failed, or EC2's warning that it takes a spot instance back.
 
 use runnerless_core::event::LaunchEvent;
-use runnerless_core::id::JobKey;
+use runnerless_core::id::{JobKey, LaunchId};
 use serde_json::Value;
 
 use crate::error::Error;
@@ -23,7 +23,12 @@ const NAME_CHARS: usize = 80;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Work {
     /// A job ended.
-    Settle(JobKey),
+    Settle {
+        /// Which.
+        job: JobKey,
+        /// The launch that has it, if the event says so: it spares a read, and decides nothing.
+        launch: Option<LaunchId>,
+    },
     /// A launch's invocation failed.
     Failed {
         /// What it was started with; `None` when that is no launch event.
@@ -66,7 +71,8 @@ impl Work {
         }
         let key = event.get("job").and_then(Value::as_str).and_then(|text| text.parse().ok());
         let what = "a job key, <project id>/<job id>";
-        key.map(Self::Settle).ok_or(Error::BadRequest { field: "job", what })
+        let launch = event.get("launch").and_then(Value::as_str).map(|id| LaunchId::new(plain(id)));
+        key.map(|job| Self::Settle { job, launch }).ok_or(Error::BadRequest { field: "job", what })
     }
 }
 
@@ -137,7 +143,12 @@ mod tests {
     #[test]
     fn the_stop_workflows_request_is_read_and_what_is_wrong_is_named() {
         let settle = include_str!("../../../../events/terminator/settle.json");
-        assert_eq!(record(settle), Work::Settle(JobKey { project: 380, job: 4_300_000_001 }));
+        let job = JobKey { project: 380, job: 4_300_000_001 };
+        let launch = Some(LaunchId::new("l-4n8w2c6h0r5t9v3x7z1b"));
+        assert_eq!(record(settle), Work::Settle { job, launch });
+        for none in [json!({"do": "settle", "job": "1/2"}), json!({"do": "settle", "job": "1/2", "launch": null})] {
+            assert!(matches!(Work::read(&none).unwrap(), Work::Settle { launch: None, .. }), "{none}");
+        }
         for (wrong, field) in [
             (json!({"do": "settle"}), "job"),
             (json!({"do": "settle", "job": "380"}), "job"),

@@ -116,7 +116,7 @@ pub async fn handle<L: Ledger, P: Parameters, R: Reporter, F: Fleet, G: Runners,
     let LostJobs { ledger, parameters, parameter_path, .. } = *jobs;
     let instances = Instances { ledger, parameters, parameter_path, fleet: ec2.fleet, runners: ec2.runners, clock };
     match work {
-        Work::Settle(job) => settle(&instances, job, clock.now()).await,
+        Work::Settle { job, launch } => settle(&instances, job, launch, clock.now()).await,
         Work::Failed { launch, failure } => failed(jobs, launch.as_deref(), &failure, clock).await,
         Work::Interrupted(instance) => interrupted(jobs, &instances, ec2.ours, &instance, clock.now()).await,
     }

@@ -3,7 +3,7 @@
 use runnerless_aws::book::Book;
 use runnerless_aws::ports::{Ledger, Parameters};
 use runnerless_aws_ec2::Fleet;
-use runnerless_core::id::JobKey;
+use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::moves::Settlement;
 use runnerless_core::time::Timestamp;
 use runnerless_gitlab::protocol::Runners;
@@ -18,9 +18,10 @@ use crate::outcome::{Ended, Outcome};
 pub(crate) async fn settle<L: Ledger, P: Parameters, F: Fleet, G: Runners, C: Clock>(
     instances: &Instances<'_, L, P, F, G, C>,
     job: JobKey,
+    launch: Option<LaunchId>,
     now: Timestamp,
 ) -> Result<Outcome, Error> {
-    let outcome = match Book(instances.ledger).settle(job, now).await? {
+    let outcome = match Book(instances.ledger).settle_about(job, launch, now).await? {
         Settlement::Nothing(why) => Outcome::new(Ended::Nothing, why),
         Settlement::Retire(plan) => Outcome::new(Ended::Retired, plan.reason),
         Settlement::EndsItself(plan) => Outcome::new(Ended::EndsItself, plan.reason),

@@ -401,6 +401,25 @@ async fn a_runner_that_ended_by_itself_leaves_nothing_either() {
     assert_eq!(world.runners.managers(), [(5, "r_other".into())]);
 }
 
+/// Each is made for every job on an instance. The launch that the event names spares a read, and decides nothing.
+#[tokio::test]
+async fn what_the_event_names_and_the_settlement_read_is_not_read_again() {
+    let launch = "l-4n8w2c6h0r5t9v3x7z1b";
+    for (event, calls) in [
+        (SETTLE.to_owned(), 3),
+        (SETTLE.replace(launch, "l-of-another"), 4),
+        (SETTLE.replace("\"launch\"", "\"x\""), 4),
+    ] {
+        let world = World::running().await.on_an_instance().await;
+        Book(&world.ledger).conclude(&world.id(), &End::JobDone("done".into()), NOW).await.unwrap();
+        world.hook("success").await;
+        let before = world.ledger.calls();
+        assert_eq!(world.take(&event).await.unwrap().outcome, Ended::Stopped, "{event}");
+        assert_eq!(world.ledger.calls() - before, calls, "{event}: its rows, the job's end, and the launch's");
+        assert_eq!((world.launch().await.state, world.fleet.alive()), (LaunchState::Closed, vec![OTHER.to_owned()]));
+    }
+}
+
 #[tokio::test]
 async fn what_ec2_or_gitlab_do_not_do_stays_due() {
     let world = World::running().await.on_an_instance().await;

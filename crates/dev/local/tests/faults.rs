@@ -24,12 +24,13 @@ fn line(key: &str, value: &str) -> String {
 }
 
 /// The calls of a launch, its boot and its stop; each must go wrong somewhere in our own table.
-const CALLS: [&str; 12] = [
+const CALLS: [&str; 13] = [
     "ec2:CreateFleet",
     "ec2:DescribeInstances",
     "ec2:ModifyInstanceMetadataOptions",
     "ec2:TerminateInstances",
     "dynamodb:GetItem",
+    "dynamodb:BatchGetItem",
     "dynamodb:PutItem",
     "dynamodb:TransactWriteItems",
     "ssm:GetParametersByPath",

@@ -414,14 +414,34 @@ impl<L: Ledger> Book<'_, L> {
     /// # Errors
     /// The ledger is out of reach.
     pub async fn settle(&self, job: JobKey, now: Timestamp) -> Result<Settlement, AwsError> {
+        self.settle_about(job, None, now).await
+    }
+
+    /// See [`moves::settle`], of a job that this launch probably has.
+    ///
+    /// # Errors
+    /// The ledger is out of reach.
+    pub async fn settle_about(
+        &self,
+        job: JobKey,
+        mut about: Option<LaunchId>,
+        now: Timestamp,
+    ) -> Result<Settlement, AwsError> {
         for _ in 0..TRIES {
-            let Some(row) = self.0.load(&[RowKey::Job(job)]).await?.job(job)? else {
+            let keys = [RowKey::Job(job)].into_iter().chain(about.clone().map(RowKey::Launch));
+            let rows = self.0.load(&keys.collect::<Vec<_>>()).await?;
+            let Some(row) = rows.job(job)? else {
                 return Ok(Settlement::Nothing("there is no row of this job".into()));
             };
             let launch = match &row.launch {
-                Some(id) => self.launch(id).await?,
+                // One that does not have the job may be older than the job's row.
+                Some(id) => match rows.launch(id)?.filter(|launch| launch.bound_job == Some(job)) {
+                    Some(launch) => Some(launch),
+                    None => self.launch(id).await?,
+                },
                 None => None,
             };
+            about = row.launch.clone();
             let settlement = moves::settle(&row, launch.as_ref(), now);
             let nothing = Plan::default();
             let plan = match &settlement {

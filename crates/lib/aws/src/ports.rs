@@ -199,12 +199,14 @@ pub trait TokenStore: Sync {
 }
 
 /// What is announced on the bus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
     /// What happened.
     pub what: Announce,
     /// To which job.
     pub job: JobKey,
+    /// The launch that has it, as its row says: who is told reads both at once.
+    pub launch: Option<LaunchId>,
 }
 
 impl Announcement {
@@ -220,10 +222,14 @@ impl Announcement {
         }
     }
 
-    /// The event's `detail`: the job's key and nothing that others control.
+    /// The event's `detail`: the job's key, a launch's id, and nothing that others control.
     #[must_use]
     pub fn detail(&self) -> String {
-        serde_json::json!({"v": 1, "job": self.job}).to_string()
+        let mut detail = serde_json::json!({"v": 1, "job": self.job});
+        if let Some(launch) = &self.launch {
+            detail["launch"] = launch.as_str().into();
+        }
+        detail.to_string()
     }
 }
 

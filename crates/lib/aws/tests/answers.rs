@@ -182,10 +182,10 @@ async fn a_throttled_invoke_is_an_answer_and_no_failure() {
 
 #[tokio::test]
 async fn an_entry_that_the_bus_rejected_is_an_error() {
-    let announcement = Announcement { what: Announce::Pending, job: JobKey { project: 1, job: 2 } };
+    let announcement = Announcement { what: Announce::Pending, job: JobKey { project: 1, job: 2 }, launch: None };
     for entry in [json!({"ErrorCode": "InternalFailure", "ErrorMessage": "x"}), json!({})] {
         let service = Service::answering([(200, json!({"FailedEntryCount": 1, "Entries": [entry]}))]);
         let bus = EventBus::new(&service.place, &credentials(), "bus");
-        assert_eq!(bus.announce(announcement).await.unwrap_err().name(), "Bus.Unavailable");
+        assert_eq!(bus.announce(announcement.clone()).await.unwrap_err().name(), "Bus.Unavailable");
     }
 }

@@ -56,7 +56,7 @@ async fn a_waiting_job_is_stored_due_and_announced() {
     assert_eq!((row.state, &row.gitlab_status, row.rev), (JobState::Waiting, &JobStatus::Pending, 1));
     assert_eq!((row.facts.name.as_str(), row.facts.project_path.as_str()), ("unit 1/2", "acme/widgets"));
     assert!(row.due.next_check_at.is_some(), "the sweep finds it whatever becomes of the announcement");
-    assert_eq!(door.bus.announced(), [Announcement { what: Announce::Pending, job: KEY }]);
+    assert_eq!(door.bus.announced(), [Announcement { what: Announce::Pending, job: KEY, launch: None }]);
 }
 
 #[tokio::test]
@@ -182,6 +182,19 @@ async fn fifty_deliveries_of_one_transition_from_two_hooks_change_the_row_once()
     }
     assert_eq!(door.job().unwrap(), charged, "the charge stands");
     assert_eq!(door.bus.announced().len(), told, "a job that is charged is not announced again");
+}
+
+#[tokio::test]
+async fn the_end_of_a_job_is_announced_with_the_launch_that_has_it() {
+    let door = Door::with_token();
+    door.take(&event("job-pending")).await.unwrap();
+    charge_it(&door).await;
+    let book = Book(&door.ledger);
+    book.begin(&LaunchId::new("l-1"), "hash", "c", NOW).await.unwrap();
+    book.bind(&LaunchId::new("l-1"), KEY, NOW).await.unwrap();
+    door.take(&event("job-success")).await.unwrap();
+    let told = door.bus.announced().pop().unwrap();
+    assert_eq!((told.what, told.launch), (Announce::Finished, Some(LaunchId::new("l-1"))));
 }
 
 #[tokio::test]

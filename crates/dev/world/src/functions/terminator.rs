@@ -1,6 +1,6 @@
 //! The terminator: by the stop workflow, by Lambda's records of invocations that failed, and by EC2's warnings.
 
-use runnerless_core::id::JobKey;
+use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::time::Millis;
 use runnerless_instances::Ec2;
 use runnerless_lambda_kit::Named as _;
@@ -20,9 +20,13 @@ const LIMIT: Millis = Millis::secs(33);
 const RETRIES: u32 = 2;
 
 /// A task of the stop workflow; the error is the function's own name of it, or how its process ended.
-pub(crate) async fn settles(world: &World, job: JobKey) -> Result<(), Result<&'static str, Death>> {
+pub(crate) async fn settles(
+    world: &World,
+    job: JobKey,
+    launch: Option<&LaunchId>,
+) -> Result<(), Result<&'static str, Death>> {
     let hands = function(world, "terminator", LIMIT);
-    match hands.live(works(&hands, Work::Settle(job))).await {
+    match hands.live(works(&hands, Work::Settle { job, launch: launch.cloned() })).await {
         Ok(done) => done.map_err(|error| Ok(error.name())),
         Err(death) => Err(Err(death)),
     }

@@ -52,14 +52,14 @@ impl Failure {
 
 /// A workflow begins.
 pub(crate) async fn begins(world: &World, announcement: Announcement) {
-    let Announcement { what, job } = announcement;
+    let Announcement { what, job, launch } = announcement;
     if world.strikes(Fault::WorkflowKilled, &Whom::Job(job)) {
         return;
     }
     match what {
         Announce::Pending => starts(world, job).await,
         Announce::Finished => {
-            let settles = async || terminator::settles(world, job).await.map_err(Failure::of);
+            let settles = async || terminator::settles(world, job, launch.as_ref()).await.map_err(Failure::of);
             task(world, retry_of(&SETTLE), settles).await;
         }
     }

@@ -84,9 +84,9 @@ impl Bus for Hands<'_> {
         let effect = || {
             self.world.state().check.announced(announcement.job);
             if !self.strikes(Fault::EventLost) {
-                self.deliver(announcement);
+                self.deliver(announcement.clone());
                 if self.strikes(Fault::EventDoubled) {
-                    self.deliver(announcement);
+                    self.deliver(announcement.clone());
                 }
             }
             Ok(())

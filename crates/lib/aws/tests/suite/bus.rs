@@ -4,7 +4,7 @@
 //! large they may be and what it does with an event that no rule wants is not, because ours are one at a time and small.
 
 use runnerless_aws::ports::{Announcement, Bus};
-use runnerless_core::id::JobKey;
+use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::moves::Announce;
 use serde_json::{Value, json};
 
@@ -25,7 +25,8 @@ impl Arrived {
 }
 
 fn announcement(what: Announce, job: u64) -> Announcement {
-    Announcement { what, job: JobKey { project: 41, job } }
+    let launch = (what == Announce::Finished).then(|| LaunchId::new("l-1"));
+    Announcement { what, job: JobKey { project: 41, job }, launch }
 }
 
 /// Runs the suite. `arrived` gives so many events that the bus delivered, and would give more if there were more.
@@ -36,12 +37,15 @@ pub async fn all(bus: &impl Bus, arrived: impl AsyncFn(usize) -> Vec<Arrived>) {
     for announcement in sent {
         bus.announce(announcement).await.unwrap();
     }
-    let event = |detail_type: &str, job: u64| Arrived {
+    let event = |detail_type: &str, detail: Value| Arrived {
         source: "runnerless.ingest".to_owned(),
         detail_type: detail_type.to_owned(),
-        detail: json!({"v": 1, "job": format!("41/{job}")}).to_string(),
+        detail: detail.to_string(),
     };
-    let mut wanted = [event("JobPending", big), event("JobFinished", 2)];
+    let mut wanted = [
+        event("JobPending", json!({"v": 1, "job": format!("41/{big}")})),
+        event("JobFinished", json!({"v": 1, "job": "41/2", "launch": "l-1"})),
+    ];
     let mut got = arrived(2).await;
     // A bus promises no order.
     wanted.sort();
