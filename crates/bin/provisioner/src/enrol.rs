@@ -11,7 +11,7 @@ use runnerless_aws_ec2::Fleet;
 use runnerless_core::change::RowKey;
 use runnerless_core::id::LaneId;
 use runnerless_core::launch::{LaunchRow, LaunchState};
-use runnerless_core::moves::{Enrolment, GivenUp, Means, NoRunner, enrolled, enrolment, no_runner, officially};
+use runnerless_core::moves::{self, Enrolment, GivenUp, Means, NoRunner, enrolled, no_runner, officially};
 use runnerless_core::official::Official;
 use runnerless_core::own_runner::{Maker, own_runner_name};
 use runnerless_core::route::Size;
@@ -110,8 +110,13 @@ impl<L: Ledger, F: Fleet, C: Clock, P: Parameters, G: Runners> Provisioner<'_, L
         if holding.means == Means::Lanes {
             self.office.shared.saw(&launch.lane, now);
         }
-        let owner = self.owner(&launch).await?;
-        match enrolment(&launch, owner.as_ref(), &holding.means, now) {
+        let mut enrolment = moves::enrolment(&launch, None, &holding.means, now);
+        if let Enrolment::Over(_) = enrolment {
+            // Only this frees its job.
+            let owner = self.owner(&launch).await?;
+            enrolment = moves::enrolment(&launch, owner.as_ref(), &holding.means, now);
+        }
+        match enrolment {
             Enrolment::Ready => self.ready(launch).await,
             Enrolment::Wait(why) => Ok(Enrolled::Not(Provisioned::Unsure(why))),
             Enrolment::Over(over) => self.without(&launch, over).await.map(Enrolled::Not),

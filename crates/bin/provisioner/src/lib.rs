@@ -14,7 +14,7 @@ mod provisioner;
 use runnerless_aws::AwsError;
 use runnerless_aws::ports::{Ledger, Parameters};
 use runnerless_aws_ec2::Fleet;
-use runnerless_core::id::LaunchId;
+use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_gitlab::protocol::Runners;
 use runnerless_lambda_kit::{Clock, Named};
 use serde::Deserialize;
@@ -35,6 +35,9 @@ pub enum Request {
     Provision {
         /// The launch.
         launch: LaunchId,
+        /// The job that it was charged to, if the caller says so: it spares a read, and decides nothing.
+        #[serde(default)]
+        job: Option<JobKey>,
     },
 }
 
@@ -70,8 +73,8 @@ pub async fn handle<L: Ledger, F: Fleet, C: Clock, P: Parameters, G: Runners>(
     request: &Request,
     provisioner: &Provisioner<'_, L, F, C, P, G>,
 ) -> Result<Answer, Error> {
-    let Request::Provision { launch } = request;
-    match provisioner.provision(launch).await? {
+    let Request::Provision { launch, job } = request;
+    match provisioner.provision(launch, *job).await? {
         Provisioned::Refused(why) => Err(Error::Refused(why)),
         Provisioned::Unsure(why) => Err(Error::Unsure(why)),
         provisioned => Ok(Answer::from(&provisioned)),

@@ -8,7 +8,7 @@ use runnerless_aws::ports::{Applied, Ledger, Parameters};
 use runnerless_aws_ec2::Fleet;
 use runnerless_core::change::RowKey;
 use runnerless_core::fleet::{FaultKind, FleetAnswer, FleetOutcome, FleetRequest, Instance};
-use runnerless_core::id::LaunchId;
+use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::job::JobRow;
 use runnerless_core::launch::LaunchRow;
 use runnerless_core::moves::{
@@ -52,15 +52,18 @@ enum Word {
 }
 
 impl<L: Ledger, F: Fleet, C: Clock, P: Parameters, G: Runners> Provisioner<'_, L, F, C, P, G> {
-    /// Sends the launch's request and does what the answer means.
+    /// Sends the launch's request and does what the answer means. It was probably charged to the job `about`, whose row is then
+    /// relied on: who names one needs the right to check a row's condition.
     ///
     /// # Errors
     /// The ledger is out of reach, or EC2's answer is missing: the row stays as it is, and the same request is sent again.
-    pub async fn provision(&self, id: &LaunchId) -> Result<Provisioned, AwsError> {
+    pub async fn provision(&self, id: &LaunchId, about: Option<JobKey>) -> Result<Provisioned, AwsError> {
         for _ in 0..MARKETS {
-            let Some(launch) = Book(self.ledger).launch(id).await? else {
+            let Some(pair) = Book(self.ledger).pair(id, about).await? else {
                 return Ok(Provisioned::Nothing(format!("there is no launch {id}")));
             };
+            let charged = pair.launch.charged_to.map_or(Ok(None), |key| pair.job_that_names_it(key))?;
+            let launch = pair.launch;
             let owner = match asks_for_owner(&launch, self.clock.now()) {
                 true => Some(self.owner(&launch).await?),
                 false => None,
@@ -75,15 +78,21 @@ impl<L: Ledger, F: Fleet, C: Clock, P: Parameters, G: Runners> Provisioner<'_, L
                 Enrolled::Ready(launch) => *launch,
                 Enrolled::Not(provisioned) => return Ok(provisioned),
             };
-            if let Some(provisioned) = self.send(launch, &request).await? {
+            if let Some(provisioned) = self.send(launch, charged, &request).await? {
                 return Ok(provisioned);
             }
         }
         Ok(Provisioned::Nothing("no market is left".to_owned()))
     }
 
-    /// Sends; `None` when the next market's request is to be sent.
-    async fn send(&self, launch: LaunchRow, request: &FleetRequest) -> Result<Option<Provisioned>, AwsError> {
+    /// Sends; `None` when the next market's request is to be sent. `charged` is the row of the job that the launch is charged to,
+    /// if it was read.
+    async fn send(
+        &self,
+        launch: LaunchRow,
+        mut charged: Option<JobRow>,
+        request: &FleetRequest,
+    ) -> Result<Option<Provisioned>, AwsError> {
         let word = match self.fleet.launch(request).await? {
             FleetOutcome::Answer(answer) => Word::Answer(answer),
             FleetOutcome::Mismatch => {
@@ -101,11 +110,19 @@ impl<L: Ledger, F: Fleet, C: Clock, P: Parameters, G: Runners> Provisioner<'_, L
                     None => return Err(AwsError::Contended(id.pk())),
                 },
             };
-            let owner = self.owner(&row).await?;
+            let before = charged.take();
+            let owner = match &before {
+                Some(job) => Some(job.clone()),
+                None => self.owner(&row).await?,
+            };
             let now = self.clock.now();
             let meant = match &word {
                 Word::Answer(answer) => answered(&row, owner.as_ref(), request, answer, now),
                 Word::Found(found) => looked_up(&row, owner.as_ref(), request, found, now),
+            };
+            let meant = match &before {
+                Some(job) => meant.relying_on(job),
+                None => meant,
             };
             match self.follow(&id, meant).await? {
                 Followed::Done(provisioned) => return Ok(Some(provisioned)),

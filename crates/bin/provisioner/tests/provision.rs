@@ -6,6 +6,7 @@ mod support;
 
 use runnerless_aws_ec2::fake::{Operation, Scripted, Trouble};
 use runnerless_core::fleet::Market;
+use runnerless_core::id::JobKey;
 use runnerless_core::job::JobState;
 use runnerless_core::launch::LaunchState;
 use runnerless_core::limits;
@@ -28,6 +29,25 @@ async fn a_charged_launch_gets_its_instance_which_is_recorded() {
     assert_eq!((launch.state, launch.instance_id.as_ref()), (LaunchState::Starting, Some(instance)));
     assert_eq!(world.fleet.requests()[0].tags["runnerless:launch"], launch.launch.as_str());
     assert_eq!(world.fleet.requests()[0].tags["runnerless:expires"], launch.deadline.0.to_string());
+}
+
+/// Each is made for every launch of an instance. The job that the request names spares a read, and decides nothing.
+#[tokio::test]
+async fn the_job_that_is_named_is_read_with_the_launch_and_relied_on() {
+    let another = JobKey { project: 41, job: 9 };
+    for (about, calls) in [(Some(key()), 2), (Some(another), 3), (None, 3)] {
+        let world = World::with_launch().await;
+        let before = world.ledger.calls();
+        let provisioned = world.provisioner().provision(&world.launch_id, about).await.unwrap();
+        assert!(matches!(provisioned, Provisioned::UnderWay { .. }), "{provisioned:?}");
+        assert_eq!(world.ledger.calls() - before, calls, "{about:?}");
+    }
+    // It was read before the request was sent: what became of it meanwhile is seen all the same.
+    let world = World::with_launch().await;
+    world.on_launch(|world| world.hook_now("canceled"));
+    let provisioned = world.provisioner().provision(&world.launch_id, Some(key())).await.unwrap();
+    assert!(matches!(provisioned, Provisioned::Withdrawn(_)), "{provisioned:?}");
+    assert_eq!((world.fleet.alive().len(), world.launch().await.state), (0, LaunchState::Closed));
 }
 
 #[tokio::test]
@@ -130,7 +150,7 @@ async fn no_capacity_anywhere_holds_the_job_without_burning_an_attempt() {
 async fn a_request_that_cannot_work_is_an_error_and_the_job_waits() {
     let world = World::with_launch().await;
     world.fleet.script(Scripted::Refused("UnauthorizedOperation"));
-    let request = Request::Provision { launch: world.launch().await.launch };
+    let request = Request::Provision { launch: world.launch().await.launch, job: None };
     let error = handle(&request, &world.provisioner()).await.unwrap_err();
     assert_eq!(error.name(), "Fleet.Refused");
     assert!(error.to_string().contains("UnauthorizedOperation"), "{error}");

@@ -91,7 +91,7 @@ async fn provision<P: Ports, S: Parameters, R, G: Runners, F: Fleet>(
     };
     let (ledger, clock, fleet, ours) = (sweep.ports.ledger(), sweep.ports.clock(), sweep.ec2.fleet, sweep.ec2.ours);
     let provisioner = Provisioner { ledger, fleet, clock, ours, office, service: SERVICE };
-    Ok(match provisioner.provision(id).await? {
+    Ok(match provisioner.provision(id, None).await? {
         Provisioned::UnderWay { .. } | Provisioned::Withdrawn(_) => Result::Done,
         Provisioned::Held { reason, .. } | Provisioned::Refused(reason) | Provisioned::Unsure(reason) => {
             Result::Held(reason)

@@ -69,6 +69,12 @@ pub const WHY: &[(&str, &str, &str, &str)] = &[
     ("*", "dynamodb:BatchGetItem", "LedgerTable", "several rows of one decision"),
     ("*", "dynamodb:PutItem", "LedgerTable", "new rows; each write is on condition of what was read"),
     ("*", "dynamodb:UpdateItem", "LedgerTable", "counts of live launches"),
+    (
+        "ProvisionerFunction",
+        "dynamodb:ConditionCheckItem",
+        "LedgerTable",
+        "an instance is recorded only if its job's row is as it was before the request",
+    ),
     ("*", "ec2:CreateFleet", "", "the instance of a launch, from the stack's launch template only"),
     ("*", "ec2:RunInstances", "", "CreateFleet launches with its caller's rights"),
     ("*", "ec2:CreateTags", "", "tags at the launch, and at no other time"),

@@ -157,7 +157,7 @@ impl World {
     }
 
     pub async fn provision(&self) -> Result<Provisioned, AwsError> {
-        self.provisioner().provision(&self.launch_id).await
+        self.provisioner().provision(&self.launch_id, None).await
     }
 
     /// This happens once, after EC2 did what the next request asks for and before its answer comes.

@@ -73,7 +73,7 @@ async fn starts(world: &World, job: JobKey) {
     };
     // The launch that is left to the sweep may be another job's by then.
     if !world.strikes(Fault::WorkflowKilled, &Whom::Launch(launch.clone())) {
-        task(world, retry_of(&PROVISION), async || provision(world, &launch).await).await;
+        task(world, retry_of(&PROVISION), async || provision(world, &launch, job).await).await;
     }
 }
 
@@ -95,13 +95,13 @@ async fn task<T>(world: &World, retry: &Retry, work: impl AsyncFn() -> Result<T,
     None
 }
 
-async fn provision(world: &World, launch: &LaunchId) -> Result<(), Failure> {
+async fn provision(world: &World, launch: &LaunchId, job: JobKey) -> Result<(), Failure> {
     let hands = function(world, "provisioner", PROVISIONER);
     world.state().check.serves_launch(hands.process.number, launch);
-    hands.live(provisioned(&hands, launch)).await.map_err(|_| Failure::Died)?.map_err(Failure::Named)
+    hands.live(provisioned(&hands, launch, job)).await.map_err(|_| Failure::Died)?.map_err(Failure::Named)
 }
 
-async fn provisioned(hands: &Hands<'_>, launch: &LaunchId) -> Result<(), &'static str> {
+async fn provisioned(hands: &Hands<'_>, launch: &LaunchId, job: JobKey) -> Result<(), &'static str> {
     let ours = hands.world.setup.ours.as_ref();
     let office = Office {
         parameters: hands,
@@ -111,7 +111,7 @@ async fn provisioned(hands: &Hands<'_>, launch: &LaunchId) -> Result<(), &'stati
         shared: &Shared::default(),
     };
     let provisioner = Provisioner { ledger: hands, fleet: hands, clock: hands, ours, office, service: "provisioner" };
-    let request = runnerless_provisioner::Request::Provision { launch: launch.clone() };
+    let request = runnerless_provisioner::Request::Provision { launch: launch.clone(), job: Some(job) };
     match runnerless_provisioner::handle(&request, &provisioner).await {
         Ok(answer) => {
             hands.world.note(format_args!("{hands} provisions {launch}: {answer:?}"));

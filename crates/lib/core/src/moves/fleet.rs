@@ -5,7 +5,7 @@
 //! and the row decides which instance is the launch's: every other one that the same launch brought is ended. A launch that
 //! nobody needs any more is closed before its instance is terminated, so that a runner that is faster binds nothing.
 
-use crate::change::{Due, Plan, put};
+use crate::change::{Due, Plan, check, put};
 use crate::fleet::{FaultKind, FleetAnswer, FleetFault, FleetRequest, Instance, Market};
 use crate::frozen::FrozenFleet;
 use crate::job::JobRow;
@@ -76,6 +76,24 @@ pub enum Answered {
     Wait(String),
 }
 
+impl Answered {
+    /// The same, decided by the row of the launch's job as it was before the request was sent: it is relied on as it was read.
+    #[must_use]
+    pub fn relying_on(mut self, owner: &JobRow) -> Self {
+        let plan = match &mut self {
+            Self::Has { plan, .. } | Self::Unneeded { withdrawal: Some(Withdrawal { plan, .. }), .. } => plan,
+            // Nothing is written by it, or its row is.
+            Self::Unneeded { withdrawal: None, .. } | Self::NextMarket(_) | Self::Over { .. } | Self::Wait(_) => {
+                return self;
+            }
+        };
+        if !plan.changes.is_empty() {
+            plan.changes.push(check(owner));
+        }
+        self
+    }
+}
+
 /// Whether the row of the job that the launch is charged to is to be read before its request is sent: not for the first try,
 /// which follows the charge at once.
 #[must_use]
@@ -105,7 +123,8 @@ pub fn provision(launch: &LaunchRow, owner: Option<Option<&JobRow>>, now: Timest
     }
 }
 
-/// Decides about the answer to `sent`. The rows are read after it; `owner` after the launch.
+/// Decides about the answer to `sent`. The rows are read after it, `owner` after the launch; or before it, see
+/// [`Answered::relying_on`].
 #[must_use]
 pub fn answered(
     launch: &LaunchRow,
