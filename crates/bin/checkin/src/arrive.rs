@@ -1,6 +1,7 @@
 //! `POST /claim`: an instance begins.
 
 use runnerless_aws::book::{Book, MoveError};
+use runnerless_aws::job_token::TokenSeal;
 use runnerless_aws::ports::{Ledger, Parameters};
 use runnerless_aws::{TokenError, launch_nonce, launch_token};
 use runnerless_aws_ec2::Fleet;
@@ -49,6 +50,9 @@ pub(crate) async fn arrive<L: Ledger, P: Parameters, F: Fleet>(
     ports.fleet.hide_metadata(instance).await?;
     match book.check_in(launch.clone(), instance, &claim, &nonce_sha256(&nonce), now).await {
         Ok(before) => {
+            if let Ok(seal) = TokenSeal::new(&token, &id) {
+                ports.memory.seals.keep(&id, seal, now);
+            }
             tracing::info!(target: "runnerless", service = SERVICE, "launch.id" = id.as_str(), "instance.id" = instance, "begun");
             Ok(begun(ports, &before, token, nonce, now))
         }

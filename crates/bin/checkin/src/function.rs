@@ -9,6 +9,7 @@ use runnerless_lambda_kit::{Call, Env, EnvError, Named as _, metrics, now};
 use serde_json::json;
 
 use crate::error::Error;
+use crate::memory::Memory;
 use crate::wire::{Http, Reply, Role};
 use crate::{Ports, SERVICE, Settings, handle};
 
@@ -62,6 +63,7 @@ pub struct Checkin {
     ledger: DynamoLedger,
     parameters: ParameterStore,
     fleet: Ec2Fleet,
+    memory: Memory,
 }
 
 impl Checkin {
@@ -76,6 +78,7 @@ impl Checkin {
             parameters: ParameterStore::new(&config.place, &config.credentials),
             fleet: Ec2Fleet::new(&config.place, &config.credentials),
             settings: config.settings,
+            memory: Memory::default(),
         })
     }
 
@@ -85,8 +88,8 @@ impl Checkin {
     /// # Errors
     /// None: an error would reach the caller as API Gateway's own words.
     pub async fn serve(self: Arc<Self>, call: Call<Http>) -> Result<Reply, Error> {
-        let ports =
-            Ports { ledger: &self.ledger, parameters: &self.parameters, fleet: &self.fleet, settings: &self.settings };
+        let Self { ledger, parameters, fleet, settings, memory } = &*self;
+        let ports = Ports { ledger, parameters, fleet, settings, memory };
         let error = match handle(&call.event, &ports, now()).await {
             Ok(reply) => return Ok(reply),
             Err(error) => error,

@@ -8,6 +8,7 @@
 mod arrive;
 mod error;
 mod function;
+mod memory;
 mod request;
 mod speak;
 mod wire;
@@ -18,6 +19,7 @@ use runnerless_core::time::Timestamp;
 
 pub use error::Error;
 pub use function::{Checkin, Config};
+pub use memory::Memory;
 pub use wire::{Http, Reply, Role};
 
 /// This function's name in logs and metrics.
@@ -47,6 +49,8 @@ pub struct Ports<'a, L, P, F> {
     pub fleet: &'a F,
     /// The stack's settings.
     pub settings: &'a Settings,
+    /// What this process remembers.
+    pub memory: &'a Memory,
 }
 
 /// Answers one request, whatever it holds.

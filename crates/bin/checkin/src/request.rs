@@ -51,7 +51,27 @@ pub(crate) enum Does {
     /// The job is accepted, or still runs.
     Renew,
     /// It is over.
-    End(Ending, String),
+    End(End),
+}
+
+impl Does {
+    /// The job that it is about, if it names one that is not read again later.
+    pub(crate) const fn about(&self) -> Option<JobKey> {
+        match self {
+            Self::Bind(bind) => Some(bind.job),
+            Self::End(end) => end.job,
+            Self::GiveBack(_) | Self::Renew => None,
+        }
+    }
+}
+
+/// What a runner says when it ends.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) outcome: Ending,
+    pub(crate) reason: String,
+    /// The job that it had, if it says so: it spares a read, and decides nothing.
+    pub(crate) job: Option<JobKey>,
 }
 
 /// What a runner says when it binds.
@@ -75,7 +95,10 @@ impl Word {
             Some("bind") => Does::Bind(Bind { job: fields::job(body)?, token: token(body)?, beat: beat(body)? }),
             Some("give_back") => Does::GiveBack(fields::job(body)?),
             Some("accepted" | "renew") => Does::Renew,
-            Some("end") => Does::End(ending(body)?, fields::reason(body)?),
+            Some("end") => {
+                let job = body.get("job").filter(|job| !job.is_null()).map(|_| fields::job(body)).transpose()?;
+                Does::End(End { outcome: ending(body)?, reason: fields::reason(body)?, job })
+            }
             _ => return Err(BadField { field: "do", what: "bind, give_back, accepted, renew or end" }),
         };
         let launch = LaunchId::new(fields::text(body, "launch", "the launch's id")?);
@@ -150,5 +173,9 @@ mod tests {
         }
         let end = json!({"do": "end", "launch": "l", "nonce": "n", "outcome": "fine"});
         assert_eq!(Word::read(&end).unwrap_err().field, "outcome");
+        let end = json!({"do": "end", "launch": "l", "nonce": "n", "outcome": "done", "job": {"project_id": 1}});
+        assert_eq!(Word::read(&end).unwrap_err().field, "job.job_id");
+        let end = json!({"do": "end", "launch": "l", "nonce": "n", "outcome": "done", "job": null});
+        assert!(Word::read(&end).is_ok_and(|word| word.does.about().is_none()), "it need not be said");
     }
 }

@@ -1,6 +1,6 @@
 //! `POST /launch`: what the runner of a launch that began says.
 
-use runnerless_aws::book::Book;
+use runnerless_aws::book::{Book, Pair};
 use runnerless_aws::job_token::TokenSeal;
 use runnerless_aws::ports::{Ledger, Parameters};
 use runnerless_aws::{TokenError, launch_token};
@@ -28,17 +28,28 @@ pub(crate) async fn speak<L: Ledger, P: Parameters, F: Fleet>(
 ) -> Result<Reply, Error> {
     let Word { launch: id, nonce, does } = Word::read(body)?;
     let book = Book(ports.ledger);
-    let row = book.launch(&id).await?;
-    let Some(launch) = row.filter(|launch| is_theirs(launch, &nonce)) else { return Ok(Reply::Said(unknown())) };
+    let known = match does {
+        Does::Renew => ports.memory.bound.take(&id, now).map(Pair::from),
+        Does::Bind(_) | Does::GiveBack(_) | Does::End(_) => None,
+    };
+    let read = match known {
+        Some(pair) => Some(pair),
+        None => book.pair(&id, does.about()).await?,
+    };
+    let Some(read) = read.filter(|read| is_theirs(&read.launch, &nonce)) else { return Ok(Reply::Said(unknown())) };
     let answer = match does {
         Does::Bind(bind) => {
-            let job_token = sealed(ports, &launch, &bind).await?;
+            let job_token = sealed(ports, &read.launch, &bind, now).await?;
             let got = Got { job: bind.job, job_token, beat_ms: Some(bind.beat) };
-            settled(book.bind(&id, got, now).await)?
+            let bound = book.bind_read(read, got, now).await;
+            if let Ok(launch) = &bound {
+                ports.memory.bound.keep(&id, launch.clone(), now);
+            }
+            settled(bound)?
         }
-        Does::GiveBack(job) => give_back(&book, SERVICE, &launch, job, now).await?,
-        Does::Renew => settled(book.renew_from(&id, Some(launch), now).await)?,
-        Does::End(ending, reason) => end(&book, SERVICE, launch.into(), ending, reason, now).await?,
+        Does::GiveBack(job) => give_back(&book, SERVICE, &read.launch, job, now).await?,
+        Does::Renew => settled(book.renew_from(&id, Some(read.launch), now).await)?,
+        Does::End(said) => end(&book, SERVICE, read, said.outcome, said.reason, now).await?,
     };
     Ok(Reply::Said(answer))
 }
@@ -56,20 +67,23 @@ async fn sealed<L, P: Parameters, F>(
     ports: &Ports<'_, L, P, F>,
     launch: &LaunchRow,
     bind: &Bind,
+    now: Timestamp,
 ) -> Result<Option<SealedToken>, Error> {
     let not_kept = |error: String| {
         let launch = launch.launch.as_str();
         tracing::error!(target: "runnerless", service = SERVICE, "launch.id" = launch, error, "the job's token is not kept");
     };
-    let path = &ports.settings.parameter_path;
-    let token = match launch_token(ports.parameters, path, launch).await {
-        Ok(token) => token,
-        Err(error @ TokenError::Unread { .. }) => return Err(error.into()),
-        Err(error @ (TokenError::Missing(_) | TokenError::Registration(_) | TokenError::Sealed(_))) => {
-            not_kept(chain(&error));
-            return Ok(None);
-        }
+    let seal = match ports.memory.seals.take(&launch.launch, now) {
+        Some(seal) => Ok(seal),
+        None => match launch_token(ports.parameters, &ports.settings.parameter_path, launch).await {
+            Ok(token) => TokenSeal::new(&token, &launch.launch),
+            Err(error @ TokenError::Unread { .. }) => return Err(error.into()),
+            Err(error @ (TokenError::Missing(_) | TokenError::Registration(_) | TokenError::Sealed(_))) => {
+                not_kept(chain(&error));
+                return Ok(None);
+            }
+        },
     };
-    let seal = TokenSeal::new(&token, &launch.launch).and_then(|seal| seal.seal(bind.job, &bind.token));
-    Ok(seal.inspect_err(|error| not_kept(error.to_string())).ok())
+    let sealed = seal.and_then(|seal| seal.seal(bind.job, &bind.token));
+    Ok(sealed.inspect_err(|error| not_kept(error.to_string())).ok())
 }

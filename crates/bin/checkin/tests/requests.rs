@@ -6,7 +6,7 @@ use runnerless_aws::job_token::TokenSeal;
 use runnerless_aws::ports::Ledger as _;
 use runnerless_aws_ec2::FakeFleet;
 use runnerless_aws_ec2::fake::{Operation, Trouble};
-use runnerless_checkin::{Http, Ports, Reply, Role, Settings, handle};
+use runnerless_checkin::{Http, Memory, Ports, Reply, Role, Settings, handle};
 use runnerless_core::change::{Plan, RowKey, put};
 use runnerless_core::fleet::{Instance, InstanceState};
 use runnerless_core::id::{JobKey, LaunchId};
@@ -42,6 +42,7 @@ struct World {
     parameters: FakeParameters,
     fleet: FakeFleet,
     settings: Settings,
+    memory: Memory,
 }
 
 impl World {
@@ -81,7 +82,7 @@ impl World {
             image_policy: "fail".to_owned(),
             role: Role::of_arn(ROLE),
         };
-        let world = Self { ledger, parameters, fleet, settings };
+        let world = Self { ledger, parameters, fleet, settings, memory: Memory::default() };
         let plan = charge(&world.job(1).await, &Lane { engine, ..lane() }, start, "test", T0).unwrap();
         world.ledger.apply(&plan).await.unwrap();
         let launch = world.launch().await;
@@ -101,8 +102,8 @@ impl World {
 
     async fn ask_at(&self, http: Value, now: Timestamp) -> (u16, Value) {
         let http: Http = serde_json::from_value(http).unwrap();
-        let ports =
-            Ports { ledger: &self.ledger, parameters: &self.parameters, fleet: &self.fleet, settings: &self.settings };
+        let Self { ledger, parameters, fleet, settings, memory } = self;
+        let ports = Ports { ledger, parameters, fleet, settings, memory };
         let reply = handle(&http, &ports, now).await.unwrap_or_else(|error| Reply::of_error(&error));
         (reply.status(), serde_json::from_str(&reply.body()).unwrap())
     }
@@ -186,23 +187,71 @@ async fn a_launch_from_its_begin_to_its_end() {
 /// Each is made for every job on an instance, the renewal once a minute.
 #[tokio::test]
 async fn what_was_read_to_prove_a_request_is_not_read_again() {
-    let world = World::new().await;
-    let mut before = world.ledger.calls();
-    let mut took = |ledger: &FakeLedger| {
-        let since = ledger.calls() - before;
-        before = ledger.calls();
-        since
-    };
-    let (_, begun) = world.claim("c").await;
-    assert_eq!(took(&world.ledger), 2, "begin: the launch, and the write");
-    let nonce = begun["nonce"].as_str().unwrap();
-    assert_eq!(world.say(nonce, bind(1)).await, ok());
-    assert_eq!(took(&world.ledger), 3, "bind: the launch, both rows, and the write");
-    assert_eq!(world.say(nonce, json!({"do": "accepted"})).await, ok());
-    assert_eq!(world.say(nonce, json!({"do": "renew"})).await, ok());
-    assert_eq!(took(&world.ledger), 4, "a sign of life: the launch, and the write");
-    assert_eq!(world.say(nonce, end("done")).await, ok());
-    assert_eq!(took(&world.ledger), 3, "end: the launch, its job, and the write");
+    // By one process, or each word by another.
+    for is_one in [true, false] {
+        let mut world = World::new().await;
+        let mut before = (world.ledger.calls(), world.parameters.reads());
+        let mut took = |world: &mut World| {
+            let now = (world.ledger.calls(), world.parameters.reads());
+            let since = (now.0 - before.0, now.1 - before.1);
+            before = now;
+            if !is_one {
+                world.memory = Memory::default();
+            }
+            since
+        };
+        let (_, begun) = world.claim("c").await;
+        assert_eq!(took(&mut world), (2, 1), "begin: the launch, its token, and the write");
+        let nonce = begun["nonce"].as_str().unwrap();
+        assert_eq!(world.say(nonce, bind(1)).await, ok());
+        assert_eq!(took(&mut world), (2, u32::from(!is_one)), "bind: both rows, and the write");
+        assert_eq!(world.say(nonce, json!({"do": "accepted"})).await, ok());
+        assert_eq!(
+            took(&mut world),
+            (2 - u64::from(is_one), 0),
+            "the acceptance: the launch as it was bound, and the write"
+        );
+        assert_eq!(world.say(nonce, json!({"do": "renew"})).await, ok());
+        assert_eq!(took(&mut world), (2, 0), "a sign of life: the launch, and the write");
+        let mut end = end("done");
+        end["job"] = bind(1)["job"].clone();
+        assert_eq!(world.say(nonce, end).await, ok());
+        assert_eq!(took(&mut world), (2, 0), "end: both rows, and the write");
+        assert!(world.launch().await.accepted);
+    }
+}
+
+/// It spares a read and decides nothing.
+#[tokio::test]
+async fn the_job_that_an_end_names_counts_for_nothing() {
+    let (world, nonce) = World::begun().await;
+    assert_eq!(world.say(&nonce, bind(2)).await, ok());
+    let mut end = end("done");
+    end["job"] = bind(1)["job"].clone();
+    let before = world.job(1).await;
+    assert_eq!(world.say(&nonce, end).await, ok());
+    assert_eq!(world.launch().await.end_reason.as_deref(), Some("job 380/2 is done: said so"));
+    assert_eq!(world.job(1).await, before);
+    assert_eq!(world.job(2).await.launch, Some(LaunchId::new("l-1")));
+}
+
+/// What a process remembers of a launch is no proof of anything, and nothing to refuse or to answer by.
+#[tokio::test]
+async fn what_is_remembered_is_only_where_a_write_starts() {
+    let (world, nonce) = World::begun().await;
+    assert_eq!(world.say(&nonce, bind(1)).await, ok());
+    let stranger = world.say("not-its-nonce", json!({"do": "accepted"})).await;
+    assert_eq!(stranger.0, 410, "{stranger:?}");
+    assert!(!world.launch().await.accepted);
+    let (world, nonce) = World::begun().await;
+    assert_eq!(world.say(&nonce, bind(1)).await, ok());
+    // The sweep writes it off before the acceptance is said.
+    let launch = world.launch().await;
+    let gone = LaunchRow { state: LaunchState::Closing, ..launch.clone() };
+    world.ledger.apply(&Plan::because("test").with_some(put(Some(&launch), gone))).await.unwrap();
+    let (status, answer) = world.say(&nonce, json!({"do": "accepted"})).await;
+    assert_eq!((status, &answer["ok"]), (409, &json!(false)));
+    assert!(!world.launch().await.accepted);
 }
 
 /// Somebody else may write a row between the proof and the move.
@@ -381,7 +430,8 @@ async fn a_job_that_is_given_back_waits_again() {
 
 #[tokio::test]
 async fn a_job_is_bound_once_its_token_is_kept_and_also_where_it_never_can_be() {
-    let (world, nonce) = World::begun().await;
+    let (mut world, nonce) = World::begun().await;
+    world.memory = Memory::default();
     world.parameters.fail(true);
     let (status, answer) = world.say(&nonce, bind(1)).await;
     assert_eq!((status, &answer["again"]), (503, &json!(true)), "it is said again within the runner's thirty seconds");
@@ -390,7 +440,8 @@ async fn a_job_is_bound_once_its_token_is_kept_and_also_where_it_never_can_be() 
     assert_eq!(world.say(&nonce, bind(1)).await, ok());
     assert!(world.launch().await.job_token.is_some());
     // A lane's token that was deleted meanwhile keeps nobody from running the job.
-    let (world, nonce) = World::begun().await;
+    let (mut world, nonce) = World::begun().await;
+    world.memory = Memory::default();
     world.parameters.delete(&World::token_name());
     assert_eq!(world.say(&nonce, bind(1)).await, ok());
     let launch = world.launch().await;

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use fastrand::Rng;
 use runnerless_aws::ParameterCache;
 use runnerless_aws::fake::{FakeLedger, FakeMapping};
+use runnerless_checkin::Memory;
 use runnerless_core::change::Write;
 use runnerless_core::live::{LIVE_PK, STACK};
 use runnerless_core::project::add;
@@ -30,6 +31,8 @@ use crate::trace::Trace;
 
 /// How many execution environments of ingest there are: each has its own memory of the secrets.
 const FRONT_DOORS: usize = 3;
+/// How many of checkin there are: a word of an instance may meet another one than that before.
+const DESKS: usize = 2;
 /// How long Parameter Store may answer an old value.
 const OLD: Millis = Millis::secs(60);
 /// How long after the last pipeline things go wrong.
@@ -50,6 +53,8 @@ pub(crate) struct World {
     pub(crate) mapping: FakeMapping,
     /// What each of ingest's environments remembers: secrets, and the projects that it noted.
     pub(crate) front_doors: Vec<(ParameterCache, Noted)>,
+    /// What each of checkin's environments remembers.
+    pub(crate) desks: Vec<Memory>,
     state: Mutex<State>,
 }
 
@@ -136,6 +141,7 @@ impl World {
             ledger: FakeLedger::default(),
             mapping: FakeMapping::default(),
             front_doors: (0..FRONT_DOORS).map(|_| (secrets(), Noted::default())).collect(),
+            desks: (0..DESKS).map(|_| Memory::default()).collect(),
             state: Mutex::new(state),
         }
     }

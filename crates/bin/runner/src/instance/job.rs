@@ -87,7 +87,7 @@ async fn job(
 /// What the engine's outcome means for the launch.
 fn ending(outcome: &Outcome, lost: bool) -> Option<Ending> {
     match outcome {
-        Outcome::Ran(report) => Some(ran(report, lost)),
+        Outcome::Ran(report) => Some(ran(report, lost).of_job(&report.job)),
         Outcome::GaveBack { job, why } => {
             // Giving back has ended the launch, unless the job had no key to do that with.
             job.project_id.is_none().then(|| Ending::new("failed", why.as_str()))

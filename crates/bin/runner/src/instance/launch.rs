@@ -35,11 +35,18 @@ const END_LIMIT: Duration = Duration::from_secs(45);
 pub(crate) struct Ending {
     pub(crate) outcome: &'static str,
     pub(crate) reason: String,
+    /// The job that ran, as the routes name it.
+    job: Option<Value>,
 }
 
 impl Ending {
     pub(crate) fn new(outcome: &'static str, reason: impl Into<String>) -> Self {
-        Self { outcome, reason: reason.into() }
+        Self { outcome, reason: reason.into(), job: None }
+    }
+
+    /// The end of a job's run.
+    pub(crate) fn of_job(self, job: &JobIds) -> Self {
+        Self { job: named(job), ..self }
     }
 }
 
@@ -65,7 +72,7 @@ impl Launch<'_> {
 
     /// Ends the launch. That it could not be ended changes nothing for its job, and is said.
     pub(crate) async fn end(&self, ending: &Ending) {
-        let word = json!({"do": "end", "outcome": ending.outcome, "reason": ending.reason});
+        let word = json!({"do": "end", "outcome": ending.outcome, "reason": ending.reason, "job": ending.job});
         match timeout(END_LIMIT, self.insist(&word)).await {
             Ok(Ok(())) => {}
             Ok(Err(why)) => say(&format!("the launch's end was not taken: {why}")),

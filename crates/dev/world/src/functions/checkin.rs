@@ -107,7 +107,9 @@ async fn serve(hands: &Hands<'_>, call: &Call) -> (u16, Value) {
         image_policy: "fail".to_owned(),
         role: Role::of_arn(RUNNER_ROLE),
     };
-    let ports = Ports { ledger: hands, parameters: hands, fleet: hands, settings: &settings };
+    let desk = hands.draw(|rng| rng.usize(..hands.world.desks.len()));
+    let memory = &hands.world.desks[desk];
+    let ports = Ports { ledger: hands, parameters: hands, fleet: hands, settings: &settings, memory };
     let reply = handle(&http, &ports, hands.now()).await.unwrap_or_else(|error| Reply::of_error(&error));
     hands.world.note(format_args!("{hands} says {} to {}", reply.status(), call.instance));
     (reply.status(), serde_json::from_str(&reply.body()).unwrap_or_default())

@@ -43,8 +43,8 @@ pub(crate) async fn serve(hands: &Hands<'_>, instance: &str, launch: &LaunchId) 
     began(hands, instance, launch);
     let serving = Serving { desk, begun };
     let ending = serving.serve().await;
-    if let Some((outcome, reason)) = ending {
-        let word = json!({"do": "end", "outcome": outcome, "reason": reason});
+    if let Some((outcome, reason, job)) = ending {
+        let word = json!({"do": "end", "outcome": outcome, "reason": reason, "job": job});
         // What cannot be written is the sweep's.
         let _ = within(hands, END_LIMIT, serving.desk.insist(&serving.begun.nonce, &word)).await;
     }
@@ -83,8 +83,8 @@ fn read(body: &Value, sent: Timestamp) -> Option<Begun> {
     })
 }
 
-/// How a launch ends, in the words of its route.
-type Ending = Option<(&'static str, &'static str)>;
+/// How a launch ends, in the words of its route, and the job that it ran.
+type Ending = Option<(&'static str, &'static str, Option<Value>)>;
 
 /// A launch that began.
 struct Serving<'a, 'w> {
@@ -97,13 +97,13 @@ impl Serving<'_, '_> {
         let (hands, begun) = (self.desk.hands, &self.begun);
         let wait = Millis(begun.wait.0 - (hands.now() - begun.sent).0);
         if wait.0 <= 0 && begun.wait.0 > 0 {
-            return Some(("unanswered", "it became too late to ask GitLab"));
+            return Some(("unanswered", "it became too late to ask GitLab", None));
         }
         match engine::ask(hands, &begun.token, &begun.system_id, wait.max(Millis(0))).await {
             Outcome::Job(offer, at) => self.take(&offer, at).await,
-            Outcome::Nothing => Some(("no_job", "")),
-            Outcome::Refused => Some(("failed", "GitLab does not accept the lane's runner token")),
-            Outcome::Unreachable => Some(("unanswered", "GitLab could not be asked")),
+            Outcome::Nothing => Some(("no_job", "", None)),
+            Outcome::Refused => Some(("failed", "GitLab does not accept the lane's runner token", None)),
+            Outcome::Unreachable => Some(("unanswered", "GitLab could not be asked", None)),
         }
     }
 
@@ -128,7 +128,8 @@ impl Serving<'_, '_> {
         let run = engine::run(hands, offer, self.begun.ends_at - OWN_END);
         let told = engine::beside(run, self.beat()).await;
         hands.world.state().check.done(hands.process.number);
-        Some(if told { ("done", "") } else { ("untold", "GitLab was not told") })
+        let (outcome, reason) = if told { ("done", "") } else { ("untold", "GitLab was not told") };
+        Some((outcome, reason, Some(ids(offer.key))))
     }
 
     fn accepted(&self, job: JobKey) {
