@@ -1,8 +1,8 @@
 //! What a process of checkin remembers of the launches that it served a moment ago.
 //!
-//! Within a minute an instance begins, binds its job and says that it is accepted, and mostly the same process answers. What
-//! that process learned by one of these words spares the next one a read. Nothing rests on it: another process, or one that
-//! has forgotten, reads.
+//! Within a minute an instance begins, binds its job and says that it is accepted, then that the job runs, once a minute, and
+//! mostly the same process answers. What that process learned by one of these words spares the next one a read. Nothing rests
+//! on it: another process, or one that has forgotten, reads.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -19,12 +19,19 @@ pub struct Memory {
     /// What the tokens of their jobs are sealed with, from the begin to the bind: the token that the runner asks GitLab with
     /// was read for the begin. That it is replaced in between is as if it were replaced after the bind.
     pub(crate) seals: Kept<TokenSeal>,
-    /// Their rows as they were bound, from the bind to the word of the acceptance, which is written on condition of the
-    /// row's revision.
+    /// Their rows as their last word left them, bound, until the next word, which is written on condition of the row's
+    /// revision. A word comes each minute: what another process was told in between is older than what is kept.
     pub(crate) bound: Kept<LaunchRow>,
 }
 
-/// Something of each of some launches that is wanted once, soon.
+impl Memory {
+    /// Keeps the launch as a word left it.
+    pub(crate) fn left<E>(&self, left: Result<LaunchRow, E>, now: Timestamp) -> Result<LaunchRow, E> {
+        left.inspect(|launch| self.bound.keep(&launch.launch, launch.clone(), now))
+    }
+}
+
+/// Something of each of some launches that is wanted once, within the next words.
 #[derive(Debug)]
 pub(crate) struct Kept<T>(Mutex<HashMap<LaunchId, (T, Timestamp)>>);
 

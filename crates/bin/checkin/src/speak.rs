@@ -29,8 +29,8 @@ pub(crate) async fn speak<L: Ledger, P: Parameters, F: Fleet>(
     let Word { launch: id, nonce, does } = Word::read(body)?;
     let book = Book(ports.ledger);
     let known = match does {
-        Does::Renew => ports.memory.bound.take(&id, now).map(Pair::from),
-        Does::Bind(_) | Does::GiveBack(_) | Does::End(_) => None,
+        Does::Renew | Does::End(_) => ports.memory.bound.take(&id, now).map(Pair::from),
+        Does::Bind(_) | Does::GiveBack(_) => None,
     };
     let read = match known {
         Some(pair) => Some(pair),
@@ -41,14 +41,10 @@ pub(crate) async fn speak<L: Ledger, P: Parameters, F: Fleet>(
         Does::Bind(bind) => {
             let job_token = sealed(ports, &read.launch, &bind, now).await?;
             let got = Got { job: bind.job, job_token, beat_ms: Some(bind.beat) };
-            let bound = book.bind_read(read, got, now).await;
-            if let Ok(launch) = &bound {
-                ports.memory.bound.keep(&id, launch.clone(), now);
-            }
-            settled(bound)?
+            settled(ports.memory.left(book.bind_read(read, got, now).await, now))?
         }
         Does::GiveBack(job) => give_back(&book, SERVICE, &read.launch, job, now).await?,
-        Does::Renew => settled(book.renew_from(&id, Some(read.launch), now).await)?,
+        Does::Renew => settled(ports.memory.left(book.renew_from(&id, Some(read.launch), now).await, now))?,
         Does::End(said) => end(&book, SERVICE, read, said.outcome, said.reason, now).await?,
     };
     Ok(Reply::Said(answer))

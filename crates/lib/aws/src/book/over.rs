@@ -58,8 +58,8 @@ impl<L: Ledger> Book<'_, L> {
             let Some(pair) = pair else { return Ok(Concluded::WasOver) };
             about = has_or_is_for(&pair.launch);
             let job = match about {
-                Some(key) => self.job_with(&pair, key).await?,
-                None => None,
+                Some(key) if !moves::leaves_its_job(&pair.launch, end, now) => self.job_with(&pair, key).await?,
+                _ => None,
             };
             let Some(plan) = moves::conclude(&pair.launch, job.as_ref(), end, now) else {
                 return Ok(Concluded::WasOver);

@@ -124,11 +124,21 @@ pub fn conclude(launch: &LaunchRow, job: Option<&JobRow>, end: &End, now: Timest
         _ => after.retire(now, reason),
     }
     let plan = Plan::because(reason).with_some(put(Some(launch), after));
-    let freed = job.and_then(|job| match launch.bound_job {
+    let freed = job.filter(|_| !leaves_its_job(launch, end, now)).and_then(|job| match launch.bound_job {
         Some(_) => done(launch, job, end, now),
         None => free(launch, job, end, now),
     });
     Some(plan.with_some(freed))
+}
+
+/// Whether the end of this launch leaves its job's row as the binding made it, and due soon by that: who is told of the job's end
+/// settles the row together with the instance, at about the same moment. A function's launch has nobody who does, and the row of
+/// a job that ran longer was put off until that had to be over.
+#[must_use]
+pub fn leaves_its_job(launch: &LaunchRow, end: &End, now: Timestamp) -> bool {
+    let is_due_soon = |bound: Timestamp| now + limits::SETTLE_CHECK < bound + limits::HEARTBEAT_LEASE;
+    let by_its_runner = launch.state == LaunchState::Bound && matches!(end, End::JobDone(_));
+    by_its_runner && launch.instance_id.is_some() && launch.times.bound_at.is_some_and(is_due_soon)
 }
 
 /// The bound job's row: settled when GitLab has told us its end, else due for a look whether that hook was lost. A job that
@@ -198,6 +208,7 @@ fn count_fruitless(after: &mut JobRow, reason: &str, now: Timestamp) {
 mod tests {
     use super::*;
     use crate::moves::testing::{T0, bound_pair, charged_pair, job_of, launch_of, polling, secs};
+    use crate::moves::{DueJob, due_job};
 
     #[test]
     fn a_launch_is_closed_before_it_begins_or_when_it_asks_no_more() {
@@ -240,6 +251,33 @@ mod tests {
         let accepted = |end| launch_of(&conclude(&launch, Some(&job), &end, T0).unwrap()).accepted;
         assert!(accepted(End::JobDone("done".into())) && accepted(End::Untold("GitLab is away".into())));
         assert!(!accepted(End::Fruitless("gone".into())), "nobody knows");
+    }
+
+    #[test]
+    fn the_job_of_an_instance_that_ends_soon_is_looked_at_all_the_same() {
+        let (job, function) = bound_pair(1, "l-1");
+        let instance = LaunchRow { instance_id: Some("i-1".into()), ..function.clone() };
+        let bound = instance.times.bound_at.unwrap();
+        let look = job.due.next_check_at.unwrap();
+        assert_eq!(look, bound + limits::HEARTBEAT_LEASE);
+        let done = End::JobDone("done".into());
+        let plan = conclude(&instance, Some(&job), &done, look - limits::SETTLE_CHECK - Millis(1)).unwrap();
+        assert_eq!((plan.changes.len(), launch_of(&plan).state), (1, LaunchState::Closing));
+        let asked = due_job(&job, Some(&cleared_row(&launch_of(&plan))), look);
+        assert!(matches!(asked, DueJob::NeedsWord(_)), "{asked:?}");
+        // The sweep may have put that look off until the launch must be over.
+        let late = look - limits::SETTLE_CHECK + Millis(1);
+        let after = job_of(&conclude(&instance, Some(&job), &done, late).unwrap());
+        assert_eq!(after.due.next_check_at, Some(late + limits::SETTLE_CHECK));
+        // Nobody else settles these.
+        let untold = End::Untold("GitLab is away".into());
+        for (launch, end) in [(&function, &done), (&instance, &untold)] {
+            assert_eq!(conclude(launch, Some(&job), end, bound + Millis(1)).unwrap().changes.len(), 2, "{end:?}");
+        }
+    }
+
+    fn cleared_row(launch: &LaunchRow) -> LaunchRow {
+        launch_of(&crate::moves::cleared(launch, "its instance is gone", T0).unwrap())
     }
 
     #[test]

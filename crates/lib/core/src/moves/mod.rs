@@ -35,7 +35,7 @@ pub use begin::{BeginRefused, RenewRefused, alive, begin, renew};
 pub use bind::{BindRefused, BindRows, Got, bind};
 pub use charge::{NotCharged, Start, charge, hold, may_charge, not_ours, started};
 pub use check_in::{CheckInRefused, check_in};
-pub use close::{CloseRefused, End, Evidence, close, conclude};
+pub use close::{CloseRefused, End, Evidence, close, conclude, leaves_its_job};
 pub use debt::{Debt, debt, paid, silence, unpaid};
 pub use drain::drained_launch;
 pub use fleet::{Answered, Provision, Withdrawal, answered, asks_for_owner, looked_up, provision};
