@@ -139,7 +139,7 @@ async fn settle<L: Ledger, S: Parameters, F: Fleet, G: Runners, C: Clock>(
     Ok(match Book(instances.ledger).settle(key, now).await? {
         Settlement::Retire(_) | Settlement::EndsItself(_) => Result::Done,
         Settlement::Nothing(why) => Result::NotNeeded(why),
-        Settlement::Stop { launch, .. } => cleared(instances.clear_read(&launch, now).await?),
+        Settlement::Stop { launch, rest, .. } => cleared(instances.clear_read(&launch, &rest, now).await?),
     })
 }
 

@@ -25,7 +25,7 @@ pub(crate) async fn settle<L: Ledger, P: Parameters, F: Fleet, G: Runners, C: Cl
         Settlement::Nothing(why) => Outcome::new(Ended::Nothing, why),
         Settlement::Retire(plan) => Outcome::new(Ended::Retired, plan.reason),
         Settlement::EndsItself(plan) => Outcome::new(Ended::EndsItself, plan.reason),
-        Settlement::Stop { launch, .. } => stopped(instances.clear_read(&launch, now).await?),
+        Settlement::Stop { launch, rest, .. } => stopped(instances.clear_read(&launch, &rest, now).await?),
     };
     let (key, reason) = (job.to_string(), outcome.reason.as_str());
     tracing::info!(target: "runnerless", service = "terminator", "job.key" = key, outcome = ?outcome.outcome, reason, "settled");

@@ -406,18 +406,46 @@ async fn a_runner_that_ended_by_itself_leaves_nothing_either() {
 async fn what_the_event_names_and_the_settlement_read_is_not_read_again() {
     let launch = "l-4n8w2c6h0r5t9v3x7z1b";
     for (event, calls) in [
-        (SETTLE.to_owned(), 3),
-        (SETTLE.replace(launch, "l-of-another"), 4),
-        (SETTLE.replace("\"launch\"", "\"x\""), 4),
+        (SETTLE.to_owned(), 2),
+        (SETTLE.replace(launch, "l-of-another"), 3),
+        (SETTLE.replace("\"launch\"", "\"x\""), 3),
     ] {
         let world = World::running().await.on_an_instance().await;
         Book(&world.ledger).conclude(&world.id(), &End::JobDone("done".into()), NOW).await.unwrap();
         world.hook("success").await;
         let before = world.ledger.calls();
         assert_eq!(world.take(&event).await.unwrap().outcome, Ended::Stopped, "{event}");
-        assert_eq!(world.ledger.calls() - before, calls, "{event}: its rows, the job's end, and the launch's");
+        assert_eq!(world.ledger.calls() - before, calls, "{event}: its rows, and both ends");
         assert_eq!((world.launch().await.state, world.fleet.alive()), (LaunchState::Closed, vec![OTHER.to_owned()]));
+        assert!(world.job().await.expires_at.is_some());
     }
+}
+
+/// What the job's row waits for is its launch's clearing, and not what keeps that waiting, or somebody who writes meanwhile.
+#[tokio::test]
+async fn the_row_of_a_job_whose_runner_ended_is_done_with_whatever_becomes_of_the_instance() {
+    let ended = async || {
+        let world = World::running().await.on_an_instance().await;
+        Book(&world.ledger).conclude(&world.id(), &End::JobDone("done".into()), NOW).await.unwrap();
+        world.hook("success").await;
+        assert!(world.job().await.due.next_check_at.is_some());
+        world
+    };
+    let throttled = ended().await;
+    throttled.fleet.trouble(Operation::TerminateInstances, Trouble::Throttled);
+    assert_eq!(throttled.take(SETTLE).await.unwrap_err().name(), "Fleet.Throttled");
+    let left = ended().await;
+    left.runners.fail(true);
+    assert_eq!(left.take(SETTLE).await.unwrap().outcome, Ended::StopLeft);
+    for world in [throttled, left] {
+        assert!(world.job().await.expires_at.is_some());
+        assert!(world.launch().await.is_winding_up() && world.launch().await.due.next_check_at.is_some());
+    }
+    let disturbed = ended().await;
+    disturbed.ledger.conflict(1);
+    assert_eq!(disturbed.take(SETTLE).await.unwrap().outcome, Ended::Stopped);
+    assert_eq!(disturbed.launch().await.state, LaunchState::Closed);
+    assert!(disturbed.job().await.expires_at.is_some());
 }
 
 #[tokio::test]

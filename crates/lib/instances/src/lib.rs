@@ -10,6 +10,7 @@ use runnerless_aws::ports::{Applied, Ledger, Parameters};
 use runnerless_aws::{AwsError, TokenError, launch_token};
 use runnerless_aws_ec2::{Fleet, Terminated};
 use runnerless_core::chain::chain;
+use runnerless_core::change::Plan;
 use runnerless_core::id::LaunchId;
 use runnerless_core::launch::LaunchRow;
 use runnerless_core::moves::{self, LeftRunner, Ours, gives_up_clearing, left_runner};
@@ -68,18 +69,38 @@ impl<L: Ledger, P: Parameters, F: Fleet, G: Runners, C: Clock> Instances<'_, L, 
     /// EC2 did not take it, or the ledger is out of reach: the launch's row stays due.
     pub async fn clear(&self, id: &LaunchId, now: Timestamp) -> Result<Cleared, AwsError> {
         match Book(self.ledger).launch(id).await? {
-            Some(launch) => self.clear_read(&launch, now).await,
+            Some(launch) => self.clear_read(&launch, &Plan::default(), now).await,
             None => Ok(Cleared::NotNeeded(format!("there is no launch {id}"))),
         }
     }
 
-    /// The same, of a launch whose row was just read or written.
+    /// The same, of a launch whose row was just read or written. `rest` is what else is left to write of it: together with
+    /// the clearing, or alone where that has to wait.
     ///
     /// # Errors
     /// As above.
-    pub async fn clear_read(&self, launch: &LaunchRow, now: Timestamp) -> Result<Cleared, AwsError> {
+    pub async fn clear_read(&self, launch: &LaunchRow, rest: &Plan, now: Timestamp) -> Result<Cleared, AwsError> {
+        let (why, is_unaccounted) = match self.undo(launch, now).await {
+            Ok(Undone::All { why, is_unaccounted }) => (why, is_unaccounted),
+            Ok(Undone::Not(cleared)) => return self.ledger.apply(rest).await.map(|_| cleared),
+            Err(error) => return self.ledger.apply(rest).await.and(Err(error)),
+        };
+        let mut plan = moves::cleared(launch, &why, now).unwrap_or_else(|| Plan::because(why.as_str()));
+        plan.changes.extend(rest.changes.iter().cloned());
+        if self.ledger.apply(&plan).await? == Applied::Conflict {
+            Book(self.ledger).cleared(&launch.launch, &why, now).await?;
+            // A row that somebody else wrote is due still, and settled by the sweep.
+            self.ledger.apply(rest).await?;
+        }
+        let (id, reason) = (launch.launch.as_str(), why.as_str());
+        tracing::info!(target: "runnerless", reason, "launch.id" = id, "an ended launch is cleared");
+        Ok(if is_unaccounted { Cleared::Unaccounted(why) } else { Cleared::Now(why) })
+    }
+
+    /// Ends what the launch left, at EC2 and at GitLab.
+    async fn undo(&self, launch: &LaunchRow, now: Timestamp) -> Result<Undone, AwsError> {
         if !launch.is_winding_up() {
-            return Ok(Cleared::NotNeeded(format!("the launch is {:?}", launch.state)));
+            return Ok(Undone::Not(Cleared::NotNeeded(format!("the launch is {:?}", launch.state))));
         }
         // The instance first: it costs money, and while it lives its runner could make the manager's record again.
         let ended = match &launch.instance_id {
@@ -93,17 +114,11 @@ impl<L: Ledger, P: Parameters, F: Fleet, G: Runners, C: Clock> Instances<'_, L, 
                 (format!("GitLab could not be reached: {why}"), launch.own_runner.is_some())
             }
             Removed::Later(why) => {
-                return Ok(Cleared::Left(format!("{ended}, and at GitLab it is not removed yet: {why}")));
+                let left = format!("{ended}, and at GitLab it is not removed yet: {why}");
+                return Ok(Undone::Not(Cleared::Left(left)));
             }
         };
-        let why = format!("{ended}, {runner}");
-        let Some(plan) = moves::cleared(launch, &why, now) else { return Ok(Cleared::NotNeeded(why)) };
-        if self.ledger.apply(&plan).await? == Applied::Conflict {
-            Book(self.ledger).cleared(&launch.launch, &why, now).await?;
-        }
-        let (id, reason) = (launch.launch.as_str(), why.as_str());
-        tracing::info!(target: "runnerless", reason, "launch.id" = id, "an ended launch is cleared");
-        Ok(if is_unaccounted { Cleared::Unaccounted(why) } else { Cleared::Now(why) })
+        Ok(Undone::All { why: format!("{ended}, {runner}"), is_unaccounted })
     }
 
     /// Ends the instance, and says what came of it.
@@ -171,6 +186,19 @@ impl<L: Ledger, P: Parameters, F: Fleet, G: Runners, C: Clock> Instances<'_, L, 
             None => Removed::Later(late()),
         }
     }
+}
+
+/// What came of ending what a launch left.
+enum Undone {
+    /// Nothing of it is left that could be ended.
+    All {
+        /// How.
+        why: String,
+        /// A runner may be at GitLab.
+        is_unaccounted: bool,
+    },
+    /// It was not to be ended, or not yet.
+    Not(Cleared),
 }
 
 /// What came of removing something at GitLab.

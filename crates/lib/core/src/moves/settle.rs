@@ -20,8 +20,11 @@ pub enum Settlement {
     Stop {
         /// The launch, as the plan leaves it.
         launch: Box<LaunchRow>,
-        /// The writes: its runner can bind nothing any more, and the sweep looks at the launch.
+        /// The writes: its runner can bind nothing any more, and the sweep looks at the launch. None where its runner has left
+        /// it so.
         plan: Plan,
+        /// What is left to write then, together with the clearing: the job's row, which is due until it is written.
+        rest: Plan,
     },
 }
 
@@ -56,9 +59,11 @@ fn stop(job: &JobRow, launch: &LaunchRow, now: Timestamp) -> Settlement {
     let (mut done, mut after) = (job.clone(), launch.clone());
     done.retire(now);
     after.retire(now, why);
-    let plan = Plan::because(why).with_some(put(Some(launch), after)).with_some(put(Some(job), done));
+    let (stop, done) = (put(Some(launch), after), put(Some(job), done));
+    let (with_stop, with_clearing) = if stop.is_some() { (done, None) } else { (None, done) };
+    let plan = Plan::because(why).with_some(stop).with_some(with_stop);
     let stands = plan.leaves(&launch.launch.pk()).unwrap_or_else(|| launch.clone());
-    Settlement::Stop { launch: Box::new(stands), plan }
+    Settlement::Stop { launch: Box::new(stands), plan, rest: Plan::because(why).with_some(with_clearing) }
 }
 
 #[cfg(test)]
@@ -77,7 +82,9 @@ mod tests {
     fn only_the_launch_that_the_row_names_is_stopped() {
         let (job, launch) = bound_pair(2, "l-1");
         let ec2 = LaunchRow { instance_id: Some("i-1".into()), ..launch };
-        let Settlement::Stop { launch, plan } = settle(&ended(job.clone()), Some(&ec2), T0) else { panic!("kept") };
+        let settled = settle(&ended(job.clone()), Some(&ec2), T0);
+        let Settlement::Stop { launch, plan, rest } = settled else { panic!("kept") };
+        assert!(rest.changes.is_empty(), "both rows at once");
         let after = launch_of(&plan);
         assert_eq!((launch.rev, *launch), (ec2.rev + 1, after.clone()), "as it stands then");
         assert!(after.is_winding_up() && after.due.next_check_at == Some(T0 + limits::SETTLE_CHECK), "{after:?}");
@@ -93,9 +100,11 @@ mod tests {
         let ec2 = LaunchRow { instance_id: Some("i-1".into()), ..launch };
         let done = launch_of(&conclude(&ec2, Some(&job), &End::JobDone("done".into()), T0).unwrap());
         let later = T0 + crate::time::Millis::secs(9);
-        let Settlement::Stop { launch, plan } = settle(&ended(job.clone()), Some(&done), later) else { panic!("kept") };
+        let settled = settle(&ended(job.clone()), Some(&done), later);
+        let Settlement::Stop { launch, plan, rest } = settled else { panic!("kept") };
         assert_eq!(*launch, done);
-        assert_eq!(plan.changes.len(), 1, "the launch is as its runner left it: due for the sweep");
+        assert!(plan.changes.is_empty(), "the launch is as its runner left it: due for the sweep");
+        assert!(job_of(&rest).expires_at.is_some());
         let owing = LaunchRow { job_token: Some(SealedToken::new("sealed")), ..ec2 };
         let owing = launch_of(&conclude(&owing, Some(&job), &End::Untold("x".into()), T0).unwrap());
         let Settlement::Stop { plan, .. } = settle(&ended(job), Some(&owing), later) else { panic!("kept") };
