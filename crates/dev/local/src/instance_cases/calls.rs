@@ -10,8 +10,8 @@ use crate::bill::Bill;
 
 /// The most calls to AWS of all functions together, from the job's first hook to the end of its instance. Three of four are to
 /// the ledger: each hook, each step and each word of the instance writes a row, on condition of what was read or written of it
-/// before. Four of the others are of processes that are new and read their secrets; two may be of the job's end, which GitLab
-/// and the runner tell at the same moment, so that one of them decides again, and two more where both meet somebody's write.
+/// before. Four of the others are of processes that are new and read their secrets. Three may be of the binding, which meets
+/// GitLab's `running` hook, two of the end, which meets who settles it, and one of each word that another process answers.
 const AWS: u64 = 38;
 /// The most of them that are not to the ledger or the mapping: those that AWS throttles by account.
 const AWS_BESIDE_THE_LEDGER: u64 = 10;
