@@ -148,8 +148,8 @@ package: .local/package/.made ## the release archive, with everything built for 
 release-try: .local/awscli/.made .local/requirements/.made .local/package/.made ## that archive deployed to the emulator from an empty folder, and each function invoked
 	@release/try.sh target/package/runnerless-*.tar.gz .local/requirements/bin/python .local/awscli/bin .local/package/bin/cargo-lambda
 
-user-pipeline: .local/awscli/.made .local/requirements/.made ## a user's Lambda function deployed, and a bad version kept out and rolled back
-	@pipelines/try.sh .local/requirements/bin/python .local/awscli/bin
+user-pipeline: build .local/awscli/.made ## a user's Lambda function deployed by jobs of our own runner, a bad version kept out, and the way back (OUT=file)
+	@exec $(LOCAL) user-pipeline --parent "$$PPID" --state "$$STATE/user-pipeline" --cli .local/awscli/bin $${OUT:+--out "$$OUT"}
 
 audit: .local/audit/bin/cargo-deny ## licences, bans and sources of the dependencies
 	.local/audit/bin/cargo-deny --locked check bans licenses sources

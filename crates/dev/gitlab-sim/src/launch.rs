@@ -1,9 +1,11 @@
 //! From a commit to a pipeline: read the file, make the jobs.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::ci;
 use crate::git_http::{self, ImportError};
+use crate::id_token::SignerError;
 use crate::moves::create::NewPipeline;
 use crate::sim::Sim;
 use crate::world::project::Ref;
@@ -30,6 +32,9 @@ pub(crate) enum LaunchError {
     /// The file is refused.
     #[error("{0}")]
     File(#[from] ci::CiError),
+    /// No tokens can be signed.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
     /// It has no jobs.
     #[error("No stages / jobs for this pipeline.")]
     NoJobs,
@@ -74,7 +79,16 @@ pub(crate) async fn launch(sim: &Sim, wish: Wish) -> Result<u64, LaunchError> {
     let (name, at, is_new, repository, id) = found?;
     let (ref_name, sha) = (name.clone(), at.sha.clone());
     let tag = at.tag;
-    let prepared = tokio::task::spawn_blocking(move || prepare(&repository, &ref_name, tag, is_new, &sha, id)).await;
+    let place = Arc::clone(sim.place());
+    let prepared = tokio::task::spawn_blocking(move || {
+        let specs = prepare(&repository, &ref_name, tag, is_new, &sha, id)?;
+        if specs.iter().any(|spec| !spec.id_tokens.is_empty()) {
+            // Made here, because nobody may wait for it under the lock.
+            place.signer()?;
+        }
+        Ok::<_, LaunchError>(specs)
+    });
+    let prepared = prepared.await;
     let specs = prepared.map_err(|_| LaunchError::Ending)??;
     sim.with(|world| {
         if let Some(project) = world.projects.get_mut(&wish.project) {
@@ -104,7 +118,11 @@ fn prepare(
 ) -> Result<Vec<JobSpec>, LaunchError> {
     let file = git_http::read_file(bare, sha, FILE)?.ok_or(LaunchError::NoFile)?;
     let text = String::from_utf8(file).map_err(|_| LaunchError::NotText)?;
-    let parsed = ci::parse(&text)?;
+    let parsed = ci::parse(&text, &|path| {
+        // A path that git refuses is no file of the commit.
+        let found = git_http::read_file(bare, sha, path).ok().flatten()?;
+        String::from_utf8(found).ok()
+    })?;
     let stages = parsed.stages;
     let specs: Vec<JobSpec> = parsed.jobs.into_iter().filter_map(|job| JobSpec::from_ci(job, &stages)).collect();
     if specs.is_empty() {

@@ -21,6 +21,7 @@ mod control;
 mod faults;
 pub mod git_http;
 mod hooks;
+mod id_token;
 mod launch;
 mod log;
 mod moves;

@@ -48,7 +48,7 @@ impl Sim {
     }
 
     /// What does not change.
-    pub(crate) fn place(&self) -> &Place {
+    pub(crate) fn place(&self) -> &Arc<Place> {
         &self.0.place
     }
 

@@ -4,12 +4,13 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::hooks::deliver::Clients;
+use crate::id_token::SignerError;
 use crate::random;
 use crate::saved::{self, SavedError};
 use crate::server::{listen, tls};
@@ -53,6 +54,9 @@ pub enum StartError {
     /// What an earlier run left cannot be gone on with.
     #[error(transparent)]
     Saved(#[from] SavedError),
+    /// The key of ID tokens.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
     /// The client for hooks cannot be set up.
     #[error("cannot set up the client for hooks")]
     Client(#[source] reqwest::Error),
@@ -108,11 +112,15 @@ impl Simulator {
             root: options.root,
             dir,
             admin_token: options.admin_token.or(known).unwrap_or_else(|| format!("glpat-{}", random::word(20))),
+            signer: Mutex::default(),
         });
         let world = match saved {
             Some(saved) => saved.go_on(place)?,
             None => World::new(place),
         };
+        if world.jobs.values().any(|job| !job.spec.id_tokens.is_empty()) {
+            world.place.signer()?;
+        }
         Ok(Self { listener, tls, sim: Sim::new(world, clients), ca_file })
     }
 

@@ -64,6 +64,9 @@ runnerless-local: the local stack (AWS emulator, witness, GitLab simulator) and 
       --before DIR      the other release: DIR/source, a checkout of it, and DIR/target/release, its builds
       --jobs N          how many there are (20)
       --out FILE        the JSON lines, too
+  runnerless-local user-pipeline [options]  a user's Lambda function, deployed by jobs of our own runner
+      --cli DIR         where the AWS CLI is
+      --out FILE        the JSON lines, too
   runnerless-local venv                 make the emulator's Python environment only
 
   --root DIR    the checkout (default: the current folder)
@@ -93,6 +96,7 @@ pub(crate) enum Command {
     Instances(Wish),
     Storm(Wish),
     Upgrade(PathBuf, Wish),
+    UserPipeline(PathBuf, Wish),
 }
 
 /// The options of the demo and of the suites of cases.
@@ -143,7 +147,7 @@ impl Arguments {
         let mut name = None;
         let (mut root, mut state) = (PathBuf::from("."), PathBuf::from(".local"));
         let (mut simulator, mut gitlab_root, mut api_token, mut parent) = (false, String::new(), false, None);
-        let (mut jobs, mut before) = (None, None);
+        let (mut jobs, mut before, mut cli) = (None, None, None);
         let mut wish = Wish {
             keep: false,
             bare: false,
@@ -186,6 +190,7 @@ impl Arguments {
                 Long("mutations") => wish.mutations = parser.value()?.parse()?,
                 Long("jobs") => jobs = Some(parser.value()?.parse_with(at_least_one)?),
                 Long("before") => before = path(&mut parser)?,
+                Long("cli") => cli = path(&mut parser)?,
                 Long("every") => wish.every = Duration::from_secs(parser.value()?.parse_with(at_least_one)?),
                 Long("build-ms") => wish.build_ms = parser.value()?.parse()?,
                 Short('h') | Long("help") => name = Some("help".to_owned()),
@@ -220,6 +225,10 @@ impl Arguments {
             Some("upgrade") => {
                 let before = before.ok_or("upgrade needs --before, the other release")?;
                 Command::Upgrade(before, Wish { jobs: jobs.unwrap_or(20), ..wish })
+            }
+            Some("user-pipeline") => {
+                let cli = cli.ok_or("user-pipeline needs --cli, the folder of the AWS CLI")?;
+                Command::UserPipeline(cli, wish)
             }
             Some("help") => Command::Help,
             Some(other) => return Err(format!("unknown command {other:?}").into()),
@@ -337,6 +346,7 @@ mod tests {
             &["demo", "--fast"],
             &["leash"],
             &["upgrade"],
+            &["user-pipeline"],
             &["leash", "x"],
             &["up", "--parent", "me"],
         ] {

@@ -37,5 +37,6 @@ pub mod strays;
 pub mod supervise;
 pub mod up;
 pub mod upgrade;
+pub mod user_pipeline;
 pub mod venv;
 mod witness;

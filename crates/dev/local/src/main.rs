@@ -24,6 +24,7 @@ use runnerless_local::supervise::down::{self, DownError};
 use runnerless_local::supervise::{self, Driver, Plan, SuperviseError};
 use runnerless_local::up::{self, UpError};
 use runnerless_local::upgrade::{self, Upgrade, UpgradeError};
+use runnerless_local::user_pipeline::{self, UserPipeline, UserPipelineError};
 use runnerless_local::venv::{self, VenvError};
 
 /// Whatever a command can fail with.
@@ -63,6 +64,8 @@ enum Failure {
     Storm(#[from] StormError),
     #[error(transparent)]
     Upgrade(#[from] UpgradeError),
+    #[error(transparent)]
+    UserPipeline(#[from] UserPipelineError),
     #[error("this machine does not let the command do its work")]
     Machine(#[from] std::io::Error),
     #[error("interrupted")]
@@ -99,7 +102,8 @@ fn main() -> ExitCode {
             | Failure::Faults(FaultsError::Interrupted)
             | Failure::InstanceCases(InstanceCasesError::Interrupted)
             | Failure::Storm(StormError::Interrupted)
-            | Failure::Upgrade(UpgradeError::Interrupted),
+            | Failure::Upgrade(UpgradeError::Interrupted)
+            | Failure::UserPipeline(UserPipelineError::Interrupted),
         ) => ExitCode::from(130),
         Err(error @ (Failure::Attack(AttackError::Cases(_)) | Failure::Faults(FaultsError::Table(_)))) => {
             tell(&said(&error));
@@ -185,6 +189,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Storm(wish) => return raise_a_storm(arguments, wish).await,
         Command::Instances(wish) => return run_instances(arguments, wish).await,
         Command::Upgrade(before, wish) => return play_an_upgrade(arguments, before, wish).await,
+        Command::UserPipeline(cli, wish) => return deploy_a_function(arguments, cli, wish).await,
         Command::Conformance(wish) => {
             let conformance = Conformance {
                 layout: arguments.layout()?,
@@ -298,6 +303,14 @@ async fn play_an_upgrade(arguments: &Arguments, before: &Path, wish: &Wish) -> R
     let mut signals = Signals::new()?;
     let _driver = begin(arguments, &upgrade.stack.layout)?;
     Ok(code(upgrade::upgrade(&upgrade, &mut signals).await?))
+}
+
+/// The play has a stack of its own, which is gone afterwards.
+async fn deploy_a_function(arguments: &Arguments, cli: &Path, wish: &Wish) -> Result<ExitCode, Failure> {
+    let play = UserPipeline { stack: options(arguments)?, cli: cli.to_owned(), out: wish.out.clone() };
+    let mut signals = Signals::new()?;
+    let _driver = begin(arguments, &play.stack.layout)?;
+    Ok(code(user_pipeline::user_pipeline(&play, &mut signals).await?))
 }
 
 /// Notes this command down for whoever ends the stack, and follows its parent if it is to. Signals are listened for

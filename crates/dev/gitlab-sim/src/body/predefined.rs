@@ -1,10 +1,10 @@
 //! GitLab's predefined variables, as far as the server sets them.
 
 use crate::clock::iso_text;
-use crate::rules::slug::slug;
+use crate::rules::slug::{environment_slug, slug};
 use crate::world::job::Job;
 use crate::world::project::{Pipeline, Project};
-use crate::world::spec::Variable;
+use crate::world::spec::{Environment, Variable};
 use crate::world::{VERSION, World};
 
 /// The variables of a job that is being handed out, tokens included.
@@ -144,6 +144,17 @@ fn of_job(world: &World, job: &Job, project: &Project) -> Vec<(&'static str, Str
         }
         None => list.push(("CI_NODE_TOTAL", "1".to_owned())),
     }
+    list
+}
+
+/// The variables of the environment with this name that a job deploys to.
+pub(super) fn of_environment(environment: &Environment, name: &str) -> Vec<Variable> {
+    let mut list = vec![
+        Variable::public("CI_ENVIRONMENT_NAME", name),
+        Variable::public("CI_ENVIRONMENT_SLUG", environment_slug(name)),
+        Variable::public("CI_ENVIRONMENT_ACTION", &environment.action),
+    ];
+    list.extend(environment.url.iter().map(|url| Variable::public("CI_ENVIRONMENT_URL", url)));
     list
 }
 

@@ -18,15 +18,8 @@ const NAME_LIMIT: usize = 255;
 const FIRST_STAGE: &str = ".pre";
 const LAST_STAGE: &str = ".post";
 
-/// Makes the pipeline of a file.
-pub(super) fn read(document: Value) -> Result<Pipeline, CiError> {
-    let root = match &document {
-        Value::Map(map) => map,
-        other => {
-            let problem = format!("the file is {}; write a map of jobs", other.kind());
-            return Err(CiError::Yaml { line: 1, problem });
-        }
-    };
+/// Makes the pipeline of a file in which nothing refers to other files or jobs any more.
+pub(super) fn read(root: &Map) -> Result<Pipeline, CiError> {
     let stages = stages(root)?;
     let variables = root
         .get("variables")
@@ -82,7 +75,7 @@ fn is_global(key: &Value) -> bool {
     matches!(key, Value::Text(key) if keywords::OF_FILES.contains(&key.as_str()))
 }
 
-/// The jobs of the file; hidden ones are only anchors.
+/// The jobs of the file; hidden ones are only there for others.
 fn drafts(root: &Map) -> Result<Vec<Draft>, CiError> {
     let mut drafts = Vec::new();
     for (key, value) in root.iter().filter(|(key, _)| !is_global(key)) {
@@ -99,7 +92,7 @@ fn drafts(root: &Map) -> Result<Vec<Draft>, CiError> {
         }
         match value {
             _ if name.is_empty() => return Err(place.refuse("is not a name; give the job one")),
-            _ if name == "cache" || name == "include" || name == "workflow" || name == "spec" => {
+            _ if name == "cache" || name == "workflow" || name == "spec" => {
                 return Err(place.refuse(keywords::refusal(name, keywords::OF_FILES)));
             }
             Value::Map(map) => drafts.push(Draft::read(name, map)?),
@@ -147,6 +140,9 @@ fn jobs(drafts: &[Draft], defaults: &Shared, globals: &[Variable]) -> Result<Vec
                 parallel: instance.position,
                 image: shared.image.clone(),
                 services: shared.services.clone().unwrap_or_default(),
+                environment: draft.environment.clone(),
+                resource_group: draft.resource_group.clone(),
+                id_tokens: shared.id_tokens.clone().unwrap_or_default(),
             });
         }
     }

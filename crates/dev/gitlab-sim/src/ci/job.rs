@@ -1,5 +1,6 @@
 //! One job of the file, before `parallel` and `needs` are worked out.
 
+use super::deployment;
 use super::error::{CiError, Place};
 use super::keywords;
 use super::matrix::{self, Parallel};
@@ -8,7 +9,7 @@ use super::read;
 use super::script;
 use super::variables::{self, Owner};
 use super::yaml::{Map, Value};
-use super::{AllowFailure, Retry, Variable, When, duration};
+use super::{AllowFailure, Environment, IdToken, Retry, Variable, When, duration};
 
 /// The longest time limit of a job: a month, as Rails counts it.
 const TIMEOUT_LIMIT_S: u64 = 2_629_746;
@@ -57,6 +58,7 @@ pub(super) struct Shared {
     pub(super) timeout_s: Option<u64>,
     pub(super) image: Option<String>,
     pub(super) services: Option<Vec<String>>,
+    pub(super) id_tokens: Option<Vec<IdToken>>,
 }
 
 impl Shared {
@@ -71,6 +73,7 @@ impl Shared {
             timeout_s: map.get("timeout").map(|value| time(&at("timeout"), value, TIMEOUT_LIMIT_S)).transpose()?,
             image: map.get("image").map(|value| image(&at("image"), value)).transpose()?,
             services: map.get("services").map(|value| services(&at("services"), value)).transpose()?,
+            id_tokens: map.get("id_tokens").map(|value| deployment::id_tokens(&at("id_tokens"), value)).transpose()?,
         })
     }
 
@@ -84,6 +87,7 @@ impl Shared {
             timeout_s: self.timeout_s.or(defaults.timeout_s),
             image: self.image.or_else(|| defaults.image.clone()),
             services: self.services.or_else(|| defaults.services.clone()),
+            id_tokens: self.id_tokens.or_else(|| defaults.id_tokens.clone()),
         }
     }
 }
@@ -100,6 +104,8 @@ pub(super) struct Draft {
     pub(super) allow_failure: AllowFailure,
     pub(super) when: When,
     pub(super) parallel: Option<Parallel>,
+    pub(super) environment: Option<Environment>,
+    pub(super) resource_group: Option<String>,
 }
 
 impl Draft {
@@ -125,6 +131,14 @@ impl Draft {
             allow_failure: allow_failure(&at("allow_failure"), map, when)?,
             when,
             parallel: map.get("parallel").map(|value| matrix::parallel(&at("parallel"), value)).transpose()?,
+            environment: map
+                .get("environment")
+                .map(|value| deployment::environment(&at("environment"), value))
+                .transpose()?,
+            resource_group: map
+                .get("resource_group")
+                .map(|value| read::text(&at("resource_group"), value))
+                .transpose()?,
         })
     }
 }

@@ -17,11 +17,14 @@ pub(super) const OF_JOBS: &[&str] = &[
     "parallel",
     "image",
     "services",
+    "environment",
+    "resource_group",
+    "id_tokens",
 ];
 
 /// What `default` may have.
 pub(super) const OF_DEFAULT: &[&str] =
-    &["before_script", "after_script", "tags", "retry", "timeout", "image", "services"];
+    &["before_script", "after_script", "tags", "retry", "timeout", "image", "services", "id_tokens"];
 
 /// What a file may have beside jobs.
 pub(super) const OF_FILES: &[&str] =
@@ -37,13 +40,9 @@ const LEFT_OUT: &[&str] = &[
     "coverage",
     "dast_configuration",
     "dependencies",
-    "environment",
     "except",
-    "extends",
     "hooks",
-    "id_tokens",
     "identity",
-    "include",
     "inherit",
     "inputs",
     "interruptible",
@@ -52,7 +51,6 @@ const LEFT_OUT: &[&str] = &[
     "pages",
     "publish",
     "release",
-    "resource_group",
     "rules",
     "run",
     "secrets",
@@ -70,7 +68,7 @@ pub(super) fn left_out(keyword: &str) -> bool {
 /// Why a keyword is refused at a place that knows `known` ones, and the cure.
 pub(super) fn refusal(keyword: &str, known: &[&str]) -> String {
     let cure = match keyword {
-        "extends" | "include" | "inherit" => "write its keywords out, or use a YAML anchor and `<<`",
+        "inherit" => "write its keywords out",
         "rules" | "only" | "except" | "workflow" => "remove it: every job of the file is created",
         "artifacts" | "cache" | "dependencies" => "remove it: no files are kept between jobs",
         "type" => "write `stage`",

@@ -4,19 +4,24 @@
 //! or `off` is a boolean and reaches a job as `true` or `false`, `010` is 8, and `1.50` is `1.5`. What is outside the
 //! subset is refused by name, so that no file runs with less than its author wrote:
 //!
-//! - of the file: `stages`, `variables`, `default`, the older global `before_script`, `after_script`, `image` and
-//!   `services`, jobs, and hidden jobs (`.name`) for YAML anchors;
-//! - of a job: `stage`, `script`, `before_script`, `after_script`, `variables`, `tags`, `needs`, `allow_failure`,
-//!   `when`, `start_in`, `timeout`, `retry`, `parallel`, and the names of `image` and `services`.
+//! - of the file: `include` of files of the same repository, `stages`, `variables`, `default`, the older global
+//!   `before_script`, `after_script`, `image` and `services`, jobs, and hidden jobs (`.name`) for `extends` and YAML
+//!   anchors;
+//! - of a job: `extends`, `stage`, `script`, `before_script`, `after_script`, `variables`, `tags`, `needs`,
+//!   `allow_failure`, `when`, `start_in`, `timeout`, `retry`, `parallel`, the names of `image` and `services`, the name,
+//!   address and action of `environment`, `resource_group`, and `id_tokens`.
 //!
 //! Two liberties: the values of a matrix may be any scalar, where GitLab wants text or a whole number, and two jobs
 //! that get the same name are refused, where GitLab silently keeps one.
 //!
 //! Source: GitLab's keyword reference, the entries of `Gitlab::Ci::Config`, and Ruby's Psych.
 
+mod deployment;
 mod duration;
 mod error;
+mod extends;
 mod file;
+mod include;
 mod job;
 mod keywords;
 mod matrix;
@@ -31,12 +36,14 @@ mod tests;
 
 pub use error::CiError;
 
-/// Reads a file. Every job that it describes is created: the subset has no rules that could leave one out.
+/// Reads a file. Every job that it describes is created: the subset has no rules that could leave one out. `other` gives the
+/// text of another file of the commit, which `include` may name; `None` when there is no such file.
 ///
 /// # Errors
 /// What is refused: the job, the keyword, and the cure.
-pub fn parse(text: &str) -> Result<Pipeline, CiError> {
-    file::read(yaml::load(text)?)
+pub fn parse(text: &str, other: &dyn Fn(&str) -> Option<String>) -> Result<Pipeline, CiError> {
+    let whole = include::whole(yaml::load(text)?, other)?;
+    file::read(&extends::extended(&whole)?)
 }
 
 /// What a file describes.
@@ -102,6 +109,34 @@ pub struct Job {
     pub image: Option<String>,
     /// The names of the images of its services.
     pub services: Vec<String>,
+    /// What it deploys to.
+    pub environment: Option<Environment>,
+    /// Of the jobs of a project with the same resource group, variables replaced, one at a time runs.
+    pub resource_group: Option<String>,
+    /// The tokens that say who it is.
+    pub id_tokens: Vec<IdToken>,
+}
+
+/// What a job deploys to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Environment {
+    /// Its name, variables not replaced.
+    pub name: String,
+    /// Its address, variables not replaced.
+    pub url: Option<String>,
+    /// What the job does to it: `start`, `prepare`, `stop`, `verify` or `access`.
+    pub action: String,
+}
+
+/// A token that says who a job is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdToken {
+    /// The variable that it is in.
+    pub variable: String,
+    /// Whom it is for, variables not replaced.
+    pub audiences: Vec<String>,
+    /// Whether the file has a list of them, which the token then has, too.
+    pub listed: bool,
 }
 
 /// Whether a job may fail.

@@ -138,5 +138,8 @@ fn spec(name: String, script: Vec<String>, after_script: Vec<String>, timeout_s:
         parallel: None,
         image: None,
         services: Vec::new(),
+        environment: None,
+        resource_group: None,
+        id_tokens: Vec::new(),
     }
 }

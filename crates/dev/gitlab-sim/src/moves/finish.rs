@@ -47,7 +47,7 @@ impl World {
         let copy = self.copy_job(id);
         self.enter(id, Status::Failed);
         if let Some(copy) = copy {
-            self.enter(copy, Status::Pending);
+            self.queue_up(copy);
         }
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod finish;
 pub(crate) mod hooks;
 pub(crate) mod offer;
 pub(crate) mod repeat;
+pub(crate) mod resource;
 pub(crate) mod timers;
 pub(crate) mod trace;
 pub(crate) mod transition;

@@ -28,7 +28,7 @@ impl World {
         }
         let (pipeline, name) = (job.pipeline, job.spec.name.clone());
         let copy = self.copy_job(id)?;
-        self.enter(copy, Status::Pending);
+        self.queue_up(copy);
         let (ids, nodes) = self.nodes(pipeline);
         let again: Vec<u64> = revived(&nodes, &name).into_iter().filter_map(|at| ids.get(at).copied()).collect();
         for job in again {
@@ -47,7 +47,7 @@ impl World {
         let waits = matches!(job.status, Status::Manual | Status::Scheduled);
         if waits {
             let pipeline = job.pipeline;
-            self.enter(id, Status::Pending);
+            self.queue_up(id);
             self.progress(pipeline);
         }
         waits

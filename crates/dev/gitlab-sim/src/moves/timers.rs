@@ -41,7 +41,7 @@ impl World {
             }
             Timer::Delayed(id) => {
                 if self.jobs.get(&id).is_some_and(|job| job.status == Status::Scheduled) {
-                    self.enter(id, Status::Pending);
+                    self.queue_up(id);
                 }
             }
             Timer::Cancel(id) => {

@@ -37,11 +37,14 @@ impl World {
                 job.hold.offered_until = None;
                 self.queue.remove(&id);
             }
-            Status::Created | Status::Manual | Status::Scheduled | Status::Canceling => {}
+            Status::Created | Status::Manual | Status::Scheduled | Status::WaitingForResource | Status::Canceling => {}
         }
         self.refresh_pipeline(pipeline);
         self.event(id, status.as_str());
         self.tell(id, status);
+        if status.is_completed() {
+            self.release(id);
+        }
     }
 
     /// Makes a pending job visible to runners.
@@ -88,7 +91,7 @@ impl World {
 
     fn take_step(&mut self, id: u64, step: Step) {
         match step {
-            Step::Enqueue => self.enter(id, Status::Pending),
+            Step::Enqueue => self.queue_up(id),
             Step::Ask => self.enter(id, Status::Manual),
             Step::Skip => self.enter(id, Status::Skipped),
             Step::Delay(seconds) => {

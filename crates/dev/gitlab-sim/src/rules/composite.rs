@@ -56,6 +56,8 @@ pub(crate) fn composite(jobs: &[(Status, bool)], needs: bool) -> Option<Status> 
         Status::Running
     } else if any(&[Status::Canceling]) {
         Status::Canceling
+    } else if any(&[Status::WaitingForResource]) {
+        Status::WaitingForResource
     } else if any(&[Status::Manual]) {
         Status::Manual
     } else if any(&[Status::Scheduled]) {
@@ -77,7 +79,7 @@ fn is_complete(item: Seen) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Status::{Canceled, Created, Failed, Manual, Pending, Running, Skipped, Success};
+    use Status::{Canceled, Created, Failed, Manual, Pending, Running, Skipped, Success, WaitingForResource};
 
     #[test]
     fn pipelines() {
@@ -94,6 +96,8 @@ mod tests {
             (vec![(Success, false), (Manual, false), (Created, false)], Manual),
             (vec![(Success, false), (Manual, true)], Success),
             (vec![(Failed, false), (Pending, false)], Running),
+            (vec![(WaitingForResource, false), (Running, false)], Running),
+            (vec![(WaitingForResource, false), (Manual, false), (Created, false)], WaitingForResource),
         ] {
             assert_eq!(composite(&jobs, false), Some(expected), "{jobs:?}");
         }

@@ -21,6 +21,11 @@ pub(crate) fn expand(variables: &[Variable]) -> Vec<Variable> {
     done
 }
 
+/// A text with the references to these variables, which are expanded, replaced.
+pub(crate) fn expanded(text: &str, variables: &[Variable]) -> String {
+    replace(text, |name| known(variables, name))
+}
+
 fn known<'a>(done: &'a [Variable], name: &str) -> Option<&'a str> {
     let last = done.iter().rev().find(|variable| variable.key == name)?;
     (!last.file && !last.raw).then_some(last.value.as_str())

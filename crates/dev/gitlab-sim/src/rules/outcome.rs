@@ -100,6 +100,9 @@ mod tests {
             parallel: None,
             image: None,
             services: Vec::new(),
+            environment: None,
+            resource_group: None,
+            id_tokens: Vec::new(),
         }
     }
 

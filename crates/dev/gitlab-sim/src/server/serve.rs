@@ -14,7 +14,7 @@ use crate::faults::{self, Deed, Fault};
 use crate::sim::Sim;
 use crate::world::World;
 use crate::world::record::RequestLine;
-use crate::{api, clock, control, repository};
+use crate::{api, clock, control, id_token, repository};
 
 /// Longest time that a request hangs.
 const HANG: Duration = Duration::from_secs(600);
@@ -123,6 +123,8 @@ async fn dispatch(sim: &Sim, request: &Request) -> Answer {
     match segments.as_slice() {
         ["_sim", "v1", rest @ ..] => control::route(sim, request, rest).await,
         ["api", "v4", rest @ ..] => api::route(sim, request, rest).await,
+        [".well-known", "openid-configuration"] if request.method == "GET" => id_token::configuration(sim),
+        ["oauth", "discovery", "keys"] if request.method == "GET" => id_token::keys(sim),
         _ if request.path.contains(".git/") => repository::serve(sim, request).await,
         _ => Answer::error(404, "404 Not Found"),
     }

@@ -237,8 +237,8 @@ pub(crate) struct Held {
     pub created: Vec<u64>,
 }
 
-/// Whether a transition to that state is told to hooks (contract, section 1.5): never manual, scheduled, canceling or
-/// skipped.
+/// Whether a transition to that state is told to hooks (contract, section 1.5): never manual, scheduled,
+/// waiting for a resource, canceling or skipped.
 pub(crate) fn is_told(status: Status) -> bool {
     matches!(
         status,

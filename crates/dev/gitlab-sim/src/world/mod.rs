@@ -11,7 +11,7 @@ pub(crate) mod status;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,6 +24,7 @@ use self::runner::Runner;
 use self::settings::Settings;
 use crate::clock::Millis;
 use crate::faults::Fault;
+use crate::id_token::{Signer, SignerError};
 
 /// The version that this GitLab claims to be.
 pub(crate) const VERSION: &str = "19.4.0-ee";
@@ -32,7 +33,7 @@ pub(crate) const VERSION: &str = "19.4.0-ee";
 const REMEMBERED: usize = 200_000;
 
 /// What does not change while it runs.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Place {
     /// `http://127.0.0.1:4000`, with the root.
     pub url: String,
@@ -42,6 +43,20 @@ pub(crate) struct Place {
     pub dir: PathBuf,
     /// The token that may do everything in the user API.
     pub admin_token: String,
+    /// The key of ID tokens, from the first time that it is needed.
+    pub signer: Mutex<Option<Arc<Signer>>>,
+}
+
+impl Place {
+    /// What signs ID tokens. The first call makes the key, which takes a moment.
+    pub(crate) fn signer(&self) -> Result<Arc<Signer>, SignerError> {
+        let mut known = self.signer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(signer) = known.as_ref() {
+            return Ok(Arc::clone(signer));
+        }
+        let signer = Arc::new(Signer::load_or_make(&self.dir)?);
+        Ok(Arc::clone(known.insert(signer)))
+    }
 }
 
 /// The whole state. What is not left out is what a restart keeps, see [`crate::saved`].

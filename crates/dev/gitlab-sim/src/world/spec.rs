@@ -41,6 +41,37 @@ pub(crate) struct JobSpec {
     pub image: Option<String>,
     /// `services:`.
     pub services: Vec<String>,
+    /// `environment:`.
+    #[serde(default)]
+    pub environment: Option<Environment>,
+    /// `resource_group:`, variables not replaced.
+    #[serde(default)]
+    pub resource_group: Option<String>,
+    /// `id_tokens:`.
+    #[serde(default)]
+    pub id_tokens: Vec<IdToken>,
+}
+
+/// What a job deploys to; variables not replaced.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Environment {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub url: Option<String>,
+    /// What the job does to it.
+    pub action: String,
+}
+
+/// A token that says who a job is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct IdToken {
+    /// The variable that it is in.
+    pub variable: String,
+    /// Whom it is for; variables not replaced.
+    pub audiences: Vec<String>,
+    /// The token has a list of them, not one text.
+    pub listed: bool,
 }
 
 /// One variable, wherever it comes from.
@@ -129,6 +160,12 @@ impl JobSpec {
             parallel: job.parallel,
             image: job.image,
             services: job.services,
+            environment: job.environment.map(|environment| {
+                let ci::Environment { name, url, action } = environment;
+                Environment { name, url, action }
+            }),
+            resource_group: job.resource_group,
+            id_tokens: job.id_tokens.into_iter().map(id_token).collect(),
         })
     }
 
@@ -136,6 +173,11 @@ impl JobSpec {
     pub(crate) fn allows_failure(&self) -> bool {
         self.allow_failure == AllowFailure::Yes
     }
+}
+
+fn id_token(token: ci::IdToken) -> IdToken {
+    let ci::IdToken { variable, audiences, listed } = token;
+    IdToken { variable, audiences, listed }
 }
 
 /// Variables of the file are public and never masked.

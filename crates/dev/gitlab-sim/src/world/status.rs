@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A job's state; pipelines use the same words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
     /// It waits for its turn in the pipeline.
     Created,
@@ -12,6 +12,8 @@ pub(crate) enum Status {
     Manual,
     /// It waits for a time.
     Scheduled,
+    /// It waits for another job of its resource group.
+    WaitingForResource,
     /// It waits for a runner.
     Pending,
     /// A runner has it.
@@ -35,6 +37,7 @@ impl Status {
             Self::Created => "created",
             Self::Manual => "manual",
             Self::Scheduled => "scheduled",
+            Self::WaitingForResource => "waiting_for_resource",
             Self::Pending => "pending",
             Self::Running => "running",
             Self::Canceling => "canceling",

@@ -145,7 +145,17 @@ impl Bench {
 
     /// A project with that `.gitlab-ci.yml`; its id.
     pub(crate) async fn project(&self, path: &str, file: &str) -> u64 {
+        self.project_of(path, file, &[]).await
+    }
+
+    /// The same, with more files in its commit.
+    pub(crate) async fn project_of(&self, path: &str, file: &str, others: &[(&str, &str)]) -> u64 {
         let source = self.dir.path().join(path.replace('/', "-"));
+        for (name, text) in others {
+            let at = source.join(name);
+            std::fs::create_dir_all(at.parent().unwrap()).unwrap();
+            std::fs::write(at, text).unwrap();
+        }
         repository(&source, file);
         let body = json!({"path": path, "source": source});
         self.sim(Method::POST, "projects", Some(body)).await["id"].as_u64().unwrap()

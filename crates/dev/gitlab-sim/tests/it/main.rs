@@ -4,6 +4,7 @@
 mod bench;
 mod cancel;
 mod case;
+mod deploying;
 mod distort;
 mod faults;
 mod hook_events;

@@ -25,6 +25,9 @@ fn the_smallest_file_has_gitlabs_defaults() {
             parallel: None,
             image: None,
             services: vec![],
+            environment: None,
+            resource_group: None,
+            id_tokens: vec![],
         })
     );
 }

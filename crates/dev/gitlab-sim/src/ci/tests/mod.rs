@@ -3,10 +3,16 @@
 use super::*;
 
 mod accepted;
+mod joined;
 mod refused;
 
 fn pipeline(text: &str) -> Pipeline {
-    parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    read(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+/// A file that includes no other.
+fn read(text: &str) -> Result<Pipeline, CiError> {
+    parse(text, &|_| None)
 }
 
 /// The one job of a file.

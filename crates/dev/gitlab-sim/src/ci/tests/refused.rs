@@ -11,12 +11,22 @@ fn refusals_name_the_job_and_the_keyword() {
         ("rules: [{when: always}]", "rules", "every job of the file is created"),
         ("only: [main]", "only", "remove it"),
         ("except: [main]", "except", "remove it"),
-        ("extends: .b", "extends", "YAML anchor"),
+        ("extends: .b", "extends", "`.b`, which is no job of the file"),
+        ("extends: {a: b}", "extends", "write a text"),
+        ("extends: a", "extends", "goes in a circle: `a` extends itself"),
         ("trigger: other/project", "trigger", "remove it"),
         ("artifacts: {paths: [x]}", "artifacts", "no files are kept"),
         ("cache: {paths: [x]}", "cache", "no files are kept"),
         ("dependencies: []", "dependencies", "no files are kept"),
-        ("environment: prod", "environment", "remove it"),
+        ("environment: {}", "environment:name", "name the environment"),
+        ("environment: {name: x, auto_stop_in: 1 day}", "environment:auto_stop_in", "remove it"),
+        ("environment: {name: x, action: pause}", "environment:action", "write `start`"),
+        ("environment: 'a b!'", "environment", "letters, digits"),
+        ("resource_group: [x]", "resource_group", "write a text"),
+        ("id_tokens: [T]", "id_tokens", "write a map"),
+        ("id_tokens: {T: x}", "id_tokens:T", "write a map"),
+        ("id_tokens: {T: {}}", "id_tokens:T:aud", "name the audience"),
+        ("id_tokens: {T: {aud: x, sub: y}}", "id_tokens:T:sub", "remove it"),
         ("interruptible: true", "interruptible", "remove it"),
         ("scripts: x", "scripts", "is not a keyword here"),
         (&deep, "script", "flatten"),
@@ -72,7 +82,7 @@ fn refusals_name_the_job_and_the_keyword() {
     ] {
         let text = if keywords.starts_with("script") { format!("a:\n  {keywords}\n") } else { with(keywords) };
         let text = format!("{text}.hidden: {{script: x}}\n");
-        let error = parse(&text).expect_err(&text);
+        let error = read(&text).expect_err(&text);
         let CiError::Job { job, keyword: named, .. } = &error else { panic!("{error}\n{text}") };
         assert_eq!((job.as_str(), named.as_str()), ("a", keyword), "{error}\n{text}");
         let shown = error.to_string();
@@ -83,7 +93,6 @@ fn refusals_name_the_job_and_the_keyword() {
 #[test]
 fn refusals_of_the_file_name_the_keyword() {
     for (text, shown) in [
-        ("include: x.yml\na: {script: x}", "`include`"),
         ("workflow: {rules: []}\na: {script: x}", "`workflow`"),
         ("cache: {paths: [x]}\na: {script: x}", "`cache`"),
         ("spec: {inputs: {}}\na: {script: x}", "`spec`"),
@@ -120,25 +129,25 @@ fn refusals_of_the_file_name_the_keyword() {
         ("a: {script: x, variables: {D: 2026-09-01}}", "is a date, which GitLab does not load; quote it"),
         ("a: {<<: 5, script: x}", "`<<` has a number"),
     ] {
-        let error = parse(text).expect_err(text).to_string();
+        let error = read(text).expect_err(text).to_string();
         assert!(error.contains(shown), "{error}\n{text}");
     }
 }
 
 #[test]
 fn needs_may_not_go_to_later_stages_or_in_circles() {
-    let later = parse("a: {stage: build, script: x, needs: [b]}\nb: {stage: test, script: x}\n").unwrap_err();
+    let later = read("a: {stage: build, script: x, needs: [b]}\nb: {stage: test, script: x}\n").unwrap_err();
     assert_eq!(
         later.to_string(),
         ".gitlab-ci.yml: job `a`: `needs` has `b` of a later stage; move one of the two, or remove the need"
     );
     let circle =
         "a: {script: x, needs: [b]}\nb: {script: x, needs: [c 1/2]}\nc: {script: x, needs: [a], parallel: 2}\n";
-    let circle = parse(circle).unwrap_err().to_string();
+    let circle = read(circle).unwrap_err().to_string();
     assert!(circle.contains("`needs` goes in a circle: `a` needs `b` needs `c 1/2` needs `a`"), "{circle}");
-    let twice = parse("b: {script: x, parallel: 2}\na: {script: x, needs: [b, 'b 1/2']}\n").unwrap_err().to_string();
+    let twice = read("b: {script: x, parallel: 2}\na: {script: x, needs: [b, 'b 1/2']}\n").unwrap_err().to_string();
     assert!(twice.contains("has `b 1/2` twice"), "{twice}");
-    let many = parse("b: {script: x, parallel: 51}\na: {script: x, needs: [b]}\n").unwrap_err().to_string();
+    let many = read("b: {script: x, parallel: 51}\na: {script: x, needs: [b]}\n").unwrap_err().to_string();
     assert!(many.contains("job `a`: `needs` has 51 jobs"), "{many}");
 }
 
@@ -147,10 +156,10 @@ fn names_have_a_limit() {
     let name = |length: usize| "n".repeat(length);
     assert_eq!(names(&format!("{}: {{script: x}}\n", name(255))), [name(255)]);
     for text in [format!("{}: {{script: x}}\n", name(256)), format!("{}: {{script: x, parallel: 10}}\n", name(251))] {
-        let error = parse(&text).unwrap_err().to_string();
+        let error = read(&text).unwrap_err().to_string();
         assert!(error.contains("more than 255 characters"), "{error}");
     }
-    let clash = parse("'b 1/2': {script: x}\nb: {script: x, parallel: 2}\n").unwrap_err().to_string();
+    let clash = read("'b 1/2': {script: x}\nb: {script: x, parallel: 2}\n").unwrap_err().to_string();
     assert!(clash.contains("job `b`: `parallel` makes a second job named `b 1/2`"), "{clash}");
 }
 
@@ -173,7 +182,7 @@ fn huge_files_are_refused_before_they_grow() {
         (product, "more than 200 jobs"),
         (long, "more than 2097152 bytes"),
     ] {
-        let error = parse(&text).unwrap_err().to_string();
+        let error = read(&text).unwrap_err().to_string();
         assert!(error.contains(shown), "{error}");
     }
 }

@@ -52,7 +52,7 @@ pub(in super::super) struct Map(Vec<(Value, Value)>);
 
 impl Map {
     /// Sets a key: a known one keeps its place.
-    pub(super) fn set(&mut self, key: Value, value: Value) {
+    pub(in super::super) fn set(&mut self, key: Value, value: Value) {
         match self.0.iter_mut().find(|(known, _)| *known == key) {
             Some((_, place)) => *place = value,
             None => self.0.push((key, value)),
@@ -64,6 +64,25 @@ impl Map {
         for (key, value) in other.0 {
             self.set(key, value);
         }
+    }
+
+    /// Another map laid over this one: maps under the same key likewise, anything else in the place of what was there.
+    /// GitLab's `deep_merge`, by which it joins files and bases.
+    pub(in super::super) fn under(mut self, other: &Self) -> Self {
+        for (key, value) in &other.0 {
+            let below = self.0.iter_mut().find(|(known, _)| known == key);
+            match (below, value) {
+                (Some((_, Value::Map(below))), Value::Map(over)) => *below = std::mem::take(below).under(over),
+                _ => self.set(key.clone(), value.clone()),
+            }
+        }
+        self
+    }
+
+    /// Takes a key away; its value, if it was there.
+    pub(in super::super) fn take(&mut self, key: &str) -> Option<Value> {
+        let at = self.0.iter().position(|(known, _)| matches!(known, Value::Text(text) if text == key))?;
+        Some(self.0.remove(at).1)
     }
 
     /// The value of a key, unless it is nothing, which is the same as no key.
