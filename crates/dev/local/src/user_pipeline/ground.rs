@@ -84,7 +84,7 @@ impl<'a> Ground<'a> {
         Ok(())
     }
 
-    /// The role, with the trust and the rights that `docs/pipelines.md` names.
+    /// The role, with the trust and the rights that `docs/pipelines.md` names, and one for the emulator.
     async fn role(&self, gitlab: &str) -> Result<(), UserPipelineError> {
         let host = gitlab.split_once("://").map_or(gitlab, |(_, host)| host);
         let trust = json!({"Version": "2012-10-17", "Statement": [{
@@ -105,6 +105,8 @@ impl<'a> Ground<'a> {
             "CreateAlias",
             "UpdateAlias",
             "InvokeFunction",
+            // What the emulator takes GetAlias and UpdateAlias for.
+            "ListAliases",
         ];
         let rights = json!({"Version": "2012-10-17", "Statement": [
             {"Effect": "Allow", "Action": on_function.map(|action| format!("lambda:{action}")),
@@ -181,12 +183,15 @@ impl<'a> Ground<'a> {
         Ok(String::from_utf8_lossy(&log).into_owned())
     }
 
-    /// What callers of the alias get.
+    /// What callers of the alias get, or how they are refused.
     pub(super) async fn callers(&self) -> Result<String, UserPipelineError> {
         let answer = self.work.join("answer");
         let to = answer.display().to_string();
         let call = ["lambda", "invoke", "--function-name", FUNCTION, "--qualifier", "live"];
-        self.aws(&[&call[..], &["--payload", r#"{"name": "you"}"#, &to]].concat()).await?;
+        match self.aws(&[&call[..], &["--payload", r#"{"name": "you"}"#, &to]].concat()).await {
+            Err(UserPipelineError::Refused { said, .. }) => return Ok(said),
+            called => called?,
+        }
         fs::read_to_string(&answer).map_err(|source| UserPipelineError::File { path: answer, source })
     }
 

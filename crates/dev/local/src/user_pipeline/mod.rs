@@ -242,10 +242,16 @@ async fn played(ground: &Ground<'_>, step: &Step) -> Result<Verdict, UserPipelin
         }
     };
     unless(status == step.status, format!("it should be {}", step.status));
-    unless(log.contains(step.says), format!("its log does not say {:?}:\n{log}", step.says));
+    unless(log.contains(step.says), format!("its log does not say {:?}, it ends with:\n{}", step.says, end_of(&log)));
     unless(callers.contains(step.callers), format!("callers should get {:?}", step.callers));
     unless(tests == json!("success"), "the job before it did not end well".to_owned());
     Ok(verdict)
+}
+
+/// The last lines of a log.
+fn end_of(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
 /// The job of a pipeline with this name, the newest.
