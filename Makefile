@@ -23,7 +23,7 @@ FOLLOWING := $(if $(shell command -v setpriv),setpriv --pdeathsig TERM)
 
 STATE ?= .local
 LOCAL := target/release/runnerless-local
-TEMPLATES := template.yaml ami/template.yaml network/template.yaml images/executor/template.yaml
+TEMPLATES := template.yaml pool/template.yaml ami/template.yaml network/template.yaml images/executor/template.yaml
 # One profile and one set of features for everything: the AWS SDK is built once.
 CARGO_FLAGS := --release --workspace --locked
 
