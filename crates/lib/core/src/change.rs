@@ -17,6 +17,7 @@ use crate::job::JobRow;
 use crate::lane_row::{lane_pk, runner_pk};
 use crate::launch::LaunchRow;
 use crate::live::LIVE_PK;
+use crate::pool::pool_pk;
 use crate::project::{ROUNDS_PK, project_pk};
 
 /// The attributes of one ledger row, flat, as DynamoDB stores them.
@@ -184,6 +185,8 @@ pub enum RowKey {
     Drain,
     /// The counts of live launches, see [`crate::live`].
     Live,
+    /// What a pool's runs remember, by its group's name, see [`crate::pool`].
+    Pool(String),
 }
 
 impl RowKey {
@@ -204,6 +207,7 @@ impl RowKey {
             Self::Instance(id) => instance_pk(id),
             Self::Drain => DRAIN_PK.to_owned(),
             Self::Live => LIVE_PK.to_owned(),
+            Self::Pool(group) => pool_pk(group),
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod moves;
 pub mod need;
 pub mod official;
 pub mod own_runner;
+pub mod pool;
 pub mod project;
 pub mod route;
 pub mod sealed;
