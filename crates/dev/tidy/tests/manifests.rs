@@ -13,7 +13,7 @@ const KEPT: [(&str, &[&str]); 5] = [
     // The runner signs one call, and needs no client of any service for that.
     ("aws-credential-types", &["runnerless-aws", "runnerless-bench", "runnerless-runner"]),
     ("lambda_runtime", &["runnerless-lambda-kit", "runnerless-bench"]),
-    ("reqwest", &["runnerless-gitlab", "runnerless-runner", "gitlab-sim"]),
+    ("reqwest", &["runnerless-gitlab", "runnerless-metadata", "runnerless-runner", "gitlab-sim"]),
 ];
 
 #[test]

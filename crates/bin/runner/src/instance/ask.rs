@@ -14,11 +14,11 @@ use tokio::time::{Instant, sleep};
 use super::desk::{Begun, Desk, DeskError, Said};
 use super::handover::{Handover, Moment};
 use super::launch::{Ending, Launch, metadata_off};
-use super::metadata::{MetadataError, Service, Session};
 use super::official::Single;
 use super::{InstanceArguments, config, desk, gitlab, watch_signal};
 use crate::once::Exit;
 use crate::{Surroundings, say};
+use runnerless_metadata::{MetadataError, Service, Session};
 
 /// How long to try to begin, counted from the program's start: within the time that the stack grants an instance to boot,
 /// after which the launch is somebody else's to end.

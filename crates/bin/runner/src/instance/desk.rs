@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::metadata::RoleKeys;
+use runnerless_metadata::RoleKeys;
 
 /// One call. The function behind it is ended after fifteen seconds: no answer after this means that it does not run any more.
 const LIMIT: Duration = Duration::from_secs(20);

@@ -9,10 +9,10 @@ use tokio::sync::watch;
 
 use super::handover::Handover;
 use super::launch::{Ending, InstanceHost, Launch};
-use super::metadata::Service;
 use super::{config, desk, gitlab, watch_signal};
 use crate::once::{Exit, conclude};
 use crate::{Surroundings, say};
+use runnerless_metadata::Service;
 
 /// Runs the job that was handed over, and ends the launch.
 pub(crate) async fn run(surroundings: &Surroundings) -> Exit {

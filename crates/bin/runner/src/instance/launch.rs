@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::desk::{Desk, Said};
-use super::metadata::{Seen, Service};
 use crate::say;
+use runnerless_metadata::{Seen, Service};
 
 /// How often the launch gives a sign of life. Functions say more often that they live, because AWS tells of a failed
 /// invocation and only their silence proves it; that an instance ended EC2 shows itself, so that all it takes is a third of

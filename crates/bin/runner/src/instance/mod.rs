@@ -6,7 +6,6 @@ mod desk;
 mod handover;
 mod job;
 mod launch;
-mod metadata;
 mod official;
 mod watchdog;
 

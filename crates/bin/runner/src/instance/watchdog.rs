@@ -15,9 +15,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::InstanceArguments;
-use super::metadata::{MetadataError, Service};
 use crate::once::Exit;
 use crate::{Surroundings, say};
+use runnerless_metadata::{MetadataError, Service};
 
 /// The word of the command line that serves the launch.
 pub(crate) const WORD: &str = "instance-ask";

@@ -1,14 +1,18 @@
-//! The instance metadata service (IMDSv2): which launch this instance is, until when, and its role's credentials.
+//! The instance metadata service (IMDSv2), as a program on an instance asks it: what this instance is, what its tags say,
+//! and its role's keys.
+//!
+//! It answers over plain HTTP from the host beside the machine, and is never asked through a proxy.
 
 use std::time::Duration;
 
+pub use reqwest::Error as HttpError;
 use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect, retry};
 use runnerless_gitlab::protocol::Secret;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
 /// Where it is on every instance.
-pub(crate) const DEFAULT_ENDPOINT: &str = "http://169.254.169.254";
+pub const DEFAULT_ENDPOINT: &str = "http://169.254.169.254";
 /// How long a session lasts (s): the boot, and the look whether the service is off. AWS takes up to six hours.
 const SESSION_SECS: &str = "900";
 /// It answers from the host beside this machine.
@@ -18,13 +22,18 @@ const ANSWER: usize = 64 * 1024;
 
 /// It did not tell.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum MetadataError {
+pub enum MetadataError {
     /// No answer.
     #[error("the instance metadata service did not answer")]
     NoAnswer(#[source] reqwest::Error),
     /// Another answer than the value.
     #[error("the instance metadata service answered {status} for {what}")]
-    Refused { what: String, status: StatusCode },
+    Refused {
+        /// What was asked for.
+        what: String,
+        /// With what it answered.
+        status: StatusCode,
+    },
     /// A value in another form.
     #[error("the instance metadata service gave an unreadable {0}")]
     Unreadable(String),
@@ -32,7 +41,7 @@ pub(crate) enum MetadataError {
 
 /// Whether it can be used, as far as a look shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Seen {
+pub enum Seen {
     /// It refuses, or nobody is there.
     Off,
     /// It answers.
@@ -43,24 +52,27 @@ pub(crate) enum Seen {
 
 /// The service, before a session.
 #[derive(Clone, Debug)]
-pub(crate) struct Service {
+pub struct Service {
     http: Client,
     endpoint: String,
 }
 
 /// A session.
 #[derive(Debug)]
-pub(crate) struct Session<'a> {
+pub struct Session<'a> {
     service: &'a Service,
     token: Zeroizing<String>,
 }
 
 /// The role's keys. Each is wiped when dropped.
 #[derive(Debug)]
-pub(crate) struct RoleKeys {
-    pub(crate) key_id: Secret,
-    pub(crate) secret: Secret,
-    pub(crate) session: Secret,
+pub struct RoleKeys {
+    /// The access key's id.
+    pub key_id: Secret,
+    /// The secret key.
+    pub secret: Secret,
+    /// The token of the session.
+    pub session: Secret,
 }
 
 #[derive(Deserialize)]
@@ -73,7 +85,10 @@ struct Keys {
 
 impl Service {
     /// At `endpoint`; empty is AWS's own. Nothing is sent yet.
-    pub(crate) fn new(endpoint: &str) -> Result<Self, reqwest::Error> {
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn new(endpoint: &str) -> Result<Self, reqwest::Error> {
         let http = Client::builder()
             .no_proxy()
             .redirect(redirect::Policy::none())
@@ -89,13 +104,16 @@ impl Service {
     }
 
     /// Begins a session.
-    pub(crate) async fn session(&self) -> Result<Session<'_>, MetadataError> {
+    ///
+    /// # Errors
+    /// When the service does not give one.
+    pub async fn session(&self) -> Result<Session<'_>, MetadataError> {
         let token = value("a session", self.ask_session()).await?;
         Ok(Session { service: self, token })
     }
 
     /// Whether neither a new session nor the one of `token` gets anything.
-    pub(crate) async fn look(&self, token: &str) -> Seen {
+    pub async fn look(&self, token: &str) -> Seen {
         let session = Session { service: self, token: Zeroizing::new(token.to_owned()) };
         match (seen(self.ask_session()).await, seen(session.get("instance-id")).await) {
             (Seen::Off, Seen::Off) => Seen::Off,
@@ -112,27 +130,53 @@ impl Service {
 
 impl Session<'_> {
     /// The session's token, to see later that it is worth nothing any more.
-    pub(crate) fn token(&self) -> &str {
+    #[must_use]
+    pub fn token(&self) -> &str {
         &self.token
     }
 
     /// A tag of this instance.
-    pub(crate) async fn tag(&self, key: &str) -> Result<String, MetadataError> {
+    ///
+    /// # Errors
+    /// When the service does not tell it.
+    pub async fn tag(&self, key: &str) -> Result<String, MetadataError> {
         self.text(&format!("tags/instance/{key}")).await
     }
 
+    /// The state of its Auto Scaling group that this instance is on its way to, as in `InService`; `None` for an instance that
+    /// is in no group.
+    ///
+    /// # Errors
+    /// When the service does not tell it.
+    pub async fn target_lifecycle_state(&self) -> Result<Option<String>, MetadataError> {
+        match self.text("autoscaling/target-lifecycle-state").await {
+            Ok(state) => Ok(Some(state)),
+            Err(MetadataError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// This instance's id.
-    pub(crate) async fn instance_id(&self) -> Result<String, MetadataError> {
+    ///
+    /// # Errors
+    /// When the service does not tell it.
+    pub async fn instance_id(&self) -> Result<String, MetadataError> {
         self.text("instance-id").await
     }
 
     /// The region that this instance is in.
-    pub(crate) async fn region(&self) -> Result<String, MetadataError> {
+    ///
+    /// # Errors
+    /// When the service does not tell it.
+    pub async fn region(&self) -> Result<String, MetadataError> {
         self.text("placement/region").await
     }
 
     /// The role's keys.
-    pub(crate) async fn role_keys(&self) -> Result<RoleKeys, MetadataError> {
+    ///
+    /// # Errors
+    /// When the service does not tell them.
+    pub async fn role_keys(&self) -> Result<RoleKeys, MetadataError> {
         let role = self.text("iam/security-credentials/").await?;
         let role = role.lines().next().unwrap_or_default().trim();
         let text = value("the role's keys", self.get(&format!("iam/security-credentials/{role}"))).await?;
