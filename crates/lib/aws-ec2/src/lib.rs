@@ -5,6 +5,7 @@
 
 mod adapter;
 pub mod fake;
+pub mod leave;
 pub mod port;
 
 pub use adapter::Ec2Fleet;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::operation::delete_parameter::DeleteParameterError;
+use aws_sdk_ssm::operation::get_parameter::GetParameterError;
 use aws_sdk_ssm::operation::put_parameter::PutParameterError;
 use aws_sdk_ssm::types::ParameterType;
 use zeroize::Zeroizing;
@@ -24,6 +25,18 @@ impl ParameterStore {
     #[must_use]
     pub fn new(place: &Place, credentials: &Credentials) -> Self {
         Self { client: crate::client!(aws_sdk_ssm, place, credentials) }
+    }
+
+    /// One parameter by its whole name, decrypted; `None` where there is none. For who may read this one and no other.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub async fn one(&self, name: &str) -> Result<Option<Zeroizing<String>>, AwsError> {
+        match self.client.get_parameter().name(name).with_decryption(true).send().await {
+            Ok(answer) => Ok(answer.parameter.and_then(|parameter| parameter.value).map(Zeroizing::new)),
+            Err(error) if matches!(error.as_service_error(), Some(GetParameterError::ParameterNotFound(_))) => Ok(None),
+            Err(error) => Err(failure(Service::Parameters, "GetParameter", error)),
+        }
     }
 }
 

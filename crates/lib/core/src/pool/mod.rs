@@ -5,6 +5,7 @@
 
 mod decision;
 mod group;
+pub mod leaving;
 mod memory;
 mod reading;
 mod settings;
