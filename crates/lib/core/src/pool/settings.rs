@@ -101,3 +101,39 @@ impl Settings {
         Ok(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_settings_that_a_pool_can_be_sized_with() {
+        assert_eq!(Settings::default().checked(), Ok(Settings::default()));
+    }
+
+    #[test]
+    fn what_no_pool_can_be_sized_with_is_named_with_its_cure() {
+        let wrong: [(&str, fn(&mut Settings)); 13] = [
+            ("maximum", |settings| settings.maximum = 0),
+            ("minimum", |settings| settings.minimum = 11),
+            ("target_utilisation", |settings| settings.target_utilisation = 0),
+            ("target_utilisation", |settings| settings.target_utilisation = 101),
+            ("grow_step", |settings| settings.grow_step = 0),
+            ("shrink_step", |settings| settings.shrink_step = 0),
+            ("idle_scrapes", |settings| settings.idle_scrapes = 1),
+            ("stabilisation", |settings| settings.stabilisation = Millis::minutes(121)),
+            ("stabilisation", |settings| settings.stabilisation = Millis(-1)),
+            ("warm_up", |settings| settings.warm_up = Millis(0)),
+            ("unhealthy_after", |settings| settings.unhealthy_after = 0),
+            ("slots_per_member", |settings| settings.slots_per_member = 0),
+            ("longest_job", |settings| settings.longest_job = Millis::minutes(48 * 60 + 1)),
+        ];
+        for (field, change) in wrong {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            let error = settings.checked().unwrap_err();
+            assert_eq!(error.field, field);
+            assert!(!error.cure.is_empty());
+        }
+    }
+}
