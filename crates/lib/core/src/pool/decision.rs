@@ -230,6 +230,8 @@ pub enum Misconfigured {
         /// What is expected.
         expected: u32,
     },
+    /// Nobody tells how many jobs wait, and the pool keeps no slot free: it sees no need beyond the slots that it has.
+    NoSignal,
     /// A member's runner does not say whether it is draining. It is never retired.
     NoProcessState {
         /// The instance's id.
@@ -348,6 +350,7 @@ impl Misconfigured {
             Self::Suspended { .. } => "resume the process",
             Self::Bounds { .. } => "make the pool's and the group's limits overlap",
             Self::Capacity { .. } => "set the pool's slots to `concurrent` of the members' config.toml",
+            Self::NoSignal => "give the scaler an API token, or set a headroom or a target utilisation below 100",
             Self::NoProcessState { .. } => "use a gitlab-runner that has gitlab_runner_process_state_info",
         }
     }
@@ -365,6 +368,7 @@ impl fmt::Display for Misconfigured {
             Self::Suspended { process } => write!(f, "{process} is suspended")?,
             Self::Bounds { minimum, maximum } => write!(f, "the minimum {minimum} is above the maximum {maximum}")?,
             Self::Capacity { id, told, expected } => write!(f, "{id} runs {told} jobs at once, not {expected}")?,
+            Self::NoSignal => write!(f, "nobody tells how many jobs wait, and no slot is kept free")?,
             Self::NoProcessState { id } => write!(f, "{id} does not say whether it is draining")?,
         }
         write!(f, "; {}", self.cure())

@@ -43,9 +43,9 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            minimum: 1,
+            minimum: 0,
             maximum: 10,
-            target_utilisation: 80,
+            target_utilisation: 90,
             headroom_slots: 1,
             grow_step: 100,
             shrink_step: 5,
@@ -53,7 +53,7 @@ impl Default for Settings {
             stabilisation: Millis::minutes(10),
             warm_up: Millis::minutes(5),
             unhealthy_after: 5,
-            slots_per_member: 4,
+            slots_per_member: 2,
             longest_job: Millis::minutes(190),
         }
     }
@@ -113,7 +113,8 @@ mod tests {
 
     #[test]
     fn what_no_pool_can_be_sized_with_is_named_with_its_cure() {
-        let wrong: [(&str, fn(&mut Settings)); 13] = [
+        type Change = fn(&mut Settings);
+        let wrong: [(&str, Change); 13] = [
             ("maximum", |settings| settings.maximum = 0),
             ("minimum", |settings| settings.minimum = 11),
             ("target_utilisation", |settings| settings.target_utilisation = 0),

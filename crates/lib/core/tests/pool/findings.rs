@@ -1,6 +1,6 @@
 //! What an operator is told, and what keeps the group from ending members.
 
-use runnerless_core::pool::{Action, Finding, Misconfigured, Phase, Process};
+use runnerless_core::pool::{Action, Finding, Misconfigured, Pending, Phase, Process};
 use runnerless_core::time::Millis;
 
 use crate::bench::{Bench, T0, finds, id, member, retired};
@@ -99,6 +99,18 @@ fn one_member_stands_for_all_that_are_set_otherwise() {
     let wrong =
         [Misconfigured::Capacity { id: id(1), told: 2, expected: 4 }, Misconfigured::NoProcessState { id: id(1) }];
     assert_eq!(decision.findings, wrong.map(Finding::Misconfigured));
+}
+
+#[test]
+fn a_pool_that_can_see_no_need_beyond_its_slots_is_told() {
+    let mut bench = Bench::of(1);
+    bench.pending = Pending::Unknown("no token".to_owned());
+    let no_signal = Finding::Misconfigured(Misconfigured::NoSignal);
+    assert!(finds(&bench.run(), &no_signal));
+    bench.settings.headroom_slots = 1;
+    assert!(!finds(&bench.run(), &no_signal));
+    (bench.settings.headroom_slots, bench.settings.target_utilisation) = (0, 99);
+    assert!(!finds(&bench.run(), &no_signal));
 }
 
 #[test]

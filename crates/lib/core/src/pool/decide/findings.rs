@@ -35,6 +35,10 @@ fn misconfigured(case: &Case<'_>) -> Vec<Misconfigured> {
     if minimum > maximum {
         wrong.push(Misconfigured::Bounds { minimum, maximum });
     }
+    let margin = case.settings.headroom_slots > 0 || case.settings.target_utilisation < 100;
+    if matches!(case.pending, Pending::Unknown(_)) && !margin {
+        wrong.push(Misconfigured::NoSignal);
+    }
     // One member stands for all: they are launched from one template.
     let expected = case.settings.slots_per_member;
     wrong.extend(case.seen.iter().find_map(|seen| other_capacity(seen, expected)));

@@ -50,8 +50,9 @@ pub(super) fn of(
     let jobs: u64 = seen.iter().map(jobs).sum();
     let unknown: u64 = seen.iter().map(unknown_slots).sum();
     let waiting = u64::from(known.unwrap_or(0).saturating_sub(not_taken));
-    // What is unknown is needed as it is, without the margin: else a scrape that fails would make the pool grow.
-    let need = with_margin(settings, jobs.saturating_add(waiting)).saturating_add(unknown);
+    // The margin is one for jobs that run. Who waits needs a slot and no more: a margin on a burst is gone before it has booted.
+    // What is unknown is needed as it is: else a scrape that fails would make the pool grow.
+    let need = with_margin(settings, jobs).saturating_add(waiting).saturating_add(unknown);
 
     if let Some(last) = needs.last_mut() {
         last.slots = last.slots.max(u32::try_from(need).unwrap_or(u32::MAX));
