@@ -160,6 +160,11 @@ pub enum Finding {
         /// How old it is.
         age: Millis,
     },
+    /// Several members are late and none tells: the way to them is closed. The pool grows only for jobs that are known to wait.
+    Mute {
+        /// How many are late.
+        members: u32,
+    },
     /// The group has had fewer members than it wants for longer than booting may take: it cannot launch them.
     Short {
         /// How many are missing.
@@ -327,6 +332,9 @@ impl fmt::Display for Finding {
         match self {
             Self::Unhealthy { id, failures, why } => write!(f, "{id}: {failures} scrapes in a row failed: {why}"),
             Self::LateBoot { id, age } => write!(f, "{id}: nothing was told in {} s since its launch", age.0 / 1000),
+            Self::Mute { members } => {
+                write!(f, "none of {members} members ever told anything: look at their port and security group")
+            }
             Self::Short { missing, since } => write!(f, "{missing} members are missing since {}", since.0),
             Self::Changed { left, found } => {
                 write!(f, "desired capacity was left at {left} and is {found}: changed by hand, or an action failed")

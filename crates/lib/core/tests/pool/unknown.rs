@@ -106,6 +106,26 @@ fn a_member_that_never_tells_is_late_and_not_waited_for() {
 }
 
 #[test]
+fn a_pool_to_whose_members_the_way_is_closed_grows_only_for_jobs_that_wait() {
+    let mut bench = Bench::of(2);
+    bench.settings.headroom_slots = 1;
+    for number in 1..=3 {
+        bench.fails(number);
+    }
+    assert_eq!(grown(&bench.run()), Some(3), "two that never told may have failed to boot");
+    bench.group.members.push(crate::bench::member(3, Phase::InService));
+    bench.group.desired = 3;
+    let decision = bench.minute().run();
+    assert_eq!((grown(&decision), decision.summary.need), (None, 0));
+    assert!(finds(&decision, &Finding::Mute { members: 3 }));
+    bench.pending = Pending::Known(3);
+    assert_eq!(grown(&bench.minute().run()), Some(5));
+    bench.minute();
+    bench.tells(3, 0, 0);
+    assert!(!finds(&bench.run(), &Finding::Mute { members: 2 }), "one of them tells");
+}
+
+#[test]
 fn jobs_that_nobody_counts_are_said_to_be_unknown_and_the_rest_is_decided() {
     let mut bench = Bench::of(2);
     bench.tells(1, 2, 2);

@@ -76,6 +76,9 @@ fn of_the_group(case: &Case<'_>, before: &Memory) -> Vec<Finding> {
     if let Pending::Unknown(why) = case.pending {
         findings.push(Finding::PendingUnknown { why: why.clone() });
     }
+    if case.demand.mute {
+        findings.push(Finding::Mute { members: case.count(|seen| matches!(seen.standing, Standing::Late { .. })) });
+    }
     if case.demand.not_taken > 0 {
         findings.push(Finding::NotTaken { jobs: case.demand.not_taken });
     }

@@ -1,11 +1,15 @@
 //! How many slots are needed, now and lately.
 
 use super::view::{Seen, Standing};
-use crate::pool::{Memory, Need, Pending, Settings};
+use crate::pool::{Memory, Need, Pending, Phase, Settings};
 use crate::time::Timestamp;
 
 /// Runs of one minute share an entry, so that a row stays small whoever starts them.
 const MINUTE: i64 = 60_000;
+
+/// So many members that never told, beside none that tells: it is the way to them that is closed, and not their boot that
+/// failed. Launching others in their place would end at the maximum.
+const MUTE: usize = 3;
 
 /// What is needed.
 pub(super) struct Demand {
@@ -17,6 +21,8 @@ pub(super) struct Demand {
     pub(super) highest: u64,
     /// Jobs that wait beside members which do not take them.
     pub(super) not_taken: u32,
+    /// No member tells, and several should.
+    pub(super) mute: bool,
     /// Nobody has known for several runs whether jobs wait.
     pub(super) blind: bool,
     /// What is remembered of it.
@@ -50,9 +56,11 @@ pub(super) fn of(
     let jobs: u64 = seen.iter().map(jobs).sum();
     let unknown: u64 = seen.iter().map(unknown_slots).sum();
     let waiting = u64::from(known.unwrap_or(0).saturating_sub(not_taken));
+    let mute = mute(seen);
+    let margin = if mute { 0 } else { with_margin(settings, jobs) };
     // The margin is one for jobs that run. Who waits needs a slot and no more: a margin on a burst is gone before it has booted.
     // What is unknown is needed as it is: else a scrape that fails would make the pool grow.
-    let need = with_margin(settings, jobs).saturating_add(waiting).saturating_add(unknown);
+    let need = margin.saturating_add(waiting).saturating_add(unknown);
 
     if let Some(last) = needs.last_mut() {
         last.slots = last.slots.max(u32::try_from(need).unwrap_or(u32::MAX));
@@ -61,7 +69,14 @@ pub(super) fn of(
     let highest = needs.iter().filter(|need| in_window(need)).map(|need| u64::from(need.slots)).fold(need, u64::max);
     let old = needs.iter().take_while(|need| !in_window(need)).count();
     needs.drain(..old.min(needs.len().saturating_sub(runs)));
-    Demand { busy: jobs.saturating_add(unknown), need, highest, not_taken, blind, needs }
+    Demand { busy: jobs.saturating_add(unknown), need, highest, not_taken, mute, blind, needs }
+}
+
+fn mute(seen: &[Seen<'_>]) -> bool {
+    let tells = |seen: &Seen<'_>| matches!(seen.standing, Standing::Serving { .. } | Standing::Draining);
+    let late =
+        |seen: &&Seen<'_>| matches!(seen.standing, Standing::Late { .. }) && seen.member.phase == Phase::InService;
+    !seen.iter().any(tells) && seen.iter().filter(late).count() >= MUTE
 }
 
 /// The entries with one for this minute, the need of which is not known yet.
