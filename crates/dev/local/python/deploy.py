@@ -1,4 +1,4 @@
-"""Deploys template.yaml to the local emulator, and nothing else.
+"""Deploys template.yaml, or a pool's beside it, to the local emulator, and nothing else.
 
 Reads one JSON object from standard input and writes one to standard output; see deploy.rs. The template is taken as it
 is: only CodeUri, ContentUri and DefinitionUri are rewritten to the uploaded files, as `sam package` does.
@@ -13,6 +13,8 @@ What the emulator cannot evaluate is adjusted after the deployment, here and now
   /tmp/runnerless; it is set to a folder below the state, so that two checkouts do not meet. So are the folders that it
   scrubs: the machine's /tmp is not the executor's alone.
 - It drops tenant isolation and the tenant id of a call, so the executor is told that its environment is shared.
+- It drops a group's mixed instances policy, so the launch template that a group has by it is written down for the witness.
+- A pool's scaler gets the values of its variables that a suite asks for: what takes minutes in a pool takes seconds there.
 """
 
 import hashlib
@@ -62,10 +64,11 @@ class Deployer:
         outputs = self.change(template)
         functions = self.functions()
         paths, tagged = self.grant_by_path(functions), self.grant_tagged(functions)
-        self.adjust_executor(functions)
+        for part, variables in self.order["variables"].items():
+            self.adjust(functions[part]["name"], variables)
         names = [function["name"] for function in functions.values()]
-        scopes = {name: {"paths": paths.get(name), "tagged": tagged.get(name, [])} for name in names}
-        pathlib.Path(self.order["scopes"]).write_text(json.dumps(scopes))
+        add_to(self.order["scopes"], {n: {"paths": paths.get(n), "tagged": tagged.get(n, [])} for n in names})
+        add_to(self.order["groups"], self.mixed())
         return {"outputs": outputs, "functions": functions}
 
     # Packaging
@@ -78,7 +81,7 @@ class Deployer:
             lambda found: found[1] + self.upload(zipped({"README": b"The layer is not mounted here.\n"}), "layers", ".zip"),
             text,
         )
-        text = re.sub(r"(?m)^(\s+CodeUri: )crates/bin/([a-z-]+)/$", self.upload_function, text)
+        text = re.sub(r"(?m)^(\s+CodeUri: )(?:\.\./)?crates/bin/([a-z-]+)/$", self.upload_function, text)
         return re.sub(
             r"(?m)^(\s+DefinitionUri: )(\S+\.asl\.json)$",
             lambda found: found[1] + self.upload((path.parent / found[2]).read_bytes(), "machines", ".json"),
@@ -215,15 +218,18 @@ class Deployer:
                 documents.append(iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"])
         return [s for document in documents for s in listed(document["Statement"]) if s["Effect"] == "Allow"]
 
-    def adjust_executor(self, functions):
-        name = functions["ExecutorFunction"]["name"]
+    def adjust(self, name, variables):
         config = self.client["lambda"].get_function_configuration(FunctionName=name)
-        variables = dict(
-            config["Environment"]["Variables"],
-            **self.order["executor"],
-            RUNNERLESS_SANDBOX="shared",
-        )
+        variables = dict(config["Environment"]["Variables"], **variables)
         self.client["lambda"].update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+
+    def mixed(self):
+        """Group name to the launch template of a mixed instances policy. A template here has one of each at most."""
+        resources = self.client["cloudformation"].describe_stack_resources(StackName=self.order["stack"])
+        found = {r["ResourceType"]: r["PhysicalResourceId"] for r in resources["StackResources"]}
+        group = found.get("AWS::AutoScaling::AutoScalingGroup")
+        template = found.get("AWS::EC2::LaunchTemplate")
+        return {group: {"template": template, "version": "$Latest"}} if group and template else {}
 
     # A function of somebody else
 
@@ -274,6 +280,13 @@ def zipped(files):
             entry.external_attr = 0o755 << 16
             archive.writestr(entry, body)
     return buffer.getvalue()
+
+
+def add_to(path, entries):
+    """Adds to a JSON file with an object, which stacks share."""
+    path = pathlib.Path(path)
+    known = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**known, **entries}))
 
 
 def policy(statements):

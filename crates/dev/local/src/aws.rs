@@ -58,6 +58,8 @@ pub struct QueryService {
 pub const EC2: QueryService = QueryService { name: "ec2", version: "2016-11-15" };
 /// IAM.
 pub const IAM: QueryService = QueryService { name: "iam", version: "2010-05-08" };
+/// Auto Scaling.
+pub const AUTO_SCALING: QueryService = QueryService { name: "autoscaling", version: "2011-01-01" };
 /// CloudFormation.
 pub const CLOUDFORMATION: QueryService = QueryService { name: "cloudformation", version: "2010-05-15" };
 

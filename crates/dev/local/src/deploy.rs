@@ -132,7 +132,7 @@ pub async fn deploy_around(
     let layout = stack.layout();
     let mut order = order(layout, &layout.source("template.yaml"), &place(layout)?, parameters);
     if let Some(bare) = bare {
-        order["executor"] = json!({});
+        order["variables"]["ExecutorFunction"] = json!({"RUNNERLESS_SANDBOX": "shared"});
         order["starters"] = json!({"executor": starter(bare)});
     }
     deployed(stack, order).await
@@ -174,12 +174,32 @@ fn order(
         "binaries": binaries,
         "parameters": parameters,
         "scopes": layout.at("scopes.json"),
-        "executor": {
+        "groups": layout.at("groups.json"),
+        "variables": {"ExecutorFunction": {
+            "RUNNERLESS_SANDBOX": "shared",
             "RUNNERLESS_WORK_ROOT": layout.tmp().join("runnerless"),
             // Nothing of anybody's is there: function processes that run at the same time share it.
             "RUNNERLESS_SCRUB": layout.tmp().join("scrub"),
-        },
+        }},
     })
+}
+
+/// Deploys `pool/template.yaml` beside the main stack, under this name. `variables` take the place of the scaler's own.
+///
+/// # Errors
+/// When the scaler is not built, or the deployment fails.
+pub async fn pool(
+    stack: &Stack,
+    name: &str,
+    parameters: &BTreeMap<&str, String>,
+    variables: &BTreeMap<&str, String>,
+) -> Result<Deployment, DeployError> {
+    let layout = stack.layout();
+    let binaries = BTreeMap::from([("scaler", place_one(layout, "scaler")?)]);
+    let mut order = order(layout, &layout.source("pool/template.yaml"), &binaries, parameters);
+    order["stack"] = name.into();
+    order["variables"] = json!({"ScalerFunction": variables});
+    deployed(stack, order).await
 }
 
 async fn deployed(stack: &Stack, order: Value) -> Result<Deployment, DeployError> {

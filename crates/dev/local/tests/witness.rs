@@ -15,7 +15,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use runnerless_local::http::{Answer, Http, HttpError};
 use runnerless_local::proxy::identify::key_of;
-use runnerless_local::proxy::{Bound, Proxy};
+use runnerless_local::proxy::{Bound, Files, Proxy};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -44,8 +44,8 @@ impl Setting {
         std::fs::write(folder.path().join("scopes.json"), scopes.to_string()).unwrap();
         let (emulator, reached) = emulator().await;
         let at = |name: &str| folder.path().join(name);
-        let proxy =
-            Bound::new().await.unwrap().serve(&emulator, &at("calls"), &at("scopes.json"), Arc::default()).unwrap();
+        let files = Files { calls: at("calls"), scopes: at("scopes.json"), groups: at("groups.json") };
+        let proxy = Bound::new().await.unwrap().serve(&emulator, &files, Arc::default()).unwrap();
         Self { proxy, reached, folder }
     }
 

@@ -14,11 +14,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::Plan;
 use super::confine::{Confinement, Folder, NoConfinement};
 use super::ec2::{Ec2, Ec2Error, Origin, Record, Template};
 use super::metadata::{Facts, Service};
 use super::role::Role;
+use super::{GROUP_TAG, Plan, address_of_member};
 use crate::aws::{Aws, REGION};
 use crate::demo::{said, tell};
 use crate::guard;
@@ -195,14 +195,19 @@ impl Driver {
         }
         let confinement = self.confinement().await?;
         let apis = self.apis().await;
-        let user_data = self.with_local_apis(user_data, &apis);
+        let is_member = record.tags.contains_key(GROUP_TAG);
+        let address = if is_member { address_of_member(&record.id) } else { record.address.clone() };
+        let mut user_data = self.with_local_apis(user_data, &apis);
+        if is_member {
+            user_data = with_own_address(&user_data, &address);
+        }
         let names: String = apis.iter().map(|api| format!("127.0.0.1 {api}.execute-api.localhost\n")).collect();
         let facts = Facts {
             id: record.id.clone(),
             image: record.image.clone(),
             kind: record.kind.clone(),
             zone: record.zone.clone(),
-            address: record.address.clone(),
+            address,
             spot: origin.spot,
             tags: template.tags_in_metadata.then(|| record.tags.clone()),
             user_data: user_data.clone(),
@@ -214,7 +219,11 @@ impl Driver {
         let folder = Folder::new(&path, &user_data, &format!("127.0.0.1 localhost\n{names}"))?;
         folder.bring(&self.plan.layout.image())?;
         let (number, metadata_url) = (self.number(), metadata.url());
-        let variables = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata_url.as_str())];
+        let mut variables = vec![("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata_url.as_str())];
+        if is_member {
+            // What a member says to AWS is under test; other instances have nothing to say there.
+            variables.push(("AWS_ENDPOINT_URL", self.plan.witness.as_str()));
+        }
         let words = confinement.words(&folder, number, &variables);
         let output = File::create(log(&self.plan.layout, &record.id))?;
         let errors = output.try_clone()?;
@@ -302,6 +311,12 @@ impl Driver {
         let file = File::options().create(true).append(true).open(path);
         let _ = file.and_then(|mut file| writeln!(file, "{line}"));
     }
+}
+
+/// A member's services listen at its own address, where on AWS they listen at all that an instance has.
+fn with_own_address(user_data: &[u8], address: &str) -> Vec<u8> {
+    let Ok(text) = std::str::from_utf8(user_data) else { return user_data.to_vec() };
+    text.replace("listen_address = \":", &format!("listen_address = \"{address}:")).into_bytes()
 }
 
 /// What an instance said.

@@ -29,6 +29,8 @@ use crate::demo::{said, tell};
 
 const TOKEN: &str = "x-aws-ec2-metadata-token";
 const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
+/// Where a group has its member go; not there for others.
+const TARGET: &str = "meta-data/autoscaling/target-lifecycle-state";
 /// The longest life of a token: six hours.
 const LONGEST: u64 = 21_600;
 
@@ -158,6 +160,7 @@ impl Metadata {
         match (path.strip_prefix("meta-data/iam/"), &self.role) {
             (Some(_), None) => None,
             (Some(path), Some(role)) => self.of_role(path, role).await,
+            (None, _) if path == TARGET => self.register.target(&self.facts.id).map(Bytes::from),
             (None, _) => found(&self.facts, self.register.warned(&self.facts.id), path),
         }
     }

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -27,6 +28,17 @@ pub use ec2::Ec2Error;
 pub(crate) use ec2::{Ec2, Record};
 use register::Register;
 pub(crate) use xml::Element;
+
+/// The tag that Auto Scaling puts on its members, with their group's name.
+pub(crate) const GROUP_TAG: &str = "aws:autoscaling:groupName";
+
+/// The address of a group's member: one of loopback's sixteen million, made of the instance's id. All instances share the
+/// machine's network, and each member has a service on the same port.
+pub(crate) fn address_of_member(instance: &str) -> String {
+    let digest = Sha256::digest(instance);
+    // 127.0.x.y is where everything else of the machine listens, and a network's first and last address is nobody's.
+    format!("127.{}.{}.{}", digest[0] % 254 + 1, digest[1], digest[2] % 254 + 1)
+}
 
 /// Longer than all guards together need in the worst case.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 pub struct Register {
     hidden: Mutex<HashSet<String>>,
     warned: Mutex<HashMap<String, Timestamp>>,
+    targets: Mutex<HashMap<String, &'static str>>,
     changed: Notify,
 }
 
@@ -40,6 +41,17 @@ impl Register {
     #[must_use]
     pub fn warned(&self, instance: &str) -> Option<Timestamp> {
         self.warned.lock().unwrap_or_else(PoisonError::into_inner).get(instance).copied()
+    }
+
+    /// A group has its member on the way to this state.
+    pub fn head(&self, instance: &str, target: &'static str) {
+        self.targets.lock().unwrap_or_else(PoisonError::into_inner).insert(instance.to_owned(), target);
+    }
+
+    /// Where an instance is on its way to, if a group has it.
+    #[must_use]
+    pub fn target(&self, instance: &str) -> Option<&'static str> {
+        self.targets.lock().unwrap_or_else(PoisonError::into_inner).get(instance).copied()
     }
 
     /// Instances came or went.

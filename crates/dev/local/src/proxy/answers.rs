@@ -57,6 +57,7 @@ pub(super) fn throttle_code(service: Option<&str>) -> &'static str {
         Some("dynamodb") => "ProvisionedThroughputExceededException",
         Some("lambda") => "TooManyRequestsException",
         Some("ec2") => "RequestLimitExceeded",
+        Some("autoscaling") => "Throttling",
         _ => "ThrottlingException",
     }
 }

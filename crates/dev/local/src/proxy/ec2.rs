@@ -6,6 +6,7 @@
 //! - Grants on condition of a tag of the request or of the instance: the emulator treats both as absent. The deployment
 //!   grants these actions without the condition, and it is enforced here.
 //! - The warning of a spot instance that is taken away.
+//! - Addresses of groups' members at which somebody listens.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -24,8 +25,8 @@ use super::operation::Call;
 use super::{Body, answers, never};
 use crate::aws::{ACCOUNT, Aws, EC2, EVENTS, REGION};
 use crate::http::HttpError;
-use crate::instances::Element;
 use crate::instances::register::Register;
+use crate::instances::{Element, GROUP_TAG, address_of_member};
 
 /// EC2 warns two minutes before.
 const WARNING: SignedDuration = SignedDuration::from_mins(2);
@@ -70,6 +71,7 @@ impl Lacking {
             "CreateFleet" => self.fleet(form, expires, sent).await,
             "ModifyInstanceMetadataOptions" => self.metadata_options(form, sent.await).await,
             "RunInstances" | "TerminateInstances" | "StopInstances" => self.told(sent.await),
+            "DescribeInstances" => reachable(sent.await).await,
             _ => sent.await,
         }
     }
@@ -255,16 +257,50 @@ fn tags_shown(answer: &str) -> HashMap<String, String> {
     tags.filter_map(tag).collect()
 }
 
+/// Gives groups' members the addresses that they have here; see [`address_of_member`].
+async fn reachable(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let Some(text) = std::str::from_utf8(&body).ok().filter(|text| text.contains(GROUP_TAG)) else {
+        return Response::from_parts(parts, whole(body));
+    };
+    parts.headers.remove(hyper::header::CONTENT_LENGTH);
+    Response::from_parts(parts, whole(with_addresses(text).into()))
+}
+
+/// The answer of `DescribeInstances`, with a member's address in the place of its private one.
+fn with_addresses(answer: &str) -> String {
+    const INSTANCE: &str = "<instanceId>";
+    const ADDRESS: [&str; 2] = ["<privateIpAddress>", "</privateIpAddress>"];
+    let mut parts = answer.split(INSTANCE);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text.push_str(INSTANCE);
+        let id = part.split('<').next().unwrap_or_default();
+        let [begin, end] = ADDRESS;
+        let mut rest = part;
+        while let Some((before, after)) = rest.split_once(begin).filter(|_| part.contains(GROUP_TAG)) {
+            let Some((_, after)) = after.split_once(end) else { break };
+            text.push_str(&format!("{before}{begin}{}{end}", address_of_member(id)));
+            rest = after;
+        }
+        text.push_str(rest);
+    }
+    text
+}
+
 /// The instances that a call names.
 pub(super) fn instances(form: &[u8]) -> Vec<String> {
     listed(form, "InstanceId")
 }
 
-fn listed(form: &[u8], name: &str) -> Vec<String> {
+/// What a list of a request holds, in order: `<name>.1` and so on; or its one value by the bare name.
+pub(super) fn listed(form: &[u8], name: &str) -> Vec<String> {
     (1..).map_while(|at| parameter(form, &format!("{name}.{at}"))).chain(parameter(form, name)).collect()
 }
 
-fn parameter(form: &[u8], name: &str) -> Option<String> {
+/// A parameter of a request that is not empty.
+pub(super) fn parameter(form: &[u8], name: &str) -> Option<String> {
     let mut pairs = url::form_urlencoded::parse(form);
     pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned()).filter(|value| !value.is_empty())
 }
@@ -276,6 +312,20 @@ fn whole(body: Bytes) -> Body {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn members_have_an_address_of_their_own_and_others_keep_theirs() {
+        let instance = |id: &str, tag: &str| {
+            format!(
+                "<item><instanceId>{id}</instanceId><privateIpAddress>10.0.0.7</privateIpAddress><tagSet><item><key>{tag}</key></item></tagSet><networkInterfaceSet><item><privateIpAddress>10.0.0.7</privateIpAddress></item></networkInterfaceSet></item>"
+            )
+        };
+        let answer = format!("<set>{}{}</set>", instance("i-0123456789abcdef0", GROUP_TAG), instance("i-1", "Name"));
+        let address = address_of_member("i-0123456789abcdef0");
+        let expected = answer.replacen("10.0.0.7", &address, 2);
+        assert_eq!(with_addresses(&answer), expected);
+        assert!(address.starts_with("127.") && address != address_of_member("i-0123456789abcdef1"), "{address}");
+    }
 
     #[test]
     fn a_warning_goes_to_the_rules_that_ask_for_it() {

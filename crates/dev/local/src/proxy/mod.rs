@@ -6,6 +6,7 @@
 //! while a suite watches what calls are about.
 
 mod answers;
+mod autoscaling;
 mod ec2;
 pub mod faults;
 pub mod identify;
@@ -20,7 +21,7 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 
-pub use server::{Bound, Proxy};
+pub use server::{Bound, Files, Proxy};
 
 /// Any body: passed on, held or our own.
 type Body = BoxBody<Bytes, hyper::Error>;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,18 @@ use crate::instances::register::Register;
 pub struct Proxy {
     address: SocketAddr,
     witness: Arc<Witness>,
+}
+
+/// The witness's files.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The record.
+    pub calls: PathBuf,
+    /// See [`Identities::new`](super::identify::Identities::new); the deployment writes it.
+    pub scopes: PathBuf,
+    /// Which launch templates groups have by a mixed instances policy: group name to `template` and `version`. The deployment
+    /// writes it.
+    pub groups: PathBuf,
 }
 
 /// What a proxy needs before it knows its emulator: its address is part of the emulator's environment.
@@ -44,13 +56,13 @@ impl Bound {
         format!("http://{}", self.address)
     }
 
-    /// Begins to serve: `emulator` is `<host>:<port>`, `calls` the record, `scopes` see
-    /// [`Identities::new`](super::identify::Identities::new), `register` where instances are noted.
+    /// Begins to serve: `emulator` is `<host>:<port>`, `register` where instances are noted.
     ///
     /// # Errors
     /// When the record cannot be opened.
-    pub fn serve(self, emulator: &str, calls: &Path, scopes: &Path, register: Arc<Register>) -> io::Result<Proxy> {
-        let witness = Arc::new(Witness::new(emulator, calls, scopes, register)?);
+    pub fn serve(self, emulator: &str, files: &Files, register: Arc<Register>) -> io::Result<Proxy> {
+        let witness = Arc::new(Witness::new(emulator, files, register)?);
+        tokio::spawn(witness.groups().run());
         tokio::spawn(accept(self.listener, Arc::clone(&witness)));
         Ok(Proxy { address: self.address, witness })
     }

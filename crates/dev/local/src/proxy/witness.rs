@@ -1,7 +1,6 @@
 //! What happens to one call: it is told what it is and whose, disturbed if a fault waits for it, passed on, recorded.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +15,14 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::autoscaling::AutoScaling;
 use super::ec2::{Lacking, instances};
 use super::faults::{Deed, Faults, HANG_LIMIT};
 use super::identify::Identities;
 use super::kin::{Kin, Watch};
 use super::operation::{Call, is_form, text};
 use super::record::{Line, Record};
+use super::server::Files;
 use super::{Body, answers, never};
 use crate::aws::Aws;
 use crate::instances::register::Register;
@@ -48,6 +49,7 @@ pub(super) struct Witness {
     record: Record,
     /// What the emulator lacks of EC2.
     lacking: Lacking,
+    groups: Arc<AutoScaling>,
 }
 
 /// A request whose body names the operation, or any other.
@@ -81,7 +83,8 @@ impl Drop for Pending<'_> {
 
 impl Witness {
     /// A witness in front of `emulator`, see [`super::Bound::serve`].
-    pub(super) fn new(emulator: &str, calls: &Path, scopes: &Path, register: Arc<Register>) -> io::Result<Self> {
+    pub(super) fn new(emulator: &str, files: &Files, register: Arc<Register>) -> io::Result<Self> {
+        let aws = Aws::new(&format!("http://{emulator}"));
         let mut connector = HttpConnector::new();
         // Else a request in two writes waits for the other side's delayed acknowledgement, 40 ms.
         connector.set_nodelay(true);
@@ -92,12 +95,18 @@ impl Witness {
                 .pool_idle_timeout(IDLE)
                 .set_host(false)
                 .build(connector),
-            identities: Identities::new(Aws::new(&format!("http://{emulator}")), scopes.to_owned()),
+            identities: Identities::new(aws.clone(), files.scopes.clone()),
             faults: Faults::default(),
             kin: Kin::default(),
-            record: Record::open(calls)?,
-            lacking: Lacking::new(Aws::new(&format!("http://{emulator}")), register),
+            record: Record::open(&files.calls)?,
+            lacking: Lacking::new(aws.clone(), Arc::clone(&register)),
+            groups: Arc::new(AutoScaling::new(aws, files.groups.clone(), register)),
         })
+    }
+
+    /// The groups.
+    pub(super) fn groups(&self) -> Arc<AutoScaling> {
+        Arc::clone(&self.groups)
     }
 
     /// The faults.
@@ -226,6 +235,9 @@ impl Witness {
                     Some(about) if asked.call.operation == "CreateFleet" => self.learn(about, answer).await,
                     _ => answer,
                 }
+            }
+            Some(form) if asked.call.service.as_deref() == Some("autoscaling") => {
+                self.groups.answer(&asked.call.operation, form, self.send(parts, body)).await
             }
             _ => self.send(parts, body).await,
         }

@@ -39,8 +39,16 @@ pub(super) fn leave(layout: &Layout) {
     }
 }
 
-fn temporary(layout: &Layout) -> [PathBuf; 6] {
-    [layout.record(), layout.stack_env(), layout.at("scopes.json"), layout.tmp(), layout.at("home"), layout.at("sim")]
+fn temporary(layout: &Layout) -> [PathBuf; 7] {
+    [
+        layout.record(),
+        layout.stack_env(),
+        layout.at("scopes.json"),
+        layout.at("groups.json"),
+        layout.tmp(),
+        layout.at("home"),
+        layout.at("sim"),
+    ]
 }
 
 fn remove(path: &std::path::Path) -> io::Result<()> {

@@ -27,7 +27,7 @@ use crate::instances::register::Register;
 use crate::instances::{self, Instances};
 use crate::layout::Layout;
 use crate::processes::{self, own_pid};
-use crate::proxy::Bound;
+use crate::proxy::{Bound, Files};
 use guarded::Guarded;
 
 /// The byte that lets a supervisor outlive its starter.
@@ -146,10 +146,10 @@ async fn run(layout: &Layout, plan: &Plan, parts: &mut Parts) -> Result<(), Supe
     let (emulator, address) = emulator::start(layout, plan, &witness.url()).await?;
     parts.programs.push(emulator);
     let register = Arc::new(Register::default());
-    let calls = layout.calls();
+    let files = Files { calls: layout.calls(), scopes: layout.at("scopes.json"), groups: layout.at("groups.json") };
     let proxy = witness
-        .serve(&address, &calls, &layout.at("scopes.json"), Arc::clone(&register))
-        .map_err(|source| SuperviseError::File { path: calls, source })?;
+        .serve(&address, &files, Arc::clone(&register))
+        .map_err(|source| SuperviseError::File { path: files.calls, source })?;
     let mut endpoints = Endpoints { emulator: format!("http://{address}"), proxy: proxy.url(), gitlab: None };
     if plan.simulator {
         let (simulator, gitlab) = simulator::start(layout, plan).await?;
