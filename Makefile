@@ -1,6 +1,6 @@
 # The commands of this project. Each does its own set-up on a machine with Rust, Python 3, git and a C compiler.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage faults storm bench sweep-bench hostile isolation instances world replay mutants upgrade build iam templates package release-try user-pipeline layer symbols
+.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage faults storm bench sweep-bench hostile isolation instances world replay pool-worlds mutants upgrade build iam templates package release-try user-pipeline layer symbols
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -41,7 +41,7 @@ layer: ## the layer with the tools that jobs find on Lambda, for both architectu
 	@layers/tools/make.sh $${ARCH:-x86_64 arm64}
 
 # Values of users reach the shell through the environment only, so that no character of theirs means anything to it.
-export ARCH STATE KEEP REPO EXPECT NONCE CASES OFFICIAL OUT SEED ROUNDS CPU_MB ONLY SLOW JOBS OFF SHOW ABOUT EVERY ROWS DUE FROM TRACE
+export ARCH STATE KEEP REPO EXPECT NONCE CASES OFFICIAL OUT SEED ROUNDS CPU_MB ONLY SLOW JOBS OFF SHOW ABOUT EVERY ROWS DUE FROM TRACE WORLDS
 # Bash has a variable of this name.
 export WORLD_SECONDS := $(SECONDS)
 
@@ -110,6 +110,11 @@ world: build ## simulated worlds from one seed: JOBS in all, or as many as fit i
 
 replay: build ## the scaler of pools and its rivals over a trace of jobs, or the bundled ones (TRACE=file.csv OUT=file)
 	@exec $(FOLLOWING) target/release/runnerless-replay $${TRACE:+--trace "$$TRACE"} $${OUT:+--out "$$OUT"}
+
+# The seed is the first world's, and each further world has the next.
+pool-worlds: build ## random worlds in which everything goes wrong around a pool (WORLDS=1000 SEED=0xn OUT=file)
+	@exec $(FOLLOWING) target/release/runnerless-replay --worlds "$${WORLDS:-1000}" --seed "$${SEED:-$$(date +%s)}" \
+	  $${OUT:+--out "$$OUT"}
 
 mutants: build ## deliberate bugs, each of which the simulated world must find within a minute (ONLY=text OUT=file)
 	@exec $(FOLLOWING) target/release/runnerless-mutants --state "$$STATE/mutants" $${ONLY:+--only "$$ONLY"} $${OUT:+--out "$$OUT"}

@@ -17,6 +17,8 @@ pub struct Arguments {
     pub out: Option<PathBuf>,
     /// A bundled trace to print instead.
     pub print: Option<String>,
+    /// So many random worlds instead of a trace.
+    pub worlds: Option<u64>,
     /// What is the same for all scalers.
     pub conditions: Conditions,
 }
@@ -29,7 +31,7 @@ pub struct Conditions {
     pub boot: Millis,
     /// The target of the rival that tracks CPU, in percent: 60, between AWS's examples (40 to 50) and what wastes less.
     pub cpu_target: u32,
-    /// Draws which runner manager gets a job.
+    /// Draws which runner manager gets a job; the first world's seed.
     pub seed: u64,
     /// Our scaler's settings, of which the rivals have limits and slots.
     pub settings: Settings,
@@ -51,7 +53,7 @@ impl Default for Conditions {
 pub enum BadArguments {
     /// It is none.
     #[error(
-        "{0}; the options are --trace FILE, --tag TAG, --out FILE, --print NAME, --boot SECONDS, --slots N, --min N, --max N, \
+        "{0}; the options are --trace FILE, --tag TAG, --out FILE, --print NAME, --worlds N, --boot SECONDS, --slots N, --min N, --max N, \
          --utilisation PERCENT, --headroom SLOTS, --grow-step N, --shrink-step N, --idle-scrapes N, --stabilisation SECONDS, --cpu-target PERCENT, \
          --seed N"
     )]
@@ -70,7 +72,8 @@ impl Arguments {
     /// # Errors
     /// The first argument that cannot be followed.
     pub fn read(mut parser: Parser) -> Result<Self, BadArguments> {
-        let mut arguments = Self { trace: None, tag: None, out: None, print: None, conditions: Conditions::default() };
+        let mut arguments =
+            Self { trace: None, tag: None, out: None, print: None, worlds: None, conditions: Conditions::default() };
         while let Some(argument) = parser.next()? {
             let name = match argument {
                 Arg::Long(name) => name.to_owned(),
@@ -81,6 +84,7 @@ impl Arguments {
                 "tag" => arguments.tag = Some(parser.value()?.string()?),
                 "out" => arguments.out = Some(PathBuf::from(parser.value()?)),
                 "print" => arguments.print = Some(parser.value()?.string()?),
+                "worlds" => arguments.worlds = Some(number(&name, 1, 1_000_000, &mut parser)?.unsigned_abs()),
                 _ => arguments.conditions.set(&name, &mut parser)?,
             }
         }
@@ -126,6 +130,10 @@ impl Conditions {
 
 fn number(name: &str, least: i64, most: i64, parser: &mut Parser) -> Result<i64, BadArguments> {
     let text = parser.value()?.string()?;
-    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => i64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    let number = parsed.ok().filter(|number| (least..=most).contains(number));
     number.ok_or_else(|| BadArguments::Number(format!("--{name}"), least, most, text))
 }

@@ -4,7 +4,7 @@
 //! and counts what becomes of them. A [`Scaler`] sees of it what it would see of the real thing, once a minute. Ours is the
 //! real decision, [`runnerless_core::pool::decide`]. All scalers get the same jobs, boot delay, slots and limits.
 //!
-//! The property tests (`tests/worlds.rs`) run the same pool with everything that goes wrong.
+//! [`worlds`] has the same pool with everything that goes wrong.
 
 mod arguments;
 pub mod bundled;
@@ -13,8 +13,9 @@ mod replay;
 mod report;
 mod scalers;
 pub mod trace;
+pub mod worlds;
 
 pub use arguments::{Arguments, BadArguments, Conditions};
 pub use replay::{Outcome, Rival, replay};
-pub use report::{line, summary, table};
+pub use report::{line, summary, table, worlds_line};
 pub use scalers::{Fixed, Ours, Scaler, Tracking};

@@ -5,8 +5,10 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use runnerless_core::pool::decide;
 use runnerless_replay::trace::Trace;
-use runnerless_replay::{Arguments, Outcome, bundled, line, replay, summary, table};
+use runnerless_replay::worlds::live;
+use runnerless_replay::{Arguments, Outcome, bundled, line, replay, summary, table, worlds_line};
 
 fn main() -> ExitCode {
     let arguments = match Arguments::read(lexopt::Parser::from_env()) {
@@ -20,6 +22,9 @@ fn main() -> ExitCode {
         print!("{}", trace.to_csv());
         return ExitCode::SUCCESS;
     }
+    if let Some(count) = arguments.worlds {
+        return worlds(count, &arguments);
+    }
     match traces(&arguments) {
         Ok(traces) => run(&traces, &arguments),
         Err(why) => refused(&why),
@@ -29,6 +34,22 @@ fn main() -> ExitCode {
 fn refused(why: &str) -> ExitCode {
     eprintln!("runnerless-replay: {why}");
     ExitCode::from(2)
+}
+
+/// Random worlds, the first of them with the seed that was given.
+fn worlds(count: u64, arguments: &Arguments) -> ExitCode {
+    let began = Instant::now();
+    let seed = arguments.conditions.seed;
+    let lived = live(seed..seed.saturating_add(count), decide);
+    let mut lines = Vec::new();
+    say(worlds_line(seed, &lived, began.elapsed()).to_string(), &mut lines);
+    if let Some((seed, broken)) = &lived.broken {
+        eprintln!("seed {seed:#x}: {:?}: {}", broken.promise, broken.what);
+        eprintln!("again: make pool-worlds SEED={seed:#x} WORLDS=1");
+    } else {
+        eprintln!("{} worlds with {} jobs: every promise was kept", lived.worlds, lived.jobs);
+    }
+    written(&lines, arguments, lived.broken.is_none())
 }
 
 /// The named trace, or the bundled ones.
@@ -67,13 +88,18 @@ fn run(traces: &[(String, Trace)], arguments: &Arguments) -> ExitCode {
         all.extend(outcomes);
     }
     say(summary(&all, began.elapsed()).to_string(), &mut lines);
+    written(&lines, arguments, all.iter().all(Outcome::is_fine))
+}
+
+/// Writes the lines where they were asked for; the exit code.
+fn written(lines: &[String], arguments: &Arguments, fine: bool) -> ExitCode {
     if let Some(path) = &arguments.out
         && let Err(error) = fs::File::create(path).and_then(|mut file| writeln!(file, "{}", lines.join("\n")))
     {
         eprintln!("runnerless-replay: {} cannot be written: {error}", path.display());
         return ExitCode::FAILURE;
     }
-    if all.iter().all(Outcome::is_fine) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn say(line: String, lines: &mut Vec<String>) {

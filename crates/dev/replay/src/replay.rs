@@ -109,12 +109,14 @@ fn horizon(trace: &Trace) -> Millis {
 fn one(rival: Rival, trace: &Trace, conditions: &Conditions, like: Millis) -> Outcome {
     let horizon = horizon(trace);
     let settings = &conditions.settings;
-    let own = |scaler: Ours| (Box::new(scaler) as Box<dyn Scaler>, settings.minimum, true);
+    // What an idle pool has: a trace begins in the middle of a pool's life.
+    let idle = settings.minimum.max(settings.headroom_slots.div_ceil(settings.slots_per_member)).min(settings.maximum);
+    let own = |scaler: Ours| (Box::new(scaler) as Box<dyn Scaler>, idle, true);
     let (mut scaler, members, ours) = match rival {
         Rival::Ours => own(Ours::new(settings.clone())),
         Rival::OursWithoutPending => own(Ours::without_pending(settings.clone())),
         Rival::TargetTracking => {
-            (Box::new(Tracking::new(conditions.cpu_target)) as Box<dyn Scaler>, settings.minimum.max(1), false)
+            (Box::new(Tracking::new(conditions.cpu_target)) as Box<dyn Scaler>, idle.max(1), false)
         }
         Rival::Fixed => (Box::new(Fixed) as Box<dyn Scaler>, equal(like, horizon), false),
     };

@@ -6,6 +6,7 @@ use runnerless_core::time::Millis;
 use serde_json::{Value, json};
 
 use crate::replay::Outcome;
+use crate::worlds::Lived;
 
 /// A scaler's line.
 #[must_use]
@@ -28,6 +29,19 @@ pub fn summary(outcomes: &[Outcome], took: std::time::Duration) -> Value {
     json!({
         "v": 1, "kind": "summary", "target": "replay", "passed": outcomes.len() - failed, "failed": failed,
         "skipped": 0, "seconds": took.as_secs(), "ok": failed == 0,
+    })
+}
+
+/// The line of several worlds.
+#[must_use]
+pub fn worlds_line(seed: u64, lived: &Lived, took: std::time::Duration) -> Value {
+    let broken = lived.broken.as_ref().map(|(seed, broken)| {
+        json!({"seed": format!("{seed:#x}"), "promise": format!("{:?}", broken.promise), "what": broken.what})
+    });
+    json!({
+        "v": 1, "kind": "pool-worlds", "seed": format!("{seed:#x}"), "worlds": lived.worlds, "jobs": lived.jobs,
+        "lost_with_hardware": lived.lost, "met": lived.hits.by_name(), "broken": broken, "seconds": took.as_secs(),
+        "ok": lived.broken.is_none(),
     })
 }
 

@@ -6,9 +6,7 @@ use runnerless_core::pool::{
     Action, Decision, Group, Held, Memory, Pending, Phase, Process, Reading, Scrape, Settings, decide,
 };
 use runnerless_core::time::Timestamp;
-
-use crate::referee::Promise;
-use crate::world::Decide;
+use runnerless_replay::worlds::{Decide, Promise};
 
 /// Each by its name, with the promise that it breaks.
 pub(crate) const ALL: [(&str, Decide, &[Promise]); 6] = [

@@ -61,6 +61,15 @@ fn headroom_and_utilisation_are_one_margin_and_not_two() {
 }
 
 #[test]
+fn who_waits_needs_a_slot_and_no_margin() {
+    let mut bench = Bench::of(2);
+    bench.settings.target_utilisation = 50;
+    bench.tells(1, 1, 1);
+    bench.pending = Pending::Known(4);
+    assert_eq!(bench.run().summary.need, 6, "two for the job that runs, and four");
+}
+
+#[test]
 fn what_boots_counts_until_its_time_is_over() {
     let mut bench = Bench::of(1);
     bench.tells(1, 2, 2);

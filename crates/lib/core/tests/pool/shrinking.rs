@@ -127,6 +127,18 @@ fn what_was_needed_in_the_window_is_kept() {
 }
 
 #[test]
+fn no_more_is_remembered_than_the_window_and_one_entry_a_minute() {
+    let mut bench = Bench::of(2);
+    bench.minutes(60);
+    assert_eq!(bench.memory.needs.len(), 4);
+    for _ in 0..60 {
+        bench.now = bench.now + Millis(500);
+        bench.run();
+    }
+    assert!(bench.memory.needs.len() <= 4, "{:?}", bench.memory.needs);
+}
+
+#[test]
 fn a_step_is_the_most_that_one_run_retires() {
     let mut bench = Bench::of(9);
     bench.settings.shrink_step = 2;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// A promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Promise {
+pub enum Promise {
     /// Only what tells that it is idle is ended.
     NothingBusyIsEnded,
     /// A job whose member is ended by the group runs to its end.
@@ -15,6 +15,8 @@ pub(crate) enum Promise {
     NeverLowered,
     /// A run that does nothing says why, and once.
     Reasons,
+    /// Of two runs that read the same row one acts.
+    OneDecides,
     /// Jobs that wait get members.
     Grows,
     /// Members that nobody needs go.
@@ -23,7 +25,7 @@ pub(crate) enum Promise {
 
 /// How often each thing was met.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Hits(BTreeMap<&'static str, u64>);
+pub struct Hits(BTreeMap<&'static str, u64>);
 
 impl Hits {
     pub(crate) fn hit(&mut self, name: &'static str) {
@@ -36,7 +38,18 @@ impl Hits {
         }
     }
 
-    pub(crate) fn by_name(&self) -> BTreeMap<&'static str, u64> {
+    /// By their names.
+    #[must_use]
+    pub fn by_name(&self) -> BTreeMap<&'static str, u64> {
         self.0.clone()
     }
+}
+
+/// A broken promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Which.
+    pub promise: Promise,
+    /// How it showed.
+    pub what: String,
 }

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use runnerless_core::pool::Scrape;
 use runnerless_core::time::{Millis, Timestamp};
 
-use crate::world::World;
+use super::world::World;
 
 /// Troubles that last.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Troubles {
     /// Members that do not answer until then.
     silent: BTreeMap<String, Timestamp>,
+    /// Until when the way to all members is closed, and to those that come meanwhile.
+    closed: Option<Timestamp>,
     /// Members whose clock is off by so much.
     skewed: BTreeMap<String, Millis>,
     /// Until when nothing is launched.
@@ -40,6 +42,9 @@ impl World {
         self.by_hand();
         self.by_aws();
         let now = self.pool.now();
+        if self.strikes("all unreachable", 5) {
+            self.troubles.closed = Some(now + Millis::minutes(self.rng.i64(5..=40)));
+        }
         if self.strikes("half unreachable", 30) {
             let until = now + Millis::minutes(self.rng.i64(1..=9));
             let ids: Vec<String> = self.pool.members.iter().map(|member| member.id.clone()).collect();
@@ -67,7 +72,7 @@ impl World {
         let (minimum, maximum) = (self.pool.shape.minimum, self.pool.shape.maximum);
         if self.strikes("desired capacity by hand", 25) {
             let desired = self.rng.u32(minimum..=maximum);
-            self.pool.set_desired(desired).unwrap();
+            self.pool.set_desired(desired).expect("it is within the limits");
         }
         if self.strikes("limits by hand", 15) {
             let minimum = self.rng.u32(0..=2);
@@ -75,7 +80,7 @@ impl World {
             self.pool.shape.maximum = self.rng.u32(minimum.max(2)..=14);
             // Auto Scaling moves desired capacity between the new limits.
             let desired = self.pool.desired.clamp(minimum, self.pool.shape.maximum);
-            self.pool.set_desired(desired).unwrap();
+            self.pool.set_desired(desired).expect("it is within the limits");
         }
         if let Some(at) = self.any_member()
             && self.strikes("protection lost by hand", 20)
@@ -123,7 +128,8 @@ impl World {
         let old = std::mem::replace(&mut self.last_scrape, fresh.clone());
         let mut scrapes = BTreeMap::new();
         for (id, scrape) in fresh {
-            let silent = self.troubles.silent.get(&id).is_some_and(|until| now < *until);
+            let until = self.troubles.silent.get(&id).copied().max(self.troubles.closed);
+            let silent = until.is_some_and(|until| now < until);
             if silent || self.strikes("scrape timed out", 30) {
                 scrapes.insert(id, Scrape::Failed("it did not answer in time".to_owned()));
                 continue;
