@@ -52,6 +52,10 @@ fn what_was_done_is_no_change_by_hand() {
     bench.group.members.remove(0);
     bench.group.desired = 2;
     assert_eq!(bench.minute().run().findings, []);
+    bench.pending = Pending::Known(6);
+    bench.minute().run();
+    bench.group.desired = 3;
+    assert_eq!(bench.minute().run().findings, []);
 }
 
 #[test]

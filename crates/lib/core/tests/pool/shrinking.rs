@@ -127,6 +127,38 @@ fn what_was_needed_in_the_window_is_kept() {
 }
 
 #[test]
+fn so_many_stay_as_are_needed() {
+    let mut bench = Bench::of(5);
+    (bench.settings.minimum, bench.settings.headroom_slots) = (0, 5);
+    let decision = bench.minutes(WINDOW);
+    assert_eq!(retired(&decision), ["i-01", "i-02"], "three members have the five slots");
+}
+
+#[test]
+fn a_desired_capacity_that_the_group_would_not_lower_is_left() {
+    let mut bench = Bench::of(4);
+    (bench.settings.maximum, bench.group.minimum) = (2, 4);
+    assert_eq!(held(&bench.minutes(WINDOW)), &Held::AtMinimum { minimum: 2 });
+}
+
+#[test]
+fn one_too_many_that_was_named_and_is_still_shown_makes_no_other_go_for_nothing() {
+    let mut bench = Bench::of(4);
+    (bench.settings.minimum, bench.settings.shrink_step) = (2, 1);
+    bench.group.desired = 3;
+    let lowers = |bench: &mut Bench| match bench.run().actions[..] {
+        [Action::Retire { lower_desired, .. }] => lower_desired,
+        ref other => panic!("one is retired: {other:?}"),
+    };
+    bench.minutes(WINDOW - 1);
+    assert!(!lowers(bench.minute()), "four members, and three are wanted");
+    assert!(
+        lowers(bench.minute()),
+        "three are left, whatever is shown: another would be launched in place of this one"
+    );
+}
+
+#[test]
 fn no_more_is_remembered_than_the_window_and_one_entry_a_minute() {
     let mut bench = Bench::of(2);
     bench.minutes(60);

@@ -73,8 +73,8 @@ impl Left {
     fn of(case: &Case<'_>) -> Self {
         let settling = case.count(|seen| seen.standing == Standing::Settling);
         Self {
+            desired: case.group.desired,
             // Those that were just named are as good as gone, whether the group shows it or not.
-            desired: case.group.desired.saturating_sub(settling),
             present: case.present().saturating_sub(settling),
             serving: case.count(|seen| serving_slots(seen).is_some()),
         }
