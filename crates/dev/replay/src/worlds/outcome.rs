@@ -8,7 +8,7 @@ use crate::pool::{BEGIN, Fate, Member, State};
 
 impl World {
     /// Members that take jobs.
-    fn serving(&self) -> u32 {
+    pub(super) fn serving(&self) -> u32 {
         let now = self.pool.now();
         let serving =
             |member: &&Member| member.state == State::Member && member.is_ready(now) && member.is_in_service(now);

@@ -84,8 +84,9 @@ impl World {
         self.calm();
         // Whatever was launched until now comes or is late.
         self.quiet_until(BEGIN + self.burst_at - Millis::minutes(2))?;
-        if self.room() == 0 {
-            self.hits.hit("no room at all");
+        // No member can take jobs, or all take some that it may have, and these are too many.
+        if self.room() == 0 || (self.serving() >= self.room() && self.pool.waiting() > 0) {
+            self.hits.hit("too small for its jobs");
             return Ok(());
         }
         self.is_down()?;
