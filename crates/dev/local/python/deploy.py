@@ -13,6 +13,8 @@ What the emulator cannot evaluate is adjusted after the deployment, here and now
   /tmp/runnerless; it is set to a folder below the state, so that two checkouts do not meet. So are the folders that it
   scrubs: the machine's /tmp is not the executor's alone.
 - It drops tenant isolation and the tenant id of a call, so the executor is told that its environment is shared.
+- It does not know the group of a member that is to end by its instance's id, so a grant for a group is refused. Roles get that
+  action on `*`; the witness proxy enforces the groups instead.
 - It drops a group's mixed instances policy, so the launch template that a group has by it is written down for the witness.
 - A pool's scaler gets the values of its variables that a suite asks for: what takes minutes in a pool takes seconds there.
 """
@@ -32,8 +34,11 @@ from botocore.exceptions import ClientError
 
 BUCKET = "runnerless-artifacts"
 BY_PATH = "ssm:GetParametersByPath"
+BY_INSTANCE = "autoscaling:TerminateInstanceInAutoScalingGroup"
 LOCAL_POLICY = "local-stack-parameters-by-path"
 LOCAL_TAGS_POLICY = "local-stack-without-tags"
+LOCAL_GROUPS_POLICY = "local-stack-any-group"
+LOCAL_POLICIES = (LOCAL_POLICY, LOCAL_TAGS_POLICY, LOCAL_GROUPS_POLICY)
 TAG_KEYS = ("aws:RequestTag/", "aws:ResourceTag/", "ec2:ResourceTag/")
 # A zip's first possible time: equal content gives an equal zip, and so an equal key.
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -63,11 +68,12 @@ class Deployer:
         template = self.package(pathlib.Path(self.order["template"]))
         outputs = self.change(template)
         functions = self.functions()
-        paths, tagged = self.grant_by_path(functions), self.grant_tagged(functions)
+        paths, tagged, groups = self.grant_by_path(functions), self.grant_tagged(functions), self.grant_ending(functions)
         for part, variables in self.order["variables"].items():
             self.adjust(functions[part]["name"], variables)
         names = [function["name"] for function in functions.values()]
-        add_to(self.order["scopes"], {n: {"paths": paths.get(n), "tagged": tagged.get(n, [])} for n in names})
+        scopes = {n: {"paths": paths.get(n), "tagged": tagged.get(n, []), "groups": groups.get(n)} for n in names}
+        add_to(self.order["scopes"], scopes)
         add_to(self.order["groups"], self.mixed())
         return {"outputs": outputs, "functions": functions}
 
@@ -181,7 +187,7 @@ class Deployer:
     def by_path_resources(self, role):
         iam, resources = self.client["iam"], []
         for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
-            if name in (LOCAL_POLICY, LOCAL_TAGS_POLICY):
+            if name in LOCAL_POLICIES:
                 continue
             document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
             for statement in listed(document["Statement"]):
@@ -205,11 +211,26 @@ class Deployer:
                 )
         return found
 
+    def grant_ending(self, functions):
+        """Function name to the groups whose members it may end."""
+        found = {}
+        for function in functions.values():
+            role = function["role"].rsplit("/", 1)[-1]
+            ending = [listed(s["Resource"]) for s in self.statements(role) if BY_INSTANCE in listed(s["Action"])]
+            if ending:
+                found[function["name"]] = sorted({resource for resources in ending for resource in resources})
+                self.client["iam"].put_role_policy(
+                    RoleName=role,
+                    PolicyName=LOCAL_GROUPS_POLICY,
+                    PolicyDocument=json.dumps(policy([{"Effect": "Allow", "Action": BY_INSTANCE, "Resource": "*"}])),
+                )
+        return found
+
     def statements(self, role):
         """What a role is allowed, in policies of its own and in others."""
         iam = self.client["iam"]
         names = [name for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
-                 if name not in (LOCAL_POLICY, LOCAL_TAGS_POLICY)]
+                 if name not in LOCAL_POLICIES]
         documents = [iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names]
         for attached in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
             arn = attached["PolicyArn"]

@@ -40,6 +40,9 @@ struct Scope {
     paths: Option<Vec<String>>,
     #[serde(default)]
     tagged: Vec<Tagged>,
+    /// The groups whose members it may end by an instance's id; none when it has no such right, and the emulator refuses.
+    #[serde(default)]
+    groups: Option<Vec<String>>,
 }
 
 /// Actions of EC2 that are granted on condition of tags.
@@ -88,6 +91,15 @@ impl Identities {
         let resource = format!("arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{}", path.trim_end_matches('/'));
         let paths = known.scopes.get(function).and_then(|scope| scope.paths.as_ref());
         paths.is_none_or(|paths| paths.iter().any(|path| matches(path, &resource)))
+    }
+
+    /// Whether the function may end members of the group with this ARN by an instance's id alone. The emulator does not know the
+    /// group then and evaluates the call against the resource `*`, so the deployment grants that and this check stands in.
+    #[must_use]
+    pub fn may_end_in(&self, function: &str, group: &str) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let groups = known.scopes.get(function).and_then(|scope| scope.groups.as_ref());
+        groups.is_none_or(|groups| groups.iter().any(|pattern| matches(pattern, group)))
     }
 
     /// The grants of an operation of EC2 to a function that have tags as a condition. One of them must hold, if there is
@@ -157,6 +169,9 @@ mod tests {
     fn scopes_are_matched_as_policies_are() {
         let scopes = ["arn:p/ingress", "arn:p/ingress/*"];
         let any = |text: &str| scopes.iter().any(|scope| matches(scope, text));
+        let group = "arn:g:*:autoScalingGroupName/acme";
+        assert!(matches(group, "arn:g:1-2:autoScalingGroupName/acme"));
+        assert!(!matches(group, "arn:g:1-2:autoScalingGroupName/acme-2"));
         assert!(any("arn:p/ingress") && any("arn:p/ingress/a/b"));
         assert!(!any("arn:p") && !any("arn:p/ingress2") && !any("arn:p/control"));
         assert!(matches("*", "") && matches("a*c*", "abcd") && !matches("a*c", "abcd"));

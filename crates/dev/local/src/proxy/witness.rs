@@ -142,6 +142,16 @@ impl Witness {
             pending.answered(refused.status());
             return Ok(refused);
         }
+        if let (Some(function), Some(form)) = (&function, held.as_deref())
+            && call.op() == "autoscaling:TerminateInstanceInAutoScalingGroup"
+            && let Some(group) = self.groups.arn_of(form).await
+            && !self.identities.may_end_in(function, &group)
+        {
+            let message = format!("{function} is not authorized to perform: {} on resource: {group}", call.op());
+            let refused = answers::error(Some("autoscaling"), &parts.headers, "AccessDenied", &message);
+            pending.answered(refused.status());
+            return Ok(refused);
+        }
         let asked = Asked { call: &call, form: held.filter(|_| is_form(&parts.headers)), about, expires: None };
         match deed {
             None => self.pass(&asked, parts, body, pending).await,

@@ -162,6 +162,14 @@ impl AutoScaling {
         Ok(gone)
     }
 
+    /// The ARN of the group whose member a call is to end.
+    pub(super) async fn arn_of(&self, form: &[u8]) -> Option<String> {
+        let id = parameter(form, "InstanceId").or_else(|| listed(form, "InstanceIds.member").into_iter().next())?;
+        let groups = self.groups.lock().await;
+        let group = groups.values().find(|group| group.members.iter().any(|member| member.id == id));
+        group.map(|group| group.definition.arn.clone())
+    }
+
     /// Answers a call; `sent` is the emulator's answer, which is not asked for where it would change what must not change.
     pub(super) async fn answer(
         &self,
