@@ -1,6 +1,6 @@
 # The commands of this project. Each does its own set-up on a machine with Rust, Python 3, git and a C compiler.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage faults storm bench sweep-bench hostile isolation instances world replay pool-worlds mutants upgrade build iam templates package release-try user-pipeline layer symbols
+.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage faults storm bench sweep-bench hostile isolation instances pool world replay pool-worlds mutants upgrade build iam templates package release-try user-pipeline layer symbols
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -92,6 +92,9 @@ isolation: build ## what a job can reach, one line an attempt (OUT=file)
 instances: build ## what is promised of instances, on a deployed stack, one line a case (ONLY=text OFFICIAL=path OUT=file)
 	@exec $(LOCAL) instances --parent "$$PPID" --state "$$STATE/instances" $${ONLY:+--only "$$ONLY"} \
 	  $${OFFICIAL:+--official "$$OFFICIAL"} $${OUT:+--out "$$OUT"}
+
+pool: build ## a pool of runner managers on a deployed stack, sized by its scaler, one line a case (OFFICIAL=path OUT=file)
+	@exec $(LOCAL) pool --parent "$$PPID" --state "$$STATE/pool" $${OFFICIAL:+--official "$$OFFICIAL"} $${OUT:+--out "$$OUT"}
 
 breakage: build ## AWS services and executors out of order, and what comes of it (ONLY=text SLOW=1 OUT=file)
 	@exec $(LOCAL) breakage --parent "$$PPID" --state "$$STATE/breakage" $${ONLY:+--only "$$ONLY"} $${SLOW:+--slow} \

@@ -53,6 +53,9 @@ runnerless-local: the local stack (AWS emulator, witness, GitLab simulator) and 
                         user data, runners, removal
       --official PATH   a gitlab-runner program for the image, instead of a stand-in
       --out FILE        the JSON lines, too
+  runnerless-local pool [options]       a pool of runner managers on a deployed stack, sized by its scaler
+      --official PATH   a gitlab-runner program for its members, instead of a stand-in
+      --out FILE        the JSON lines, too
   runnerless-local storm [options]      many jobs while hooks are lost, doubled and late and sweeps are killed
       --jobs N          how many there are (100)
       --seed NUMBER     what everything is drawn from (the clock)
@@ -94,6 +97,7 @@ pub(crate) enum Command {
     Breakage(Wish),
     Faults(Wish),
     Instances(Wish),
+    Pool(Wish),
     Storm(Wish),
     Upgrade(PathBuf, Wish),
     UserPipeline(PathBuf, Wish),
@@ -221,6 +225,7 @@ impl Arguments {
             Some("breakage") => Command::Breakage(wish),
             Some("faults") => Command::Faults(wish),
             Some("instances") => Command::Instances(wish),
+            Some("pool") => Command::Pool(wish),
             Some("storm") => Command::Storm(Wish { api_token, jobs: jobs.unwrap_or(100), ..wish }),
             Some("upgrade") => {
                 let before = before.ok_or("upgrade needs --before, the other release")?;

@@ -24,6 +24,7 @@ pub mod instances;
 pub mod isolation;
 pub mod layout;
 pub mod pipelines;
+pub mod pool_cases;
 pub mod processes;
 pub mod proxy;
 pub mod runtime_api;

@@ -18,6 +18,7 @@ use runnerless_local::hostile::{self, Hostile, HostileError};
 use runnerless_local::instance_cases::{self, InstanceCases, InstanceCasesError};
 use runnerless_local::isolation::{self, Isolation, IsolationError};
 use runnerless_local::layout::{Layout, LayoutError};
+use runnerless_local::pool_cases::{self, PoolCases, PoolCasesError};
 use runnerless_local::stack::{Options, Stack, StackError};
 use runnerless_local::storm::{self, Storm, StormError};
 use runnerless_local::supervise::down::{self, DownError};
@@ -61,6 +62,8 @@ enum Failure {
     #[error(transparent)]
     InstanceCases(#[from] InstanceCasesError),
     #[error(transparent)]
+    PoolCases(#[from] PoolCasesError),
+    #[error(transparent)]
     Storm(#[from] StormError),
     #[error(transparent)]
     Upgrade(#[from] UpgradeError),
@@ -101,6 +104,7 @@ fn main() -> ExitCode {
             | Failure::Breakage(BreakageError::Interrupted)
             | Failure::Faults(FaultsError::Interrupted)
             | Failure::InstanceCases(InstanceCasesError::Interrupted)
+            | Failure::PoolCases(PoolCasesError::Interrupted)
             | Failure::Storm(StormError::Interrupted)
             | Failure::Upgrade(UpgradeError::Interrupted)
             | Failure::UserPipeline(UserPipelineError::Interrupted),
@@ -188,6 +192,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Faults(wish) => return make_faults(arguments, wish).await,
         Command::Storm(wish) => return raise_a_storm(arguments, wish).await,
         Command::Instances(wish) => return run_instances(arguments, wish).await,
+        Command::Pool(wish) => return run_pool(arguments, wish).await,
         Command::Upgrade(before, wish) => return play_an_upgrade(arguments, before, wish).await,
         Command::UserPipeline(cli, wish) => return deploy_a_function(arguments, cli, wish).await,
         Command::Conformance(wish) => {
@@ -289,6 +294,19 @@ async fn run_instances(arguments: &Arguments, wish: &Wish) -> Result<ExitCode, F
     let mut signals = Signals::new()?;
     let _driver = begin(arguments, &cases.stack.layout)?;
     Ok(code(instance_cases::instance_cases(&cases, &mut signals).await?))
+}
+
+/// The cases have a stack of their own, which is gone afterwards.
+async fn run_pool(arguments: &Arguments, wish: &Wish) -> Result<ExitCode, Failure> {
+    let cases = PoolCases {
+        stack: options(arguments)?,
+        out: wish.out.clone(),
+        official: wish.official.clone(),
+        search_path: arguments.search_path.clone(),
+    };
+    let mut signals = Signals::new()?;
+    let _driver = begin(arguments, &cases.stack.layout)?;
+    Ok(code(pool_cases::pool_cases(&cases, &mut signals).await?))
 }
 
 /// The upgrade has a stack of its own, which is gone afterwards.
