@@ -1,14 +1,14 @@
-//! Target tracking on the average CPU, as AWS documents it.
+//! Target tracking on the average CPU.
 //!
-//! From "Target tracking scaling policies", "How scaling policies work" and "Set the default instance warmup" of the user
-//! guide of EC2 Auto Scaling: two alarms on a metric of one minute; the high one wants three of three datapoints above the target, the low
-//! one fifteen of fifteen below nine tenths of it. Growth is in proportion to the metric, and members that warm up
-//! (300 s) count neither in the metric nor in what it is in proportion to. Nothing is removed while members warm up; what is
-//! removed is rounded in favour of what stays. The group chooses whom it ends, and nothing waits for jobs: that is what a
-//! group with a policy and nothing else does.
+//! The policy has the two alarms that AWS makes for one, on a metric of one minute: the high one wants three of three datapoints above the
+//! target, the low one fifteen of fifteen below nine tenths of it. The rest is the user guide's of EC2 Auto Scaling ("Target tracking
+//! scaling policies", "Set the default instance warmup", "Termination policies"): growth is in proportion to the metric; members that
+//! warm up, for 300 s by default, count neither in the metric nor in what it is in proportion to; nothing is removed while
+//! members warm up, and what is removed is rounded in favour of what stays. The group chooses whom it ends, and nothing waits
+//! for jobs: that is what a group with a policy and nothing else does.
 //!
-//! Where the documentation leaves something open the rival gets the better of it: CloudWatch has each datapoint at the minute's
-//! end, alarms act at once, and a job uses all of its slot's share of the processor, which makes CPU a perfect signal.
+//! What is left open is in the rival's favour: CloudWatch has each datapoint at the minute's end, alarms act at once, and a job uses
+//! all of its slot's share of the processor, which makes CPU a perfect signal.
 
 use std::collections::{BTreeMap, VecDeque};
 
