@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where something is not as it should be")]
 
+use runnerless_core::pool::Settings;
 use runnerless_core::time::Millis;
 use runnerless_replay::pool::{BEGIN, Fate, Pool, Shape};
 use runnerless_replay::trace::Trace;
@@ -133,4 +134,38 @@ fn a_replay_is_the_same_each_time_and_its_lines_have_what_others_read() {
     assert_eq!((line["scaler"].as_str(), line["jobs"].as_u64()), (Some("ours"), Some(3)));
     let summary = summary(&outcomes, std::time::Duration::from_secs(1));
     assert_eq!((summary["passed"].as_u64(), summary["ok"].as_bool()), (Some(4), Some(true)));
+}
+
+/// The value that the pool's template gives to a line's name.
+fn of_template(name: &str) -> i64 {
+    let template = include_str!("../../../../pool/template.yaml");
+    let line = template.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap_or_else(|| panic!("no {name}"));
+    line.trim().trim_matches('\'').parse().unwrap_or_else(|_| panic!("{name} is {line}"))
+}
+
+/// The default of one of its parameters.
+fn default_of(parameter: &str) -> i64 {
+    let template = include_str!("../../../../pool/template.yaml");
+    let (_, after) = template.split_once(&format!("\n  {parameter}:\n")).unwrap_or_else(|| panic!("no {parameter}"));
+    let default = after.lines().find_map(|line| line.trim().strip_prefix("Default: ")).unwrap();
+    default.trim_matches('\'').parse().unwrap_or_else(|_| panic!("{parameter} is {default}"))
+}
+
+#[test]
+fn what_is_compared_is_what_the_template_deploys() {
+    let settings = Settings::default();
+    let seconds = |time: Millis| time.0 / 1000;
+    for (here, there) in [
+        (settings.target_utilisation.into(), default_of("TargetUtilisation")),
+        (settings.headroom_slots.into(), default_of("HeadroomSlots")),
+        (settings.slots_per_member.into(), default_of("SlotsPerMember")),
+        (settings.grow_step.into(), of_template("RUNNERLESS_GROW_STEP:")),
+        (settings.shrink_step.into(), of_template("RUNNERLESS_SHRINK_STEP:")),
+        (settings.idle_scrapes.into(), of_template("RUNNERLESS_IDLE_RUNS:")),
+        (seconds(settings.stabilisation) / 60, of_template("RUNNERLESS_STABILISATION_MINUTES:")),
+        (seconds(settings.warm_up), of_template("RUNNERLESS_WARM_UP_SECONDS:")),
+        (settings.unhealthy_after.into(), of_template("RUNNERLESS_UNHEALTHY_RUNS:")),
+    ] {
+        assert_eq!(here, there, "{settings:?}");
+    }
 }

@@ -48,11 +48,11 @@ impl Default for Settings {
             target_utilisation: 90,
             headroom_slots: 1,
             grow_step: 100,
-            shrink_step: 5,
+            shrink_step: 10,
             idle_scrapes: 3,
             stabilisation: Millis::minutes(10),
             warm_up: Millis::minutes(5),
-            unhealthy_after: 5,
+            unhealthy_after: 3,
             slots_per_member: 2,
             longest_job: Millis::minutes(190),
         }
