@@ -11,6 +11,7 @@ pub mod leaving;
 mod memory;
 mod reading;
 mod settings;
+mod words;
 
 pub use decide::decide;
 pub use decision::{Action, Decision, Finding, Grown, Held, Misconfigured, Retired, Summary};
