@@ -45,7 +45,7 @@ impl World {
     /// Stores the memory, if the row is as it was read; and looks at the decision.
     pub(super) fn store(&mut self, run: &Run) -> Result<bool, Broken> {
         self.judge(run)?;
-        let plan = remember(run.read.as_ref(), "pool", run.decision.memory.clone(), self.pool.now());
+        let plan = remember(run.read.as_ref(), "pool", "run", run.decision.memory.clone(), self.pool.now());
         for change in plan.changes {
             let stored = self.row.as_ref().map(|row| row.rev());
             let holds = match change.expect {

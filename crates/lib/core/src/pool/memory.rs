@@ -25,6 +25,9 @@ pub struct PoolRow {
     pub rev: u64,
     /// The group's name.
     pub group: String,
+    /// The run that wrote it. Two runs that saw the same write different rows, so that one whose answer was lost is never taken
+    /// for the other.
+    pub run: String,
     /// What was remembered.
     pub memory: Memory,
     /// When DynamoDB may delete the row (s since the epoch): a pool that is gone is not sized any more.
@@ -46,12 +49,13 @@ impl Row for PoolRow {
     }
 }
 
-/// Stores what a run at `now` remembers, over the row that it read. To be applied before the run acts.
+/// Stores what the run of this name, at `now`, remembers, over the row that it read. To be applied before the run acts.
 #[must_use]
-pub fn remember(row: Option<&PoolRow>, group: &str, memory: Memory, now: Timestamp) -> Plan {
+pub fn remember(row: Option<&PoolRow>, group: &str, run: &str, memory: Memory, now: Timestamp) -> Plan {
     let expires_at = (now + limits::KEEP_CLOSED_ROWS).epoch_secs();
     let extra = row.map(|row| row.extra.clone()).unwrap_or_default();
-    let after = PoolRow { rev: row.map_or(0, Row::rev), group: group.to_owned(), memory, expires_at, extra };
+    let rev = row.map_or(0, Row::rev);
+    let after = PoolRow { rev, group: group.to_owned(), run: run.to_owned(), memory, expires_at, extra };
     Plan::because("what this run saw").with_some(put(row, after))
 }
 
@@ -145,11 +149,11 @@ mod tests {
     #[test]
     fn each_run_writes_over_the_row_that_it_read_and_no_other() {
         let memory = |at| Memory { last_run_at: Some(at), ..Memory::default() };
-        let (expect, item) = written(&remember(None, "builds", memory(T0), T0));
+        let (expect, item) = written(&remember(None, "builds", "r-1", memory(T0), T0));
         assert_eq!((expect, item["pk"].as_str(), &item["schema"]), (Expect::Absent, Some("pool#builds"), &json!(1)));
         assert_eq!(item["expires_at"], json!((T0 + limits::KEEP_CLOSED_ROWS).epoch_secs()));
         let row: PoolRow = decode(&item).unwrap();
-        let (expect, _) = written(&remember(Some(&row), "builds", memory(secs(60)), secs(60)));
+        let (expect, _) = written(&remember(Some(&row), "builds", "r-2", memory(secs(60)), secs(60)));
         assert_eq!(expect, Expect::Rev(1), "a run that read the same row loses");
     }
 
@@ -165,11 +169,11 @@ mod tests {
             members: [("i-1".to_owned(), member)].into(),
             ..Memory::default()
         };
-        let (_, mut item) = written(&remember(None, "builds", memory.clone(), secs(60)));
+        let (_, mut item) = written(&remember(None, "builds", "r-1", memory.clone(), secs(60)));
         item.insert("of_tomorrow".into(), json!(true));
         let row: PoolRow = decode(&item).unwrap();
         assert_eq!(row.memory, memory);
-        let (_, again) = written(&remember(Some(&row), "builds", Memory::default(), secs(120)));
+        let (_, again) = written(&remember(Some(&row), "builds", "r-2", Memory::default(), secs(120)));
         assert_eq!(again["of_tomorrow"], json!(true));
     }
 
@@ -179,7 +183,7 @@ mod tests {
         (member.idle, member.failed, member.jobs_total) = (99, 99, Some(1_000_000));
         (member.taken_at, member.retired_at) = (Some(T0), Some(T0));
         let members = (0..1000).map(|n| (format!("i-0123456789abc{n:04}"), member.clone())).collect();
-        let (_, item) = written(&remember(None, "builds", Memory { members, ..Memory::default() }, T0));
+        let (_, item) = written(&remember(None, "builds", "r-1", Memory { members, ..Memory::default() }, T0));
         let bytes = serde_json::to_string(&item).unwrap().len();
         assert!(bytes < 200 * 1024, "DynamoDB takes 400 KB, and this is {bytes}");
     }
