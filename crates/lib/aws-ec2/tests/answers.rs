@@ -2,64 +2,33 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where something is not as it should be")]
 
-use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
-use std::thread;
+mod scripted;
 
-use runnerless_aws::{Credentials, Place};
+use std::collections::BTreeMap;
+
 use runnerless_aws_ec2::{Ec2Fleet, Fleet as _};
 use runnerless_core::fleet::{
     FaultKind, FleetAnswer, FleetFault, FleetOutcome, FleetRequest, InstanceState, Market, Pool, REQUEST_VERSION,
 };
 use runnerless_core::id::LaunchId;
 use runnerless_core::time::Timestamp;
+use scripted::{Scripted, credentials};
 
-/// A service that gives these answers in turn, and the last one from then on.
+/// EC2 with scripted answers.
 struct Service {
     fleet: Ec2Fleet,
-    bodies: Arc<Mutex<Vec<String>>>,
+    scripted: Scripted,
 }
 
 impl Service {
     fn answering(answers: impl IntoIterator<Item = (u16, String)>) -> Self {
-        let mut answers: Vec<_> = answers.into_iter().collect();
-        answers.reverse();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let place = Place::new("us-east-1", Some(format!("http://{}", listener.local_addr().unwrap())));
-        let bodies = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&bodies);
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                seen.lock().unwrap().push(body(&stream));
-                let (status, text) =
-                    if answers.len() > 1 { answers.pop().unwrap() } else { answers.last().unwrap().clone() };
-                let head = format!("content-length: {}\r\nconnection: close\r\n\r\n", text.len());
-                stream.write_all(format!("HTTP/1.1 {status} Said\r\n{head}{text}").as_bytes()).unwrap();
-            }
-        });
-        let credentials = Credentials { key_id: "key".to_owned(), secret: "secret".to_owned().into(), session: None };
-        Self { fleet: Ec2Fleet::new(&place, &credentials), bodies }
+        let scripted = Scripted::answering(answers);
+        Self { fleet: Ec2Fleet::new(&scripted.place, &credentials()), scripted }
     }
 
     fn bodies(&self) -> Vec<String> {
-        self.bodies.lock().unwrap().clone()
+        self.scripted.bodies()
     }
-}
-
-fn body(stream: &TcpStream) -> String {
-    let mut reader = BufReader::new(stream);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        assert!(reader.read_line(&mut head).unwrap() > 0, "the request is whole");
-    }
-    let head = head.to_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
-    let mut body = vec![0; length.parse().unwrap()];
-    reader.read_exact(&mut body).unwrap();
-    String::from_utf8(body).unwrap()
 }
 
 fn refusal(status: u16, code: &str) -> (u16, String) {

@@ -19,6 +19,8 @@ pub enum Service {
     Invoke,
     /// EC2.
     Fleet,
+    /// Auto Scaling.
+    Scaling,
 }
 
 /// The cause of an error, of whatever type the SDK has.
@@ -81,6 +83,7 @@ impl AwsError {
                 Service::Bus => "Bus.Unavailable",
                 Service::Invoke => "Invoke.Unavailable",
                 Service::Fleet => "Fleet.Throttled",
+                Service::Scaling => "Scaling.Throttled",
             },
             Self::Unavailable { service, .. } => match service {
                 Service::Ledger => "Ledger.Unavailable",
@@ -89,6 +92,7 @@ impl AwsError {
                 Service::Bus => "Bus.Unavailable",
                 Service::Invoke => "Invoke.Unavailable",
                 Service::Fleet => "Fleet.Unavailable",
+                Service::Scaling => "Scaling.Unavailable",
             },
             Self::Refused { service, .. } => match service {
                 Service::Ledger => "Ledger.Refused",
@@ -97,6 +101,7 @@ impl AwsError {
                 Service::Bus => "Bus.Refused",
                 Service::Invoke => "Invoke.Refused",
                 Service::Fleet => "Fleet.Refused",
+                Service::Scaling => "Scaling.Refused",
             },
             Self::BadRow(_) => "Ledger.BadRow",
             Self::Contended(_) => "Ledger.Throttled",
@@ -113,6 +118,7 @@ impl fmt::Display for Service {
             Self::Bus => "event bus",
             Self::Invoke => "Lambda",
             Self::Fleet => "EC2",
+            Self::Scaling => "Auto Scaling",
         })
     }
 }

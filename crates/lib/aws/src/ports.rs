@@ -12,6 +12,7 @@ use runnerless_core::lane_row::{LaneRow, RunnerRow, lane_pk, runner_pk};
 use runnerless_core::launch::LaunchRow;
 use runnerless_core::live::{LIVE_PK, Live, STACK};
 use runnerless_core::moves::Announce;
+use runnerless_core::pool::{PoolRow, pool_pk};
 use runnerless_core::project::{ProjectRow, ROUNDS_PK, Rounds, project_pk};
 use runnerless_core::route::{BadMapRow, LaneEntry, Learned, MapRow};
 use runnerless_core::time::Timestamp;
@@ -114,6 +115,14 @@ impl Rows {
     pub fn live(&self, lane: &LaneId) -> Live {
         let count = |name: &str| self.0.get(LIVE_PK).and_then(|item| item.get(name)?.as_u64()).unwrap_or(0);
         Live { lane: count(lane.as_str()), stack: count(STACK), draining: self.draining() }
+    }
+
+    /// What the runs before remember of a group; `None` before its first.
+    ///
+    /// # Errors
+    /// A row that cannot be read.
+    pub fn pool(&self, group: &str) -> Result<Option<PoolRow>, BadRow> {
+        self.row(&pool_pk(group))
     }
 
     fn row<R: Row>(&self, pk: &str) -> Result<Option<R>, BadRow> {

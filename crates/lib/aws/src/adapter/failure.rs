@@ -6,13 +6,15 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::error::{AwsError, Service};
 
-/// Codes by which AWS asks to slow down.
-const THROTTLES: [&str; 9] = [
+/// Codes by which AWS asks to slow down, or to wait until it has done what it was asked before. Nothing was changed.
+const THROTTLES: [&str; 11] = [
     "EC2ThrottledException",
     "ENILimitReachedException",
     "LimitExceededException",
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
+    "ResourceContention",
+    "ScalingActivityInProgress",
     "Throttling",
     "ThrottledException",
     "ThrottlingException",
@@ -70,6 +72,11 @@ mod tests {
         assert_eq!(meaning(true, Some(404), "ResourceNotFoundException"), Meaning::Refused);
         assert_eq!(meaning(true, Some(429), "TooManyRequestsException"), Meaning::Throttled);
         assert_eq!(meaning(true, Some(502), "EC2ThrottledException"), Meaning::Throttled);
+        assert_eq!(
+            meaning(true, Some(500), "ResourceContention"),
+            Meaning::Throttled,
+            "Auto Scaling is busy with others"
+        );
         assert_eq!(meaning(true, Some(500), "InternalException"), Meaning::Unavailable);
         assert_eq!(meaning(true, Some(503), ""), Meaning::Unavailable);
         assert_eq!(meaning(true, Some(400), "TransactionConflictException"), Meaning::Unavailable);
