@@ -57,6 +57,39 @@ pub fn lost(service: &'static str, launch: &LaunchId, job: Option<JobKey>, what:
     count(service, "LaunchesLost", 1, &json!({"launch.id": launch, "job.key": job, "what": what}));
 }
 
+/// Says what the function `service` measured of one thing, such as a pool: by function and that thing, so that several of
+/// them in an account stay apart. `fields` as for [`count`].
+pub fn measure(service: &'static str, of: (&'static str, &str), values: &[(&'static str, u64)], fields: &Value) {
+    match SINK.get() {
+        Some(sink) => values.iter().for_each(|(name, value)| sink(service, name, *value)),
+        None => {
+            let line = measured(service, of, values, fields, now().0);
+            // As above.
+            let _ = std::io::stdout().lock().write_all(line.as_bytes());
+        }
+    }
+}
+
+/// One line for all of them.
+fn measured(
+    service: &str,
+    (kind, name): (&str, &str),
+    values: &[(&'static str, u64)],
+    fields: &Value,
+    at: i64,
+) -> String {
+    let names: Vec<Value> = values.iter().map(|(name, _)| json!({"Name": name, "Unit": "Count"})).collect();
+    let metrics = json!({"Namespace": NAMESPACE, "Dimensions": [["service", kind]], "Metrics": names});
+    let mut line = json!({"_aws": {"Timestamp": at, "CloudWatchMetrics": [metrics]}, "service": service, kind: name});
+    for (name, value) in fields.as_object().into_iter().flatten() {
+        line[name] = value.clone();
+    }
+    for (name, value) in values {
+        line[*name] = (*value).into();
+    }
+    format!("{line}\n")
+}
+
 /// The line with its end. Written as text: as an object, it cost as much as the rest of a refused request.
 fn line(service: &str, name: &str, value: u64, fields: &Value, at: i64) -> String {
     // By function for people, and over all of them for alarms. Names of services and metrics need no escape.
@@ -74,6 +107,27 @@ fn line(service: &str, name: &str, value: u64, fields: &Value, at: i64) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_measured_of_a_pool_is_one_line_of_its_own_dimension() {
+        let line = measured(
+            "scaler",
+            ("pool", "a \"pool\""),
+            &[("PoolSlots", 8), ("PoolTroubles", 0)],
+            &json!({"late": 2}),
+            7,
+        );
+        assert_eq!(line.matches('\n').count(), 1, "a line is one line: {line}");
+        let line: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(
+            (&line["PoolSlots"], &line["PoolTroubles"], &line["service"]),
+            (&json!(8), &json!(0), &json!("scaler"))
+        );
+        assert_eq!((&line["pool"], &line["late"]), (&json!("a \"pool\""), &json!(2)));
+        let metrics = &line["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!((&metrics["Dimensions"], &metrics["Namespace"]), (&json!([["service", "pool"]]), &json!(NAMESPACE)));
+        assert_eq!(metrics["Metrics"][1], json!({"Name": "PoolTroubles", "Unit": "Count"}));
+    }
 
     #[test]
     fn a_line_is_a_metric_with_its_dimension_and_fields() {
