@@ -1,6 +1,6 @@
 # The commands of this project. Each does its own set-up on a machine with Rust, Python 3, git and a C compiler.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage faults storm bench sweep-bench hostile isolation instances pool world replay pool-worlds mutants upgrade build iam templates package release-try user-pipeline layer symbols
+.PHONY: help demo test lint audit stack-up stack-down conformance attack breakage faults storm bench sweep-bench pool-bench hostile isolation instances pool world replay pool-worlds mutants upgrade build iam templates package release-try user-pipeline layer symbols
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -83,6 +83,9 @@ sweep-bench: build ## one sweep over a large ledger on the emulator (ROWS=100000
 	@exec target/release/runnerless-bench sweep --parent "$$PPID" --state "$$STATE/sweep-bench" \
 	  $${ROWS:+--rows "$$ROWS"} $${DUE:+--due "$$DUE"} $${ROUNDS:+--rounds "$$ROUNDS"} $${OUT:+--out "$$OUT"}
 
+pool-bench: build ## one run of the scaler over pools of 10, 100 and 1,000 members (ROUNDS=5 OUT=file)
+	@exec target/release/runnerless-bench pool --parent "$$PPID" $${ROUNDS:+--rounds "$$ROUNDS"} $${OUT:+--out "$$OUT"}
+
 hostile: build ## jobs that mean harm through the executor, each followed by a control job (CASES=dir OUT=file)
 	@exec $(LOCAL) hostile --parent "$$PPID" --state "$$STATE" $${CASES:+--cases "$$CASES"} $${OUT:+--out "$$OUT"}
 
@@ -145,12 +148,13 @@ lint: .local/lint/.made ## formatting, clippy with warnings denied, template and
 	.local/lint/bin/shellcheck -s sh crates/dev/local/src/cage/cage.sh crates/dev/local/src/bare/enter.sh
 	.local/lint/bin/shellcheck -s bash crates/dev/local/src/hostile/control.sh crates/dev/local/src/isolation/plant.sh
 
-iam: build ## write docs/iam.md anew, from the template
+iam: build ## write docs/iam.md anew, from the templates
 	@target/release/runnerless-iam > docs/iam.md.new && mv docs/iam.md.new docs/iam.md
 
 templates: .local/lint/.made .local/checkov/.made .local/sam/.made ## the templates by cfn-lint, sam validate and checkov
 	.local/lint/bin/cfn-lint --non-zero-exit-code warning $(TEMPLATES)
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 .local/sam/bin/sam validate --lint --template template.yaml
+	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 .local/sam/bin/sam validate --lint --template pool/template.yaml
 	python3 helper-scripts/checkov.py .local/checkov/bin/checkov $(TEMPLATES)
 
 package: .local/package/.made ## the release archive, with everything built for Lambda (ARCHITECTURES="x86_64 arm64")

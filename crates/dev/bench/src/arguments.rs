@@ -10,9 +10,9 @@ use lexopt::prelude::{Long, Short, Value, ValueExt as _};
 pub const USAGE: &str = "\
 runnerless-bench: speed and size, beside floors of the same run; JSON lines on standard output
 
-  runnerless-bench [functions] [engine] [sweep] [options]
+  runnerless-bench [functions] [engine] [sweep] [pool] [options]
 
-      --rounds N      processes of each case and side (20); rounds of the sweep (5)
+      --rounds N      processes of each case and side (20); rounds of the sweep and of each pool (5)
       --rows N        open rows that the sweep meets (100000)
       --due N         due jobs among them (500)
       --state DIR     where the sweep's emulator works (.local/sweep-bench)
@@ -33,6 +33,8 @@ pub enum Part {
     Engine,
     /// The reconciler over a large ledger.
     Sweep,
+    /// The scaler over pools of several sizes.
+    Pool,
 }
 
 impl Part {
@@ -44,6 +46,7 @@ impl Part {
             "functions" => Some(Self::Functions),
             "engine" => Some(Self::Engine),
             "sweep" => Some(Self::Sweep),
+            "pool" => Some(Self::Pool),
             _ => None,
         }
     }

@@ -5,6 +5,7 @@ pub mod engine;
 pub mod floor;
 pub mod functions;
 pub mod lines;
+pub mod pool;
 pub mod statistics;
 pub mod sweep;
 pub mod wire;

@@ -8,7 +8,7 @@ use runnerless_bench::arguments::{Arguments, Part, USAGE};
 use runnerless_bench::engine::{self, Folder};
 use runnerless_bench::functions::{self, BenchError};
 use runnerless_bench::lines::Lines;
-use runnerless_bench::sweep;
+use runnerless_bench::{pool, sweep};
 use runnerless_local::demo::{said, tell};
 use runnerless_local::guard::Signals;
 use runnerless_local::processes::{self, Left, own_pid};
@@ -18,7 +18,7 @@ use runnerless_local::supervise::{self, SuperviseError};
 const GRACE: Duration = Duration::from_secs(2);
 /// How often the functions and the engine are measured, where nothing else is said.
 const ROUNDS: u32 = 20;
-/// The same for the sweep, whose rounds take longer.
+/// The same for the sweep and for pools, whose rounds take longer.
 const SWEEP_ROUNDS: u32 = 5;
 
 /// Whatever a part can fail with.
@@ -30,6 +30,8 @@ enum Failure {
     Engine(#[from] engine::BenchError),
     #[error(transparent)]
     Sweep(#[from] sweep::BenchError),
+    #[error(transparent)]
+    Pool(#[from] pool::BenchError),
     #[error(transparent)]
     Left(#[from] Left),
     #[error(transparent)]
@@ -122,6 +124,10 @@ async fn parts(arguments: &Arguments, lines: &mut Lines, folder: &Folder) -> Res
                     rounds: arguments.rounds.unwrap_or(SWEEP_ROUNDS),
                 };
                 sweep::bench(&wish, lines, &tell).await?;
+            }
+            Part::Pool => {
+                let wish = pool::Wish { programs: programs.clone(), rounds: arguments.rounds.unwrap_or(SWEEP_ROUNDS) };
+                pool::bench(&wish, lines, &tell).await?;
             }
         }
     }

@@ -145,7 +145,7 @@ pub(crate) fn peak(process: Option<Process>) -> Result<u64, BenchError> {
 }
 
 /// The time that a process has been on a processor, in milliseconds: `schedstat` of proc(5), over its threads.
-fn on_processor(process: Option<Process>) -> Result<f64, BenchError> {
+pub(crate) fn on_processor(process: Option<Process>) -> Result<f64, BenchError> {
     let pid = process.map_or(0, |process| process.pid);
     let threads = fs::read_dir(format!("/proc/{pid}/task")).map_err(BenchError::Machine)?;
     let ns = threads.flatten().filter_map(|thread| {

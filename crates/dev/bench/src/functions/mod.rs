@@ -7,7 +7,7 @@ mod cases;
 pub(crate) mod cpu;
 mod measure;
 mod size;
-mod stand_in;
+pub(crate) mod stand_in;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,8 +19,8 @@ use crate::lines::Lines;
 use crate::statistics::Spread;
 use cases::{CASES, Case};
 use cpu::CpuShare;
-pub(crate) use measure::peak;
 use measure::{Host, PARAMETERS, Sample, Side, TABLES};
+pub(crate) use measure::{on_processor, peak};
 use size::Size;
 use stand_in::StandIn;
 

@@ -27,11 +27,11 @@ use tokio::task::{JoinHandle, JoinSet};
 use dynamo::Tables;
 
 /// How often each operation was called, by its name.
-pub(super) type Calls = BTreeMap<String, u64>;
+pub(crate) type Calls = BTreeMap<String, u64>;
 
 /// The served stand-in. It ends when it is dropped.
 #[derive(Debug)]
-pub(super) struct StandIn {
+pub(crate) struct StandIn {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
     accepting: JoinHandle<()>,
@@ -41,6 +41,8 @@ pub(super) struct StandIn {
 struct State {
     tables: Tables,
     parameters: Vec<(String, String)>,
+    /// What calls of services are answered that speak forms and XML, by their names.
+    texts: BTreeMap<String, String>,
     calls: Calls,
     refused: Vec<String>,
 }
@@ -69,7 +71,7 @@ impl StandIn {
     ///
     /// # Errors
     /// There is no loopback port.
-    pub(super) async fn new(tables: &[&str], parameters: &[(&str, &str)]) -> io::Result<Self> {
+    pub(crate) async fn new(tables: &[&str], parameters: &[(&str, &str)]) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -79,15 +81,21 @@ impl StandIn {
         Ok(Self { address, state, accepting })
     }
 
+    /// From now on this operation of a service that speaks forms and XML (`autoscaling:SetDesiredCapacity`) is answered with
+    /// this document.
+    pub(crate) fn say(&self, operation: &str, document: String) {
+        held(&self.state).texts.insert(operation.to_owned(), document);
+    }
+
     /// The address for `AWS_ENDPOINT_URL`.
     #[must_use]
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// The calls since the last time this was asked, and what was refused of them.
     #[must_use]
-    pub(super) fn take_calls(&self) -> (Calls, Vec<String>) {
+    pub(crate) fn take_calls(&self) -> (Calls, Vec<String>) {
         let mut state = held(&self.state);
         (std::mem::take(&mut state.calls), std::mem::take(&mut state.refused))
     }
@@ -118,12 +126,13 @@ async fn connection(stream: TcpStream, state: Arc<Mutex<State>>) {
 async fn serve(request: Request<Incoming>, state: &Mutex<State>) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     let Ok(body) = body.collect().await else { return answer(StatusCode::BAD_REQUEST, &Value::Null) };
+    let body = body.to_bytes();
     let mut state = held(state);
-    let named = services::name(&head);
+    let named = services::name(&head, &body);
     let answered = match &named {
         Ok((service, operation)) => {
             *state.calls.entry(format!("{service}:{operation}")).or_default() += 1;
-            services::answer(&mut state, service, operation, &body.to_bytes())
+            services::answer(&mut state, service, operation, &body)
         }
         Err(refusal) => Err(Refusal { code: refusal.code, message: refusal.message.clone() }),
     };
@@ -140,7 +149,11 @@ async fn serve(request: Request<Incoming>, state: &Mutex<State>) -> Response<Ful
 }
 
 fn answer(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
-    let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+    let body = match body {
+        Value::Null => Bytes::new(),
+        Value::String(document) => Bytes::from(document.clone()),
+        other => Bytes::from(other.to_string()),
+    };
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -1,6 +1,7 @@
 //! Which operation a request is, whether it is signed for it, and the operations that are not DynamoDB's.
 //!
-//! Wire: AWS JSON 1.0 and 1.1 (target header) and Lambda's REST path, as the SDK's own models have them.
+//! Wire: AWS JSON 1.0 and 1.1 (target header), Lambda's REST path, and forms that are answered in XML, as the SDK's own
+//! models have them.
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -15,8 +16,11 @@ type Answered = Result<(StatusCode, Value), Refusal>;
 /// The services with the prefix of their targets.
 const TARGETS: [(&str, &str); 3] = [("DynamoDB_20120810", "dynamodb"), ("AmazonSSM", "ssm"), ("AWSEvents", "events")];
 
+/// The services that speak forms and XML.
+const FORMS: [&str; 2] = ["autoscaling", "ec2"];
+
 /// Service and operation of a request that is signed for that service.
-pub(super) fn name(head: &Parts) -> Named {
+pub(super) fn name(head: &Parts, body: &Bytes) -> Named {
     let (service, operation) = match header(head, "x-amz-target").and_then(|target| target.split_once('.')) {
         Some((prefix, operation)) => {
             let known = TARGETS.iter().find(|(target, _)| *target == prefix);
@@ -24,6 +28,7 @@ pub(super) fn name(head: &Parts) -> Named {
             (*service, operation.to_owned())
         }
         None if head.uri.path().ends_with("/invocations") => ("lambda", "Invoke".to_owned()),
+        None if head.uri.path() == "/" => form(head, body)?,
         None => return Err(unknown(head.uri.path())),
     };
     let signed = header(head, "authorization").unwrap_or_default();
@@ -32,6 +37,16 @@ pub(super) fn name(head: &Parts) -> Named {
         return Err(Refusal { code: "IncompleteSignatureException", message: format!("not signed for {service}") });
     }
     Ok((service, operation))
+}
+
+/// A form names its operation, and its signature the service.
+fn form(head: &Parts, body: &Bytes) -> Named {
+    let signed = header(head, "authorization").unwrap_or_default();
+    let service = FORMS.into_iter().find(|service| signed.contains(&format!("/{service}/aws4_request")));
+    let service = service.ok_or_else(|| unknown(head.uri.path()))?;
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    let action = text.split('&').find_map(|field| field.strip_prefix("Action="));
+    Ok((service, action.ok_or_else(|| Refusal::invalid("Action is missing"))?.to_owned()))
 }
 
 fn header<'a>(head: &'a Parts, name: &str) -> Option<&'a str> {
@@ -47,6 +62,11 @@ pub(super) fn answer(state: &mut State, service: &str, operation: &str, body: &B
     if service == "lambda" {
         serde_json::from_slice::<Value>(body).map_err(|_| Refusal::invalid("the payload is no JSON"))?;
         return Ok((StatusCode::ACCEPTED, Value::Null));
+    }
+    if FORMS.contains(&service) {
+        let name = format!("{service}:{operation}");
+        let document = state.texts.get(&name).cloned().ok_or_else(|| unknown(&name))?;
+        return Ok((StatusCode::OK, Value::String(document)));
     }
     let body: Value = serde_json::from_slice(body).map_err(|_| Refusal::invalid("the body is no JSON"))?;
     let answered = match (service, operation) {
