@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
-# Says what an account lacks for lanes of instances, before the first job finds it out. It changes nothing.
+# Says what an account lacks for lanes of instances, or for a pool, before the first job finds it out. It changes nothing.
 #
 # Usage: check-ec2.sh [OPTIONS] [-- OPTIONS OF aws]
 #
 #   --parameter-path PATH   the stack's parameter ParameterPath (default /runnerless)
 #   --on-demand             Ec2Machines asks for no spot: the role of spot and its quota are not looked at
+#   --pool STACK            for the pool of this stack (docs/pool.md) instead of lanes
 #   OPTIONS OF aws          go to each call as they are: --profile, --region
 #
-# It needs `aws` with iam:GetRole, ssm:GetParameter, ec2:DescribeImages and servicequotas:GetServiceQuota. Exit codes: 0 nothing
-# lacks, 1 something does, 4 something could not be looked at.
+# It needs `aws` with iam:GetRole, ssm:GetParameter, ec2:DescribeImages and servicequotas:GetServiceQuota, and for a pool with
+# ssm:DescribeParameters. Exit codes: 0 nothing lacks, 1 something does, 4 something could not be looked at.
 set -euo pipefail
 # shellcheck source=helper-scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 path=/runnerless
+pool=
 markets=(spot on-demand)
 options=()
 while (($#)); do
@@ -21,6 +23,10 @@ while (($#)); do
     -h | --help) usage && exit 0 ;;
     --parameter-path)
       path="${2:?--parameter-path needs the path}"
+      shift
+      ;;
+    --pool)
+      pool="${2:?--pool needs the name of its stack}"
       shift
       ;;
     --on-demand) markets=(on-demand) ;;
@@ -69,25 +75,39 @@ role() {
 
 # The image that the launch template resolves at each launch.
 image() {
-  if ! ask ssm get-parameter --name "$path/ami" --query Parameter.Value; then
+  local parameter="$path${pool:+/pool/$pool}/ami"
+  if ! ask ssm get-parameter --name "$parameter" --query Parameter.Value; then
     if [[ "$why" == *ParameterNotFound* ]]; then
-      lacks "the parameter $path/ami: build an image (docs/ami.md), or put the id of yours there"
+      lacks "the parameter $parameter: build an image (${pool:+docs/pool.md, }docs/ami.md), or put the id of yours there"
     else
-      unknown "the parameter $path/ami: $why"
+      unknown "the parameter $parameter: $why"
     fi
     return
   fi
   local id="$answer"
   if ! ask ec2 describe-images --image-ids "$id" --query 'Images[0].[State,Architecture]'; then
     if [[ "$why" == *InvalidAMIID* ]]; then
-      lacks "the image $id that $path/ami names: $why"
+      lacks "the image $id that $parameter names: $why"
     else
       unknown "the image $id: $why"
     fi
   elif [[ "$answer" == available[[:space:]]* ]]; then
     fine "the image $id, for $(cut -f 2 <<< "$answer"): the instance types of all rows must be of that architecture"
   else
-    lacks "the image $id that $path/ami names is not available: $answer"
+    lacks "the image $id that $parameter names is not available: $answer"
+  fi
+}
+
+# The token of a pool's runner; its value is not read.
+token() {
+  if ! ask ssm describe-parameters --parameter-filters "Key=Name,Values=$path/pool/$pool/token" --query 'Parameters[0].Type'; then
+    unknown "the parameter $path/pool/$pool/token: $why"
+  elif [[ "$answer" == SecureString ]]; then
+    fine "the parameter $path/pool/$pool/token"
+  elif [[ "$answer" == None ]]; then
+    lacks "the parameter $path/pool/$pool/token: aws ssm put-parameter --type SecureString --name $path/pool/$pool/token --value file://token.txt"
+  else
+    lacks "the parameter $path/pool/$pool/token is a $answer, which everybody may read who may list: delete it, and put a SecureString there"
   fi
 }
 
@@ -102,7 +122,12 @@ quota() {
   fi
 }
 
-role AWSServiceRoleForEC2Fleet ec2fleet.amazonaws.com
+if [[ -n "$pool" ]]; then
+  role AWSServiceRoleForAutoScaling autoscaling.amazonaws.com
+  token
+else
+  role AWSServiceRoleForEC2Fleet ec2fleet.amazonaws.com
+fi
 for market in "${markets[@]}"; do
   case "$market" in
     spot)

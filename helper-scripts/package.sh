@@ -25,14 +25,14 @@ for architecture in "${architectures[@]}"; do
   case $architecture in x86_64 | arm64) ;; *) die "architecture $architecture: x86_64 or arm64" ;; esac
 done
 [ -x $TOOLS/cargo-lambda ] || die "$TOOLS/cargo-lambda is missing: run make package"
-mapfile -t parts < <(sed -n 's/.*BuildMethod: rust-cargolambda, BuildProperties: {Binary: \([a-z-]*\)}.*/\1/p' template.yaml)
-[ ${#parts[@]} -gt 0 ] || die "template.yaml names no function"
+mapfile -t parts < <(sed -n 's/.*BuildMethod: rust-cargolambda, BuildProperties: {Binary: \([a-z-]*\)}.*/\1/p' template.yaml pool/template.yaml)
+[ ${#parts[@]} -gt 0 ] || die "the templates name no function"
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
-readonly commands=(runnerless runnerless-runner)
+readonly commands=(runnerless runnerless-runner runnerless-member)
 
 root=$OUT/runnerless-$version
 rm -rf "$root"
-mkdir -p "$root/functions" "$root/bin"
+mkdir -p "$root/functions" "$root/bin" "$root/pool"
 
 # Refuses what would not start in Lambda, and says the rest.
 check() {
@@ -74,6 +74,7 @@ for architecture in "${architectures[@]}"; do
 done
 
 python3 helper-scripts/release.py >"$root/template.yaml"
+python3 helper-scripts/release.py --template pool/template.yaml >"$root/pool/template.yaml"
 cp statemachines/*.asl.json "$root/functions/"
 cp LICENSE CHANGELOG.md "$root/"
 install -m 0755 release/deploy.sh release/update.sh "$root/"

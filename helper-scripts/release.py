@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes the template of a release from template.yaml: code comes from zips in a bucket, so that nobody builds anything.
+"""Makes a template of a release from template.yaml, or from pool/template.yaml: code comes from zips in a bucket, so that
+nobody builds anything.
 
 Usage: release.py [--template template.yaml] > release.yaml
 
@@ -21,14 +22,14 @@ PARAMETERS = """  ArtifactBucket:
     AllowedPattern: '^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$'
     Description: The folder of that bucket, without slashes around it. Another release is another folder.
 """
-ARCHITECTURE = re.compile(r"(?m)^      Architectures: \[(!If \[.*\])\]$")
+ARCHITECTURE = re.compile(r"(?m)^      Architectures: \[(!If \[.*\]|!Ref \w+)\]$")
 
 
 def released(text):
     functions = re.split(r"(?m)^(?=  [A-Za-z0-9]+:$)", text)
     done, count = [], 0
     for block in functions:
-        code = re.search(r"(?m)^      CodeUri: crates/bin/([a-z-]+)/$", block)
+        code = re.search(r"(?m)^      CodeUri: (?:\.\./)?crates/bin/([a-z-]+)/$", block)
         if code:
             chosen = ARCHITECTURE.search(block)
             if not chosen:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Follows the README of a release on the AWS emulator, from an empty folder and without Rust on PATH: the deployment, the
-# secrets, each function once with its event by `cargo lambda invoke`, a webhook, new code for one function, the same
-# deployment again, and one of files that were changed. Each step is compared with what it must say and leave.
+# secrets, a pool beside it, each function once with its event by `cargo lambda invoke`, a webhook, new code for one function,
+# the same deployment again, and one of files that were changed. Each step is compared with what it must say and leave.
 #
 # Usage: try.sh ARCHIVE EMULATOR_PYTHON AWS_CLI_FOLDER CARGO_LAMBDA    (make release-try)
 set -euo pipefail
@@ -66,11 +66,12 @@ echo glrt-t3_example >token.txt
 says 0 '' "$runnerless" secrets put signing-token --file signing-token.txt --outputs outputs.json
 says 0 '' "$runnerless" secrets put runner-token --engine LAMBDA --lane-tags '' --file token.txt --outputs outputs.json
 
-output() { "$python" -c 'import json, sys; print({o["OutputKey"]: o["OutputValue"] for o in json.load(open("outputs.json"))["Stacks"][0]["Outputs"]}[sys.argv[1]])' "$1"; }
-# answers PART EVENT TEXT: the function answers this event with TEXT, and its code is the archive's.
+# output NAME [FILE]: what a stack said of itself.
+output() { "$python" -c 'import json, sys; print({o["OutputKey"]: o["OutputValue"] for o in json.load(open(sys.argv[2]))["Stacks"][0]["Outputs"]}[sys.argv[1]])' "$1" "${2:-outputs.json}"; }
+# answers PART EVENT TEXT [OUTPUTS]: the function answers this event with TEXT, and its code is the archive's.
 answers() {
   local name zip sum
-  name=$(output "${1^}FunctionName")
+  name=$(output "${1^}FunctionName" "${4:-outputs.json}")
   zip=functions/$1-$architecture.zip
   sum=$(aws lambda get-function-configuration --function-name "$name" --query CodeSha256 --output text)
   [ "$sum" = "$(openssl dgst -sha256 -binary "$zip" | base64)" ] || fail "$name does not have the code of $zip"
@@ -87,6 +88,13 @@ answers checkin claim '"statusCode": 403'
 answers terminator age-exceeded 'of no launch that we recorded'
 answers reconciler dry-run '"live_launches": 0'
 answers executor launch '"outcome": "gone"'
+
+network() { aws ec2 describe-subnets --query "Subnets[0].$1" --output text; }
+says 2 "--stack is missing" ./deploy.sh --bucket my-artifacts --pool
+says 0 'deployed builds from s3://my-artifacts/runnerless/' \
+  ./deploy.sh --bucket my-artifacts --pool --stack builds GitLabUrl=https://gitlab.acme.example "Architecture=$architecture" \
+  "LedgerTable=$(output LedgerTableName)" "Vpc=$(network VpcId)" "Subnets=$(network SubnetId)"
+answers scaler dry-run '"dry_run": true' outputs-builds.json
 
 says 0 "has new code" ./update.sh router
 says 0 'deployed runnerless' ./deploy.sh --bucket my-artifacts

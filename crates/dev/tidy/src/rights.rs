@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::template::{Template, each, text};
+use crate::template::{POOL, Template, each, text};
 use crate::why;
 
 /// The document.
@@ -54,7 +54,7 @@ pub fn roles(template: &Template) -> Vec<Role> {
             _ => continue,
         };
         let mut rights = Vec::new();
-        for policy in each(policies) {
+        for policy in each(policies).into_iter().chain(each(&properties["ManagedPolicyArns"])) {
             of_policy(template, policy, "", &mut rights);
         }
         let is_function = resource["Type"] == "AWS::Serverless::Function";
@@ -115,6 +115,7 @@ fn parameter_of(condition: &str) -> String {
     match condition {
         "LaunchesInstances" => "with `Ec2Subnets`".to_owned(),
         "InVpc" => "with `FunctionSubnets`".to_owned(),
+        "HasCache" => "with `CacheBucket`".to_owned(),
         other => format!("where `{other}` holds"),
     }
 }
@@ -133,6 +134,10 @@ fn conditions(value: &Value) -> String {
 
 /// A resource, or a value of a condition, without what is the same in all ARNs of a stack.
 fn place(value: &Value) -> String {
+    // A stack has one of the two.
+    if let [_, then, other] = each(&value["!If"])[..] {
+        return format!("{} or {}", place(then), place(other));
+    }
     let (reference, attribute, sub) = (text(&value["!Ref"]), text(&value["!GetAtt"]), text(&value["!Sub"]));
     if !reference.is_empty() {
         return format!("`{}`", reference.trim_start_matches("AWS::"));
@@ -151,6 +156,9 @@ fn place(value: &Value) -> String {
         ("ssm parameter", "parameter "),
         ("lambda function:", "function "),
         ("execute-api ${Api}", "API "),
+        ("autoscaling autoScalingGroup:*:autoScalingGroupName/", "group "),
+        ("dynamodb table/", "table "),
+        ("s3:::", "bucket "),
         ("ec2 ", ""),
         (".Arn}", "}"),
         ("AWS::StackName", "StackName"),
@@ -160,17 +168,18 @@ fn place(value: &Value) -> String {
     format!("`{short}`")
 }
 
-/// The document's text.
+/// The document's text, from these templates in turn.
 ///
 /// # Errors
 /// The rights for which nobody says why, and the reasons that are for no right.
-pub fn document(template: &Template) -> Result<String, Vec<String>> {
-    let roles = roles(template);
+pub fn document(templates: &[Template]) -> Result<String, Vec<String>> {
     let mut text = String::from(HEAD);
     let mut wrong = Vec::new();
     let mut used = vec![false; why::WHY.len()];
-    for role in &roles {
-        let _ = write!(text, "\n## {}\n\nTaken on by {}.", role.id, role.bearer);
+    for (template, role) in
+        templates.iter().flat_map(|template| roles(template).into_iter().map(move |role| (template, role)))
+    {
+        let _ = write!(text, "\n## {}\n\nTaken on by {}{}.", role.id, role.bearer, of_pool(template));
         for policy in &role.added {
             let _ = write!(text, " SAM adds `{policy}`.");
         }
@@ -198,6 +207,10 @@ pub fn document(template: &Template) -> Result<String, Vec<String>> {
     if wrong.is_empty() { Ok(text) } else { Err(wrong) }
 }
 
+fn of_pool(template: &Template) -> &'static str {
+    if template.path == POOL { " of a pool's stack" } else { "" }
+}
+
 /// The same action under the same condition and for the same reason on several resources is one line.
 fn grouped(rights: Vec<(Right, &'static str)>) -> Vec<(Right, &'static str)> {
     let mut lines: Vec<(Right, &'static str)> = Vec::new();
@@ -221,8 +234,8 @@ fn grouped(rights: Vec<(Right, &'static str)>) -> Vec<(Right, &'static str)> {
 const HEAD: &str = "\
 # Rights
 
-Every role that `template.yaml` makes, and what it may do. This page is made from the template by `make iam`, and a test compares the
-two; the reasons are in `crates/dev/tidy/src/why.rs`. No right has a wildcard in its action. Where AWS takes an action on all resources
+Every role that `template.yaml` and `pool/template.yaml` make, and what it may do. This page is made from the templates by `make iam`, and a test
+compares them; the reasons are in `crates/dev/tidy/src/why.rs`. No right has a wildcard in its action. Where AWS takes an action on all resources
 only, the template says so beside it.
 
 `${ParameterPath}` is the parameter of that name, and `StackName` the stack's. Each role is bounded by the parameter `PermissionsBoundary`, if
@@ -230,7 +243,7 @@ one is given.
 
 Three things are not in the tables. SAM gives every function AWS's managed policy `AWSLambdaBasicExecutionRole`, for its log, and those that can
 be put into a network `AWSLambdaVPCAccessExecutionRole`, for its interfaces. It lets a function with a destination for failures send there:
-the executor may invoke the terminator, terminator and reconciler may write to the dead letters. And who deploys needs rights of his own:
+the executor may invoke the terminator; terminator, reconciler and scaler may write to the dead letters of their stack. And who deploys needs rights of his own:
 CloudFormation, IAM roles and all services that the template has.
 
 `runnerless` works with the rights of the person who calls it: read and write on the mapping table, read on the ledger, `ssm:PutParameter`
@@ -260,6 +273,9 @@ mod tests {
         }
         let condition = json!({"StringEquals": {"a:b": [{"!Ref": "AWS::StackName"}, "x"]}});
         assert_eq!(conditions(&condition), "`a:b` is `StackName` or `x`");
+        let group = "arn:${AWS::Partition}:autoscaling:${AWS::Region}:${AWS::AccountId}:autoScalingGroup:*:autoScalingGroupName/";
+        let either = json!({"!If": ["MakesGroup", sub(&format!("{group}${{AWS::StackName}}")), sub(&format!("{group}${{GroupName}}"))]});
+        assert_eq!(place(&either), "`group ${StackName}` or `group ${GroupName}`");
     }
 
     #[test]
@@ -268,7 +284,7 @@ mod tests {
             "Resources:\n  M:\n    Type: AWS::IAM::ManagedPolicy\n    Properties:\n      PolicyDocument:\n        Statement: [{Effect: Allow, Action: [a:B, a:C], Resource: '*'}]\n  \
              F:\n    Type: AWS::Serverless::Function\n    Properties:\n      Policies: [!If [LaunchesInstances, !Ref M, !Ref 'AWS::NoValue']]\n",
         );
-        let template = Template { text: String::new(), value: template.unwrap() };
+        let template = Template { path: "t.yaml".to_owned(), text: String::new(), value: template.unwrap() };
         let roles = roles(&template);
         let right = |action: &str| Right {
             action: action.to_owned(),

@@ -1,4 +1,4 @@
-//! `template.yaml`: its resources by type, and what they refer to.
+//! `template.yaml`, and the template of pools: their resources by type, and what they refer to.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,14 @@ use crate::{read, yaml};
 
 /// The template's file name.
 pub const FILE: &str = "template.yaml";
+/// The template of a pool.
+pub const POOL: &str = "pool/template.yaml";
 
 /// The template.
 #[derive(Debug)]
 pub struct Template {
+    /// Its path below the root.
+    pub path: String,
     /// Its text, for rules about lines.
     pub text: String,
     /// Its value, see [`yaml`].
@@ -39,6 +43,12 @@ impl Template {
         Self::at(FILE)
     }
 
+    /// Both that have functions.
+    #[must_use]
+    pub fn both() -> [Self; 2] {
+        [Self::at(FILE), Self::at(POOL)]
+    }
+
     /// Reads another one, by its path below the root.
     ///
     /// # Panics
@@ -47,7 +57,7 @@ impl Template {
     pub fn at(path: &str) -> Self {
         let text = read(path);
         let value = yaml::load(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
-        Self { text, value }
+        Self { path: path.to_owned(), text, value }
     }
 
     /// A top-level section's entries.
@@ -112,17 +122,20 @@ pub fn mappings(value: &Value) -> Vec<&Value> {
     own.into_iter().chain(inner.into_iter().flat_map(mappings)).collect()
 }
 
-/// The names that a value refers to: by `!Ref`, by `!GetAtt`, inside `!Sub`, and the conditions of `!If`.
+/// The names that a value refers to: by `!Ref`, by `!GetAtt`, inside `!Sub`, and the conditions of `!If` and of resources.
 #[must_use]
 pub fn references(value: &Value) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for map in mappings(value) {
         let attribute = text(&map["!GetAtt"]).split('.').next().unwrap_or_default();
         let condition = text(&map["!If"][0]);
-        let named = [text(&map["!Ref"]), attribute, condition, text(&map["!Condition"])];
+        // A resource's own condition is a text; a statement's is not.
+        let named = [text(&map["!Ref"]), attribute, condition, text(&map["!Condition"]), text(&map["Condition"])];
         names.extend(named.into_iter().filter(|name| !name.is_empty()).map(str::to_owned));
         let pieces = text(&map["!Sub"]).split("${").skip(1);
-        names.extend(pieces.filter_map(|piece| piece.split(['}', '.']).next()).map(str::to_owned));
+        // `${!x}` is written for somebody else's `${x}`.
+        let named = pieces.filter(|piece| !piece.starts_with('!')).filter_map(|piece| piece.split(['}', '.']).next());
+        names.extend(named.map(str::to_owned));
     }
     names
 }

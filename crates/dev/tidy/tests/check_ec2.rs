@@ -65,3 +65,20 @@ fn without_spot_nothing_of_spot_is_wanted() {
     let (text, code) = said("EC2Spot,L-34B43A08", &["--on-demand"]);
     assert_eq!((lines(&text, "ok ").len(), code), (3, Some(0)), "{text}");
 }
+
+#[test]
+fn a_pool_is_looked_at_by_its_own_role_image_and_token() {
+    let (text, code) = said("EC2Fleet", &["--pool", "builds"]);
+    assert_eq!((lines(&text, "ok ").len(), text.lines().count(), code), (6, 6, Some(0)), "{text}");
+    for (lack, cure) in [
+        ("AutoScaling", "aws iam create-service-linked-role --aws-service-name autoscaling.amazonaws.com"),
+        ("token", "aws ssm put-parameter --type SecureString --name /ci/pool/builds/token"),
+        ("encryption", "delete it, and put a SecureString there"),
+        ("parameter", "the parameter /ci/pool/builds/ami: build an image (docs/pool.md, docs/ami.md)"),
+    ] {
+        let (text, code) = said(lack, &["--pool", "builds"]);
+        let lacks = lines(&text, "lacks ");
+        assert_eq!((lacks.len(), code), (1, Some(1)), "{lack}: {text}");
+        assert!(lacks[0].contains(cure), "{lack}: {text}");
+    }
+}

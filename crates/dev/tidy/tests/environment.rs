@@ -18,10 +18,12 @@ fn set_by(variables: &serde_json::Value) -> BTreeSet<String> {
 
 #[test]
 fn each_function_reads_what_the_template_sets_and_nothing_else() {
-    let template = Template::load();
-    let global = set_by(&template.value["Globals"]["Function"]);
     let mut wrong = Vec::new();
-    for function in template.functions() {
+    for (template, function) in Template::both()
+        .iter()
+        .flat_map(|template| template.functions().into_iter().map(move |function| (template, function)))
+    {
+        let global = set_by(&template.value["Globals"]["Function"]);
         let (own, read) = (set_by(&function.properties), literals(&of_function(&function.part), PREFIX));
         assert!(!read.is_empty() || own.is_empty(), "{}: no source was found", function.part);
         let unread = own.difference(&read).map(|name| format!("{}: {name} is set and nobody reads it", function.id));
@@ -47,32 +49,34 @@ fn what_all_functions_are_given_is_read_by_more_than_one() {
 
 #[test]
 fn every_parameter_is_described_and_used_and_there_are_few() {
-    let template = Template::load();
-    let sections = ["Conditions", "Globals", "Resources", "Outputs"];
-    let used: BTreeSet<String> = sections.iter().flat_map(|name| references(&template.value[name])).collect();
-    let parameters: Vec<_> = template.section("Parameters").collect();
-    assert!(parameters.len() <= MOST_PARAMETERS, "{} parameters", parameters.len());
-    for (name, parameter) in parameters {
-        assert!(!text(&parameter["Description"]).is_empty(), "parameter {name} has no Description");
-        assert!(used.contains(name), "nothing uses parameter {name}");
+    for template in Template::both() {
+        let sections = ["Conditions", "Globals", "Resources", "Outputs"];
+        let used: BTreeSet<String> = sections.iter().flat_map(|name| references(&template.value[name])).collect();
+        let parameters: Vec<_> = template.section("Parameters").collect();
+        assert!(parameters.len() <= MOST_PARAMETERS, "{} parameters", parameters.len());
+        for (name, parameter) in parameters {
+            assert!(!text(&parameter["Description"]).is_empty(), "parameter {name} has no Description");
+            assert!(used.contains(name), "nothing uses parameter {name}");
+        }
     }
 }
 
 #[test]
 fn every_condition_is_used_and_every_reference_leads_somewhere() {
-    let template = Template::load();
-    let sections = ["Conditions", "Globals", "Resources", "Outputs"];
-    let used: BTreeSet<String> = sections.iter().flat_map(|name| references(&template.value[name])).collect();
-    let known: BTreeSet<&str> = ["Parameters", "Conditions", "Resources"]
-        .iter()
-        .flat_map(|name| template.section(name))
-        .map(|(name, _)| name)
-        .collect();
-    for (name, _) in template.section("Conditions") {
-        assert!(used.contains(name), "nothing uses condition {name}");
-    }
-    for name in used.iter().filter(|name| !name.starts_with("AWS::")) {
-        assert!(known.contains(name.as_str()), "{name} is referred to and is nothing");
+    for template in Template::both() {
+        let sections = ["Conditions", "Globals", "Resources", "Outputs"];
+        let used: BTreeSet<String> = sections.iter().flat_map(|name| references(&template.value[name])).collect();
+        let known: BTreeSet<&str> = ["Parameters", "Conditions", "Resources"]
+            .iter()
+            .flat_map(|name| template.section(name))
+            .map(|(name, _)| name)
+            .collect();
+        for (name, _) in template.section("Conditions") {
+            assert!(used.contains(name), "nothing uses condition {name}");
+        }
+        for name in used.iter().filter(|name| !name.starts_with("AWS::")) {
+            assert!(known.contains(name.as_str()), "{name} is referred to and is nothing");
+        }
     }
 }
 

@@ -3,28 +3,28 @@
 use std::collections::BTreeSet;
 
 use runnerless_tidy::source::{crates_of, of_crate};
-use runnerless_tidy::template::{Template, each, mappings, references, text};
+use runnerless_tidy::template::{Function, POOL, Template, each, mappings, references, text};
 use serde_json::Value;
 
 const NETWORK: &str = "network/template.yaml";
-const TEMPLATES: [&str; 3] = ["template.yaml", "ami/template.yaml", NETWORK];
+const TEMPLATES: [&str; 4] = ["template.yaml", POOL, "ami/template.yaml", NETWORK];
 /// Where the client itself is; who makes one is told from the rest.
 const CLIENTS: &str = "crates/lib/gitlab";
 
 /// The parts whose sources make a client for GitLab.
-fn speak_to_gitlab(template: &Template) -> BTreeSet<String> {
+fn speak_to_gitlab(functions: &[Function]) -> BTreeSet<String> {
     let makes_one = |part: &String| {
         crates_of(part).iter().any(|folder| folder != CLIENTS && of_crate(folder).contains("ClientConfig::new("))
     };
-    template.functions().into_iter().map(|function| function.part).filter(makes_one).collect()
+    functions.iter().map(|function| function.part.clone()).filter(makes_one).collect()
 }
 
 #[test]
 fn what_speaks_to_gitlab_can_be_put_into_its_network_and_nothing_else() {
-    let template = Template::load();
-    let speak = speak_to_gitlab(&template);
-    assert!(speak.contains("executor") && !speak.contains("authorizer"), "{speak:?}");
-    for function in template.functions() {
+    let functions: Vec<Function> = Template::both().iter().flat_map(Template::functions).collect();
+    let speak = speak_to_gitlab(&functions);
+    assert!(speak.contains("executor") && speak.contains("scaler") && !speak.contains("authorizer"), "{speak:?}");
+    for function in functions {
         let properties = &function.properties;
         let variables = &properties["Environment"]["Variables"];
         let (part, speaks) = (&function.part, speak.contains(&function.part));
@@ -69,10 +69,25 @@ fn nothing_takes_a_connection() {
     for path in TEMPLATES {
         let template = Template::at(path);
         for (id, group) in template.resources("AWS::EC2::SecurityGroup") {
-            assert!(group["SecurityGroupIngress"].is_null(), "{path}: {id} takes connections");
+            if (path, id) == (POOL, "MemberSecurityGroup") {
+                takes_only_its_scalers(group);
+            } else {
+                assert!(group["SecurityGroupIngress"].is_null(), "{path}: {id} takes connections");
+            }
         }
         assert_eq!(template.resources("AWS::EC2::SecurityGroupIngress").count(), 0, "{path}");
     }
+}
+
+/// A pool's members are asked for their metrics by their scaler, and by nobody else.
+fn takes_only_its_scalers(group: &Value) {
+    let [rule] = each(&group["SecurityGroupIngress"])[..] else { panic!("one rule: {group}") };
+    assert_eq!(
+        (&rule["IpProtocol"], &rule["FromPort"], &rule["ToPort"]),
+        (&"tcp".into(), &"9252".into(), &"9252".into())
+    );
+    assert_eq!(rule["SourceSecurityGroupId"]["!GetAtt"], "ScalerSecurityGroup.GroupId");
+    assert!(rule["CidrIp"].is_null() && rule["CidrIpv6"].is_null() && rule["SourcePrefixListId"].is_null(), "{rule}");
 }
 
 #[test]
@@ -83,6 +98,12 @@ fn every_role_is_bounded_by_the_parameter() {
     for kind in ["AWS::Serverless::StateMachine", "AWS::IAM::Role"] {
         for (id, properties) in template.resources(kind) {
             assert!(bounded(properties), "{id} has a role that PermissionsBoundary does not bound");
+        }
+    }
+    let pool = Template::at(POOL);
+    for kind in ["AWS::Serverless::Function", "AWS::IAM::Role"] {
+        for (id, properties) in pool.resources(kind) {
+            assert!(bounded(properties), "{POOL}: {id} has a role that PermissionsBoundary does not bound");
         }
     }
 }

@@ -3,22 +3,28 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use runnerless_tidy::template::{Template, text};
+use runnerless_tidy::template::{FILE, POOL, Template, text};
 use runnerless_tidy::{read, root, yaml};
 use serde_json::Value;
 
-fn released() -> Template {
-    let made = Command::new("python3").arg(root().join("helper-scripts/release.py")).output().expect("python3");
+fn released(path: &str) -> Template {
+    let mut command = Command::new("python3");
+    command.arg(root().join("helper-scripts/release.py")).arg("--template").arg(root().join(path));
+    let made = command.output().expect("python3");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let text = String::from_utf8(made.stdout).expect("UTF-8");
     let value = yaml::load(&text).unwrap_or_else(|error| panic!("{error}"));
-    Template { text, value }
+    Template { path: path.to_owned(), text, value }
 }
 
 #[test]
 fn its_code_comes_from_a_bucket_for_the_architecture_that_the_function_has() {
-    let released = released();
-    for function in Template::load().functions() {
+    let released = released(FILE);
+    let of_pool = self::released(POOL);
+    let all = Template::load().functions().into_iter().map(|function| (&released, function));
+    for (released, function) in
+        all.chain(Template::at(POOL).functions().into_iter().map(|function| (&of_pool, function)))
+    {
         let code = &released.value["Resources"][&function.id]["Properties"]["CodeUri"];
         assert_eq!(code["Bucket"]["!Ref"], "ArtifactBucket", "{}", function.id);
         let key = &code["Key"]["!Sub"];
@@ -34,27 +40,29 @@ fn its_code_comes_from_a_bucket_for_the_architecture_that_the_function_has() {
 
 #[test]
 fn everything_else_is_the_templates() {
-    let (mut released, mut template) = (released().value, Template::load().value);
-    for name in ["ArtifactBucket", "ArtifactPrefix"] {
-        let parameter = released["Parameters"].as_object_mut().and_then(|all| all.remove(name));
-        assert!(!text(&parameter.unwrap_or_default()["Description"]).is_empty(), "{name}");
-    }
-    for value in [&mut released, &mut template] {
-        for resource in value["Resources"].as_object_mut().into_iter().flatten().map(|(_, resource)| resource) {
-            if text(&resource["Type"]).starts_with("AWS::Serverless::") {
-                resource.as_object_mut().and_then(|fields| fields.remove("Metadata"));
-                for property in ["CodeUri", "ContentUri", "DefinitionUri"] {
-                    resource["Properties"].as_object_mut().and_then(|fields| fields.remove(property));
+    for path in [FILE, POOL] {
+        let (mut released, mut template) = (released(path).value, Template::at(path).value);
+        for name in ["ArtifactBucket", "ArtifactPrefix"] {
+            let parameter = released["Parameters"].as_object_mut().and_then(|all| all.remove(name));
+            assert!(!text(&parameter.unwrap_or_default()["Description"]).is_empty(), "{name}");
+        }
+        for value in [&mut released, &mut template] {
+            for resource in value["Resources"].as_object_mut().into_iter().flatten().map(|(_, resource)| resource) {
+                if text(&resource["Type"]).starts_with("AWS::Serverless::") {
+                    resource.as_object_mut().and_then(|fields| fields.remove("Metadata"));
+                    for property in ["CodeUri", "ContentUri", "DefinitionUri"] {
+                        resource["Properties"].as_object_mut().and_then(|fields| fields.remove(property));
+                    }
                 }
             }
         }
+        assert!(released == template, "helper-scripts/release.py changes more of {path} than it says");
     }
-    assert!(released == template, "helper-scripts/release.py changes more than it says");
 }
 
 #[test]
 fn what_the_scripts_of_a_release_call_outputs_and_parameters_exist() {
-    let template = released();
+    let template = released(FILE);
     let outputs: BTreeSet<&str> = template.section("Outputs").map(|(name, _)| name).collect();
     // update.sh makes the output's name of the part's.
     assert!(read("release/update.sh").contains("'${part^}FunctionName'"));

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use runnerless_core::limits;
+use runnerless_core::pool::{DRAIN_LIMIT, HEARTBEATS, Settings};
 use runnerless_tidy::source::of_crate;
-use runnerless_tidy::template::{FILE, Template, each, mappings, references, text};
+use runnerless_tidy::template::{FILE, POOL, Template, each, mappings, references, text};
 use runnerless_tidy::{manifest, read, root};
 use serde_json::Value;
 
@@ -32,16 +33,19 @@ fn between<'a>(source: &'a str, before: &str, after: &str) -> Option<&'a str> {
 
 #[test]
 fn it_can_be_read_in_one_sitting() {
-    let lines = read(FILE).lines().count();
-    assert!(lines < MOST_LINES, "{FILE} has {lines} lines");
+    for path in [FILE, POOL] {
+        let lines = read(path).lines().count();
+        assert!(lines < MOST_LINES, "{path} has {lines} lines");
+    }
 }
 
 #[test]
 fn every_function_has_its_crate_and_its_binary() {
     let crates = manifest::all();
-    for function in Template::load().functions() {
+    for function in Template::both().iter().flat_map(Template::functions) {
         let folder = format!("crates/bin/{}", function.part);
-        assert_eq!(text(&function.properties["CodeUri"]).trim_end_matches('/'), folder, "{}", function.id);
+        let code = text(&function.properties["CodeUri"]).trim_start_matches("../").trim_end_matches('/');
+        assert_eq!(code, folder, "{}", function.id);
         let manifest = crates.iter().find(|manifest| manifest.folder == folder);
         let manifest = manifest.unwrap_or_else(|| panic!("{}: there is no crate {folder}", function.id));
         assert!(manifest.binaries().contains(&function.part), "{folder}/Cargo.toml has no [[bin]] {}", function.part);
@@ -50,20 +54,21 @@ fn every_function_has_its_crate_and_its_binary() {
 
 #[test]
 fn every_function_has_a_log_group_of_its_own_that_forgets() {
-    let template = Template::load();
-    let mut groups = BTreeSet::new();
-    for function in template.functions() {
-        let group = text(&function.properties["LoggingConfig"]["LogGroup"]["!Ref"]).to_owned();
-        let found = template.resources("AWS::Logs::LogGroup").find(|(id, _)| *id == group);
-        let (_, properties) = found.unwrap_or_else(|| panic!("{} has no log group", function.id));
-        assert!(number(&properties["RetentionInDays"]) > 0, "{group} keeps its lines for ever");
-        assert!(groups.insert(group), "{} shares its log group", function.id);
+    for template in Template::both() {
+        let mut groups = BTreeSet::new();
+        for function in template.functions() {
+            let group = text(&function.properties["LoggingConfig"]["LogGroup"]["!Ref"]).to_owned();
+            let found = template.resources("AWS::Logs::LogGroup").find(|(id, _)| *id == group);
+            let (_, properties) = found.unwrap_or_else(|| panic!("{} has no log group", function.id));
+            assert!(number(&properties["RetentionInDays"]) > 0, "{group} keeps its lines for ever");
+            assert!(groups.insert(group), "{} shares its log group", function.id);
+        }
     }
 }
 
 #[test]
 fn every_function_has_events_to_try_it_with() {
-    for function in Template::load().functions() {
+    for function in Template::both().iter().flat_map(Template::functions) {
         let folder = format!("events/{}", function.part);
         let events = runnerless_tidy::files(&folder, ".json");
         assert!(!events.is_empty(), "{folder} is empty");
@@ -98,56 +103,64 @@ fn started_asynchronously(template: &Template) -> BTreeSet<String> {
 
 #[test]
 fn no_asynchronous_edge_loses_what_failed() {
-    let template = Template::load();
-    let asynchronous = started_asynchronously(&template);
-    for function in template.functions() {
-        let config = &function.properties["EventInvokeConfig"];
-        if asynchronous.contains(&function.id) {
-            let place = &config["DestinationConfig"]["OnFailure"]["Destination"];
-            assert!(!references(place).is_empty(), "{} is started asynchronously and has no OnFailure", function.id);
-            assert!(config["MaximumRetryAttempts"].is_string(), "{}: AWS's own retries are two", function.id);
-        } else {
-            assert!(config.is_null(), "{} has an EventInvokeConfig and nobody starts it so", function.id);
+    for template in Template::both() {
+        let asynchronous = started_asynchronously(&template);
+        for function in template.functions() {
+            let config = &function.properties["EventInvokeConfig"];
+            if asynchronous.contains(&function.id) {
+                let place = &config["DestinationConfig"]["OnFailure"]["Destination"];
+                assert!(
+                    !references(place).is_empty(),
+                    "{} is started asynchronously and has no OnFailure",
+                    function.id
+                );
+                assert!(config["MaximumRetryAttempts"].is_string(), "{}: AWS's own retries are two", function.id);
+            } else {
+                assert!(config.is_null(), "{} has an EventInvokeConfig and nobody starts it so", function.id);
+            }
         }
-    }
-    for (id, rule) in template.resources("AWS::Events::Rule") {
-        for target in each(&rule["Targets"]) {
-            assert!(!target["DeadLetterConfig"].is_null(), "{id}: target {} has no DeadLetterConfig", target["Id"]);
-            assert!(!target["RetryPolicy"].is_null(), "{id}: AWS's own retries last a day; write a RetryPolicy");
+        for (id, rule) in template.resources("AWS::Events::Rule") {
+            for target in each(&rule["Targets"]) {
+                assert!(!target["DeadLetterConfig"].is_null(), "{id}: target {} has no DeadLetterConfig", target["Id"]);
+                assert!(!target["RetryPolicy"].is_null(), "{id}: AWS's own retries last a day; write a RetryPolicy");
+            }
         }
     }
 }
 
 #[test]
 fn every_rule_may_write_to_the_dead_letters() {
-    let template = Template::load();
-    let (_, policy) = template.resources("AWS::SQS::QueuePolicy").next().expect("a queue policy");
-    let allowed = references(policy);
-    for (id, _) in template.resources("AWS::Events::Rule") {
-        assert!(allowed.contains(id), "the queue's policy does not name {id}: its dead letters would be lost");
+    for template in Template::both() {
+        let (_, policy) = template.resources("AWS::SQS::QueuePolicy").next().expect("a queue policy");
+        let allowed = references(policy);
+        for (id, _) in template.resources("AWS::Events::Rule") {
+            assert!(allowed.contains(id), "the queue's policy does not name {id}: its dead letters would be lost");
+        }
     }
 }
 
 #[test]
 fn no_right_has_a_wildcard_action_and_every_wildcard_resource_is_explained() {
-    let template = Template::load();
-    let mut statements = 0;
-    for statement in mappings(&template.value).into_iter().filter(|map| !map["Effect"].is_null()) {
-        statements += 1;
-        for action in each(&statement["Action"]) {
-            assert!(!text(action).contains('*'), "action {action} has a wildcard");
+    for template in Template::both() {
+        let mut statements = 0;
+        for statement in mappings(&template.value).into_iter().filter(|map| !map["Effect"].is_null()) {
+            statements += 1;
+            for action in each(&statement["Action"]) {
+                assert!(!text(action).contains('*'), "action {action} has a wildcard");
+            }
+            assert!(
+                statement["NotAction"].is_null() && statement["NotResource"].is_null(),
+                "{statement}: name what is allowed"
+            );
         }
-        assert!(
-            statement["NotAction"].is_null() && statement["NotResource"].is_null(),
-            "{statement}: name what is allowed"
-        );
-    }
-    assert!(statements > 10, "only {statements} statements were found");
-    let lines: Vec<&str> = template.text.lines().map(str::trim).collect();
-    for (at, line) in lines.iter().enumerate() {
-        let any = line.contains("Resource: '*'") || line.contains("Resource: \"*\"") || line.ends_with("function:*");
-        let explained = at > 0 && lines[at - 1].starts_with('#');
-        assert!(!any || explained, "{FILE}:{}: say in a comment above why it is any resource", at + 1);
+        assert!(statements > 5, "only {statements} statements were found");
+        let lines: Vec<&str> = template.text.lines().map(str::trim).collect();
+        for (at, line) in lines.iter().enumerate() {
+            let any =
+                line.contains("Resource: '*'") || line.contains("Resource: \"*\"") || line.ends_with("function:*");
+            let explained = at > 0 && lines[at - 1].starts_with('#');
+            assert!(!any || explained, "{}:{}: say in a comment above why it is any resource", template.path, at + 1);
+        }
     }
 }
 
@@ -182,22 +195,26 @@ const CALLERS: [(&str, &str, &str); 3] = [
 
 #[test]
 fn every_caller_of_a_function_has_its_permission_and_no_other_has_one() {
-    let template = Template::load();
-    let functions: BTreeSet<String> = template.functions().into_iter().map(|function| function.id).collect();
-    let mut called = BTreeSet::new();
-    for (kind, property, principal) in CALLERS {
-        for (_, caller) in template.resources(kind) {
-            let names = references(&caller[property]).into_iter().filter(|name| functions.contains(name));
-            called.extend(names.map(|name| (name, principal.to_owned())));
+    for template in Template::both() {
+        let functions: BTreeSet<String> = template.functions().into_iter().map(|function| function.id).collect();
+        let mut called = BTreeSet::new();
+        for (kind, property, principal) in CALLERS {
+            for (_, caller) in template.resources(kind) {
+                let names = references(&caller[property]).into_iter().filter(|name| functions.contains(name));
+                called.extend(names.map(|name| (name, principal.to_owned())));
+            }
         }
+        let mut permitted = BTreeSet::new();
+        for (id, permission) in template.resources("AWS::Lambda::Permission") {
+            assert!(
+                !permission["SourceArn"].is_null(),
+                "{id}: any caller of that service could use it; write a SourceArn"
+            );
+            let function = text(&permission["FunctionName"]["!Ref"]).to_owned();
+            permitted.insert((function, text(&permission["Principal"]).to_owned()));
+        }
+        assert_eq!(permitted, called, "permissions and callers differ");
     }
-    let mut permitted = BTreeSet::new();
-    for (id, permission) in template.resources("AWS::Lambda::Permission") {
-        assert!(!permission["SourceArn"].is_null(), "{id}: any caller of that service could use it; write a SourceArn");
-        let function = text(&permission["FunctionName"]["!Ref"]).to_owned();
-        permitted.insert((function, text(&permission["Principal"]).to_owned()));
-    }
-    assert_eq!(permitted, called, "permissions and callers differ");
 }
 
 #[test]
@@ -270,6 +287,60 @@ fn an_instances_user_data_is_what_the_documents_say_and_leads_to_the_claim_url()
     }
     let last = data.lines().map(str::trim).rfind(|line| !line.is_empty());
     assert!(last.is_some_and(|line| line.starts_with("poweroff")), "an instance powers off however its runner ends");
+}
+
+#[test]
+fn a_member_is_what_the_code_and_the_documents_say() {
+    let pool = Template::at(POOL);
+    let (_, launch) = pool.resources("AWS::EC2::LaunchTemplate").next().expect("a launch template");
+    let data = text(&launch["LaunchTemplateData"]["UserData"]["Fn::Base64"]["!Sub"]);
+    let (_, hook) = pool.resources("AWS::AutoScaling::LifecycleHook").next().expect("a hook");
+    let (name, heartbeat) = (text(&hook["LifecycleHookName"]), number(&hook["HeartbeatTimeout"]));
+    assert_eq!(hook["LifecycleTransition"], "autoscaling:EC2_INSTANCE_TERMINATING");
+    assert!(data.contains(&format!("--hook {name} --heartbeat-s {heartbeat} ")), "{data}");
+    // What AWS lets a member wait at most is what the decisions want for the longest job.
+    let waits = heartbeat * u64::try_from(HEARTBEATS).expect("a count");
+    let scaler = pool.functions().remove(0);
+    let longest = number(&scaler.properties["Environment"]["Variables"]["RUNNERLESS_LONGEST_JOB_MINUTES"]) * 60;
+    assert!(waits >= seconds(DRAIN_LIMIT) && longest <= seconds(DRAIN_LIMIT), "{waits} s, {longest} s");
+    let port = text(&scaler.properties["Environment"]["Variables"]["RUNNERLESS_METRICS_PORT"]);
+    assert!(data.contains(&format!("listen_address = \":{port}\"")), "members tell their metrics on port {port}");
+    let (_, group) = pool.resources("AWS::AutoScaling::AutoScalingGroup").next().expect("a group");
+    assert_eq!(group["NewInstancesProtectedFromScaleIn"], "true", "the group itself chooses no member");
+    for given in ["DesiredCapacity", "UpdatePolicy"] {
+        assert!(group[given].is_null() && pool.value["Resources"]["Group"][given].is_null(), "{given} is the scaler's");
+    }
+    let metadata = &launch["LaunchTemplateData"]["MetadataOptions"];
+    assert_eq!((&metadata["HttpTokens"], &metadata["HttpPutResponseHopLimit"]), (&"required".into(), &"1".into()));
+    assert!(text(&scaler.properties["ReservedConcurrentExecutions"]) == "1", "one run at a time");
+}
+
+#[test]
+fn a_pools_defaults_are_those_of_the_decisions() {
+    let usual = Settings::default();
+    let pool = Template::at(POOL);
+    let default = |name: &str| text(&pool.value["Parameters"][name]["Default"]).to_owned();
+    assert_eq!(default("Members"), format!("{},{}", usual.minimum, usual.maximum));
+    for (name, value) in [
+        ("SlotsPerMember", usual.slots_per_member),
+        ("TargetUtilisation", usual.target_utilisation),
+        ("HeadroomSlots", usual.headroom_slots),
+    ] {
+        assert_eq!(default(name), value.to_string(), "{name}");
+    }
+    let scaler = pool.functions().remove(0);
+    for (name, value) in [
+        ("GROW_STEP", usual.grow_step.into()),
+        ("SHRINK_STEP", usual.shrink_step.into()),
+        ("IDLE_RUNS", usual.idle_scrapes.into()),
+        ("UNHEALTHY_RUNS", usual.unhealthy_after.into()),
+        ("STABILISATION_MINUTES", seconds(usual.stabilisation) / 60),
+        ("LONGEST_JOB_MINUTES", seconds(usual.longest_job) / 60),
+        ("WARM_UP_SECONDS", seconds(usual.warm_up)),
+    ] {
+        let set = &scaler.properties["Environment"]["Variables"][format!("RUNNERLESS_{name}")];
+        assert_eq!(number(set), value, "{name}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use runnerless_tidy::rights::document;
 use runnerless_tidy::template::Template;
 
 fn main() -> ExitCode {
-    match document(&Template::load()) {
+    match document(&Template::both()) {
         Ok(text) => {
             print!("{text}");
             ExitCode::SUCCESS
