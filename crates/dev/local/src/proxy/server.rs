@@ -62,7 +62,6 @@ impl Bound {
     /// When the record cannot be opened.
     pub fn serve(self, emulator: &str, files: &Files, register: Arc<Register>) -> io::Result<Proxy> {
         let witness = Arc::new(Witness::new(emulator, files, register)?);
-        tokio::spawn(witness.groups().run());
         tokio::spawn(accept(self.listener, Arc::clone(&witness)));
         Ok(Proxy { address: self.address, witness })
     }
@@ -73,6 +72,11 @@ impl Proxy {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Begins to do what Auto Scaling does by itself: it keeps groups at the size that they are to have.
+    pub fn look_after_groups(&self) {
+        tokio::spawn(self.witness.groups().run());
     }
 
     /// The faults.

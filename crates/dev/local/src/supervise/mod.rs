@@ -150,6 +150,7 @@ async fn run(layout: &Layout, plan: &Plan, parts: &mut Parts) -> Result<(), Supe
     let proxy = witness
         .serve(&address, &files, Arc::clone(&register))
         .map_err(|source| SuperviseError::File { path: files.calls, source })?;
+    proxy.look_after_groups();
     let mut endpoints = Endpoints { emulator: format!("http://{address}"), proxy: proxy.url(), gitlab: None };
     if plan.simulator {
         let (simulator, gitlab) = simulator::start(layout, plan).await?;
