@@ -55,6 +55,7 @@ runnerless-local: the local stack (AWS emulator, witness, GitLab simulator) and 
       --out FILE        the JSON lines, too
   runnerless-local pool [options]       a pool of runner managers on a deployed stack, sized by its scaler
       --official PATH   a gitlab-runner program for its members, instead of a stand-in
+      --quick           only some of it: grows, has a busy member finish, goes with its stack
       --out FILE        the JSON lines, too
   runnerless-local storm [options]      many jobs while hooks are lost, doubled and late and sweeps are killed
       --jobs N          how many there are (100)
@@ -121,6 +122,7 @@ pub(crate) struct Wish {
     pub(crate) mutations: u32,
     pub(crate) only: Option<String>,
     pub(crate) slow: bool,
+    pub(crate) quick: bool,
     pub(crate) jobs: usize,
     pub(crate) every: Duration,
 }
@@ -168,6 +170,7 @@ impl Arguments {
             mutations: 10_000,
             only: None,
             slow: false,
+            quick: false,
             jobs: 0,
             every: Duration::from_secs(60),
         };
@@ -182,6 +185,7 @@ impl Arguments {
                 Long("keep") => wish.keep = true,
                 Long("bare") => wish.bare = true,
                 Long("slow") => wish.slow = true,
+                Long("quick") => wish.quick = true,
                 Long("only") => wish.only = Some(parser.value()?.string()?).filter(|text| !text.is_empty()),
                 Long("repo") => wish.repo = path(&mut parser)?,
                 Long("expect") => wish.expect = path(&mut parser)?,

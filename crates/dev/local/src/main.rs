@@ -300,6 +300,7 @@ async fn run_instances(arguments: &Arguments, wish: &Wish) -> Result<ExitCode, F
 async fn run_pool(arguments: &Arguments, wish: &Wish) -> Result<ExitCode, Failure> {
     let cases = PoolCases {
         stack: options(arguments)?,
+        quick: wish.quick,
         out: wish.out.clone(),
         official: wish.official.clone(),
         search_path: arguments.search_path.clone(),
