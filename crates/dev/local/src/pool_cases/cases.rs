@@ -186,12 +186,12 @@ pub(super) async fn look_alikes(ground: &Ground<'_>) -> Result<Verdict, PoolCase
     verdict.unless(group.desired == 1 && group.in_service().len() == 1, || format!("the group is {group:?}"));
     let answer = ground.stack.aws().query(EC2, "DescribeInstances", &[]).await?;
     let answer = Element::parse(&answer).unwrap_or_default();
-    let instances = answer.list("reservationSet").flat_map(|reservation| reservation.list("instancesSet"));
+    let mut instances = answer.list("reservationSet").flat_map(|reservation| reservation.list("instancesSet"));
     let tagged = |instance: &&Element, key: &str, value: Option<&str>| {
         let mut tags = instance.list("tagSet");
         tags.any(|tag| tag.text_at(&["key"]) == Some(key) && (value.is_none() || tag.text_at(&["value"]) == value))
     };
-    let alike = instances.filter(|one| tagged(one, "Name", Some(OTHER)) && !tagged(one, GROUP_TAG, None)).next();
+    let alike = instances.find(|one| tagged(one, "Name", Some(OTHER)) && !tagged(one, GROUP_TAG, None));
     let state = alike.and_then(|instance| instance.text_at(&["instanceState", "name"])).unwrap_or("gone").to_owned();
     verdict.unless(state == "running", || format!("the instance is {state}"));
     verdict.got = json!({"group": group.members.len(), "instance": state});
