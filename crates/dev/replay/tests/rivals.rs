@@ -165,6 +165,7 @@ fn what_is_compared_is_what_the_template_deploys() {
         (seconds(settings.stabilisation) / 60, of_template("RUNNERLESS_STABILISATION_MINUTES:")),
         (seconds(settings.warm_up), of_template("RUNNERLESS_WARM_UP_SECONDS:")),
         (settings.unhealthy_after.into(), of_template("RUNNERLESS_UNHEALTHY_RUNS:")),
+        (seconds(settings.longest_job) / 60, of_template("RUNNERLESS_LONGEST_JOB_MINUTES:")),
     ] {
         assert_eq!(here, there, "{settings:?}");
     }
