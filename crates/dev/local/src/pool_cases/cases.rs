@@ -1,6 +1,7 @@
 //! The cases, in the order in which they are played.
 
-use serde_json::json;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::ground::{Ground, IDLE_RUNS, JOBS, MAXIMUM, POOL, UNHEALTHY_RUNS};
 use super::{PoolCasesError, verdict};
@@ -200,7 +201,8 @@ pub(super) async fn look_alikes(ground: &Ground<'_>) -> Result<Verdict, PoolCase
 
 /// An operator deletes the pool's stack.
 pub(super) async fn removed(ground: &Ground<'_>) -> Result<Verdict, PoolCasesError> {
-    let mut verdict = verdict("nothing is left of a pool whose stack is deleted", json!({"left": []}));
+    let mut verdict =
+        verdict("nothing is left of a pool whose stack is deleted", json!({"left": [], "row": "expires"}));
     // With a member, which goes with its group.
     ground.hand.set_desired(POOL, 1).await?;
     ground.serves(1).await?;
@@ -217,6 +219,10 @@ pub(super) async fn removed(ground: &Ground<'_>) -> Result<Verdict, PoolCasesErr
     ground.until("their processes end", async || Ok(processes().is_empty().then_some(()))).await?;
     let main = ground.stack.aws().query(CLOUDFORMATION, "DescribeStacks", &[("StackName", STACK)]).await?;
     verdict.unless(main.contains("_COMPLETE"), || "the main stack is gone, too".to_owned());
-    verdict.got = json!({"left": []});
+    let rows = ground.rows().await?;
+    let expires = |row: &Value| row["expires_at"].as_i64().is_some_and(|at| at > Timestamp::now().as_second());
+    let is_its_own = rows.len() == 1 && rows[0]["pk"] == format!("pool#{POOL}") && expires(&rows[0]);
+    verdict.unless(is_its_own, || format!("rows of pools: {rows:?}"));
+    verdict.got = json!({"left": [], "row": if is_its_own { "expires" } else { "stays" }});
     Ok(verdict)
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::PoolCasesError;
 use super::group::{Group, Hand};
-use crate::aws::{EVENTS, LOGS, SSM};
+use crate::aws::{DYNAMODB, EVENTS, LOGS, SSM, plain};
 use crate::deploy::{self, Deployment};
 use crate::field::until;
 use crate::gitlab::{NewRunner, Simulator};
@@ -59,6 +59,7 @@ pub(super) struct Ground<'a> {
     pub(super) gate: Gate,
     simulator: Simulator,
     scaler: String,
+    ledger: String,
     project: u64,
     jobs: HashMap<String, u64>,
 }
@@ -93,7 +94,8 @@ impl<'a> Ground<'a> {
         let pool = pool(stack, &deployment, project).await?;
         let scaler = output(&pool, "ScalerFunctionName")?.to_owned();
         let hand = Hand::new(stack.endpoint());
-        let mut ground = Self { stack, hand, gate, simulator, scaler, project, jobs: HashMap::new() };
+        let ledger = output(&deployment, "LedgerTableName")?.to_owned();
+        let mut ground = Self { stack, hand, gate, simulator, scaler, ledger, project, jobs: HashMap::new() };
         ground.switch_schedules_off().await?;
         ground.jobs = ground.pipeline().await?;
         Ok(ground)
@@ -230,6 +232,14 @@ impl<'a> Ground<'a> {
         let found = self.stack.aws().call(LOGS, "FilterLogEvents", &input).await?;
         let mut lines = found["events"].as_array().into_iter().flatten().filter_map(|event| event["message"].as_str());
         Ok(lines.any(|line| words.iter().all(|word| line.contains(word))))
+    }
+
+    /// The rows of pools in the ledger.
+    pub(super) async fn rows(&self) -> Result<Vec<Value>, PoolCasesError> {
+        let input = json!({"TableName": self.ledger, "FilterExpression": "begins_with(pk, :pool)",
+            "ExpressionAttributeValues": {":pool": {"S": "pool#"}}});
+        let found = self.stack.aws().call(DYNAMODB, "Scan", &input).await?;
+        Ok(found["Items"].as_array().into_iter().flatten().map(plain).collect())
     }
 
     /// The state of each instance by its id.
