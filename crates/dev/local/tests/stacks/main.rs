@@ -5,5 +5,6 @@
 mod breakage;
 mod faults;
 mod instance_cases;
+mod pool;
 mod stack;
 mod storm;
