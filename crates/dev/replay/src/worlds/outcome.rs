@@ -42,11 +42,16 @@ impl World {
         )
     }
 
-    pub(super) fn is_down(&self) -> Result<(), Broken> {
+    /// Nothing waits, and if there was no job for long enough nobody is there for none.
+    pub(super) fn is_down(&mut self) -> Result<(), Broken> {
         if self.pool.waiting() > 0 {
             let what = format!("{} jobs wait, and nobody comes; {:?}", self.pool.waiting(), self.row);
             return Err(Broken { promise: Promise::Grows, what });
         }
+        if self.pool.now() < self.busy_at + self.comes_down_within() {
+            return Ok(());
+        }
+        self.hits.hit("long enough without a job");
         let (serving, may) = (self.serving(), self.idle_members());
         if serving > may {
             let what = format!("{serving} members serve nobody, and {may} may; {:?}", self.row);

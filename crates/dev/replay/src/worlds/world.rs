@@ -33,6 +33,8 @@ pub(crate) struct World {
     pub(super) row: Option<PoolRow>,
     /// What Auto Scaling described last: what a description that is behind shows.
     pub(super) described: Option<Group>,
+    /// When there was last a job, once things are calm.
+    pub(super) busy_at: Timestamp,
     pub(super) burst_at: Millis,
     pub(super) burst: usize,
 }
@@ -66,6 +68,7 @@ impl World {
             decides,
             row: None,
             described: None,
+            busy_at: BEGIN,
             burst_at,
             burst,
             rng,
@@ -103,6 +106,9 @@ impl World {
     pub(super) fn quiet_until(&mut self, until: Timestamp) -> Result<(), Broken> {
         while self.pool.now() < until {
             self.minute()?;
+            if self.pool.waiting() > 0 || self.pool.members.iter().any(|member| !member.running.is_empty()) {
+                self.busy_at = self.pool.now();
+            }
         }
         Ok(())
     }

@@ -45,6 +45,7 @@ fn nothing_busy_is_ended_and_every_pool_grows_and_comes_down() {
         ("no run", 100),
         ("jobs that wait unknown", 500),
         ("empty group", 50),
+        ("long enough without a job", 500),
     ] {
         let met = hits.get(name).copied().unwrap_or(0);
         assert!(met >= least, "so seldom that nothing is shown: {name}, {met} of {least}; {hits:?}");
