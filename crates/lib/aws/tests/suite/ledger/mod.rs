@@ -7,6 +7,7 @@
 mod counts;
 mod due;
 mod lanes;
+mod pools;
 mod reads;
 mod writes;
 
@@ -49,11 +50,14 @@ pub async fn all<L: Ledger, F: Future<Output = L>>(fresh: impl Fn() -> F) {
     lanes::own_runners_are_found_by_lane_and_by_id(&fresh().await).await;
     lanes::who_learns_of_a_lanes_runner_erases_nothing_of_its_row(&fresh().await).await;
     lanes::a_row_of_a_release_that_kept_no_revision_is_written_once(&fresh().await).await;
+    pools::of_two_runs_that_saw_the_same_one_acts(&fresh().await).await;
+    pools::a_run_that_read_before_another_wrote_leaves(&fresh().await).await;
 }
 
 /// Runs what is about answers that get lost; `lose` loses that of the next write.
 pub async fn answers<L: Ledger, F: Future<Output = L>>(fresh: impl Fn() -> F, lose: impl AsyncFn(&L)) {
     writes::a_lost_answer_is_found_out(&fresh().await, &lose).await;
+    pools::a_run_whose_answer_was_lost_knows_its_own_row(&fresh().await, &lose).await;
 }
 
 fn key(job: u64) -> JobKey {
