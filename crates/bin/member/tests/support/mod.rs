@@ -59,8 +59,12 @@ impl Member {
 
     /// Starts it as a boot does, and writes its process id down.
     pub fn start_manager(&mut self) {
-        let mut command = Command::new("/bin/bash");
-        command.args(["-c", MANAGER]).current_dir(self.folder.path()).stdin(Stdio::null());
+        // A bash cannot trap what it was started to ignore, and a shell's background processes, as tests may be, ignore SIGQUIT.
+        let mut command = Command::new("/usr/bin/env");
+        command
+            .args(["--default-signal=QUIT", "/bin/bash", "-c", MANAGER])
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
         let manager = command.spawn().unwrap();
         until("the runner manager listens for signals", || self.path("ready").exists());
         fs::write(self.path("pid"), manager.id().to_string()).unwrap();
