@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -112,6 +112,8 @@ pub struct World {
     pub waiting: Waiting,
     /// Why there is no jobs API, if there is none.
     pub no_jobs: Option<&'static str>,
+    /// The second number of its members' addresses.
+    network: u8,
     port: u16,
     says: Arc<Mutex<BTreeMap<IpAddr, Says>>>,
     members: usize,
@@ -119,9 +121,12 @@ pub struct World {
 }
 
 impl World {
-    /// A group with these members in service, launched an hour ago. The first address keeps the port.
+    /// A group with these members in service, launched an hour ago.
     pub fn new(members: &[Says]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap();
+        // Members listen until the program ends, so each world has addresses of its own: the port may come again.
+        static WORLDS: AtomicU8 = AtomicU8::new(1);
+        let network = WORLDS.fetch_add(1, Ordering::Relaxed);
+        let port = TcpListener::bind((Ipv4Addr::new(127, network, 0, 1), 0)).unwrap();
         let mut world = Self {
             ledger: FakeLedger::default(),
             pool: Arc::default(),
@@ -136,6 +141,7 @@ impl World {
             },
             waiting: Waiting::default(),
             no_jobs: Some("no project is named"),
+            network,
             port: port.local_addr().unwrap().port(),
             says: Arc::default(),
             members: 0,
@@ -165,7 +171,7 @@ impl World {
         self.change(|group| {
             group.members.push(Member { id: id.clone(), phase: Phase::InService, protected: true, launched_at: None });
         });
-        self.pool.show(&id, Machine { address: Some(address(self.members)), launched_at });
+        self.pool.show(&id, Machine { address: Some(self.address(self.members)), launched_at });
         self.listen(self.members);
         self.say(self.members, says);
         id
@@ -180,11 +186,16 @@ impl World {
 
     /// What a member says from now on.
     pub fn say(&self, member: usize, says: Says) {
-        self.says.lock().unwrap().insert(address(member), says);
+        self.says.lock().unwrap().insert(self.address(member), says);
+    }
+
+    fn address(&self, member: usize) -> IpAddr {
+        let [_, _, high, low] = u32::try_from(member).unwrap().to_be_bytes();
+        IpAddr::V4(Ipv4Addr::new(127, self.network, high + 1, low))
     }
 
     fn listen(&self, member: usize) {
-        let address = address(member);
+        let address = self.address(member);
         let listener = TcpListener::bind((address, self.port)).unwrap();
         let says = Arc::clone(&self.says);
         thread::spawn(move || {
@@ -223,10 +234,4 @@ impl World {
 /// The nth member's id.
 pub fn id(member: usize) -> String {
     format!("i-{member:04}")
-}
-
-/// From 127.0.1.1 on.
-fn address(member: usize) -> IpAddr {
-    let [_, _, high, low] = u32::try_from(member).unwrap().to_be_bytes();
-    IpAddr::V4(Ipv4Addr::new(127, 0, high + 1, low))
 }
