@@ -81,69 +81,13 @@ pub struct Report {
     /// Whether another run was faster: it decided, and this one did nothing.
     pub lost: bool,
     /// What it saw.
-    pub seen: Seen,
+    pub seen: Summary,
     /// What came of it.
     pub counts: Counts,
     /// The actions, the first hundred.
     pub actions: Vec<Item>,
     /// What an operator should know, the first hundred.
     pub findings: Vec<String>,
-}
-
-/// What a run saw, see [`Summary`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Seen {
-    /// The desired capacity.
-    pub desired: u32,
-    /// The fewest members.
-    pub minimum: u32,
-    /// The most.
-    pub maximum: u32,
-    /// Members that tell and take jobs.
-    pub serving: u32,
-    /// Members that are awaited.
-    pub coming: u32,
-    /// Members that are not awaited any more.
-    pub late: u32,
-    /// Members that finish what they run.
-    pub leaving: u32,
-    /// Members of which nothing is known; they count as busy.
-    pub unknown: u32,
-    /// Of those, the ones that are told as unhealthy.
-    pub unhealthy: u32,
-    /// Slots of members in service.
-    pub slots: u64,
-    /// Slots that are taken.
-    pub busy: u64,
-    /// Jobs that wait; `None` if nobody knows.
-    pub pending: Option<u32>,
-    /// Slots that are needed.
-    pub need: u64,
-    /// The most that were needed lately.
-    pub highest_need: u64,
-}
-
-impl From<&Summary> for Seen {
-    fn from(summary: &Summary) -> Self {
-        let Summary { desired, minimum, maximum, serving, coming, late, leaving, unknown, unhealthy, .. } = *summary;
-        let Summary { slots, busy, pending, need, highest_need, .. } = *summary;
-        Self {
-            desired,
-            minimum,
-            maximum,
-            serving,
-            coming,
-            late,
-            leaving,
-            unknown,
-            unhealthy,
-            slots,
-            busy,
-            pending,
-            need,
-            highest_need,
-        }
-    }
 }
 
 impl Report {
@@ -162,7 +106,7 @@ impl Report {
             group: group.to_owned(),
             dry_run,
             lost: false,
-            seen: Seen::from(&decision.summary),
+            seen: decision.summary,
             counts: Counts { troubles: troubles as u64, ..Counts::default() },
             actions: Vec::new(),
             findings: findings.map(ToString::to_string).collect(),
@@ -216,8 +160,8 @@ impl Report {
 
     /// The numbers, as metrics of this pool.
     pub(crate) fn publish(&self) {
-        let Seen { desired, serving, unknown, slots, busy, pending, need, .. } = self.seen;
-        let Seen { coming, late, leaving, unhealthy, highest_need, .. } = self.seen;
+        let Summary { desired, serving, unknown, slots, busy, pending, need, .. } = self.seen;
+        let Summary { coming, late, leaving, unhealthy, highest_need, .. } = self.seen;
         let Counts { grown, retired, failed, troubles, .. } = self.counts;
         let mut values = vec![
             ("PoolDesired", desired.into()),

@@ -1,5 +1,7 @@
 //! What a run of the scaler decided: the memory to store, what to do, and what to tell.
 
+use serde::Serialize;
+
 use super::Memory;
 use crate::time::{Millis, Timestamp};
 
@@ -243,7 +245,7 @@ pub enum Misconfigured {
 }
 
 /// What a run saw.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// The desired capacity.
     pub desired: u32,
