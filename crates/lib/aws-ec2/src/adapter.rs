@@ -6,37 +6,24 @@ mod shown;
 use std::time::Duration;
 
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::config::{BehaviorVersion, Builder, Region};
+use aws_sdk_ec2::config::Builder;
 use aws_sdk_ec2::error::ProvideErrorMetadata as _;
 use aws_sdk_ec2::operation::create_fleet::CreateFleetOutput;
 use aws_sdk_ec2::types::{Filter, InstanceMetadataEndpointState};
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::retry::RetryConfig;
-use aws_smithy_types::timeout::TimeoutConfig;
 use runnerless_aws::{AwsError, Credentials, Place, Service, failure};
 use runnerless_core::fleet::{
     FaultKind, FleetAnswer, FleetFault, FleetOutcome, FleetRequest, Instance, InstanceState, LAUNCH_TAG, STACK_TAG,
 };
 use runnerless_core::id::LaunchId;
 
+use crate::calls::{self, PAGE, timeouts};
 use crate::port::{Fleet, Terminated};
 
 /// One attempt of a launch. EC2 answers an instant fleet when the instance exists: seconds, and more with many pools.
 const LAUNCH_ATTEMPT: Duration = Duration::from_secs(20);
 /// All attempts of a launch together.
 const LAUNCH: Duration = Duration::from_secs(40);
-/// One attempt of any other call; EC2 answers them in well under a second.
-const ATTEMPT: Duration = Duration::from_secs(5);
-/// All attempts of any other call together.
-const OPERATION: Duration = Duration::from_secs(12);
-/// A connection to EC2 stands in well under this, or does not come.
-const CONNECT: Duration = Duration::from_secs(2);
-/// Attempts of one call. Who is asked to slow down more often than that does so by the workflow or the sweep.
-const ATTEMPTS: u32 = 3;
-/// EC2 refills the buckets of its throttles by the second: a first pause of milliseconds would waste an attempt.
-const FIRST_BACKOFF: Duration = Duration::from_millis(200);
-/// Instances in one page; EC2's most.
-const PAGE: i32 = 1000;
 /// A fault's message is cut here (characters): a refused right carries a kilobyte that only AWS can read.
 const MESSAGE: usize = 300;
 /// The code for a token that EC2 had with another request.
@@ -54,15 +41,7 @@ impl Ec2Fleet {
     /// The account's.
     #[must_use]
     pub fn new(place: &Place, credentials: &Credentials) -> Self {
-        let mut config = Builder::new()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(place.region.clone()))
-            .credentials_provider(credentials.provider())
-            .http_client(place.connections())
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_BACKOFF))
-            .timeout_config(timeouts(ATTEMPT, OPERATION));
-        config.set_endpoint_url(place.endpoint.clone());
-        Self { client: Client::from_conf(config.build()) }
+        Self { client: calls::ec2(place, credentials) }
     }
 
     /// Every instance that these filters leave.
@@ -141,11 +120,6 @@ impl Fleet for Ec2Fleet {
         let answer = call.send().await;
         answer.map(|_| ()).map_err(|error| failure(Service::Fleet, "ModifyInstanceMetadataOptions", error))
     }
-}
-
-fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT);
-    timeouts.operation_attempt_timeout(attempt).operation_timeout(operation).build()
 }
 
 /// EC2 takes the letters `*` and `?` of a value as wildcards; ids and stack names have neither.

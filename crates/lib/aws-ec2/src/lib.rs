@@ -5,6 +5,7 @@
 //! without it.
 
 mod adapter;
+mod calls;
 pub mod fake;
 pub mod leave;
 pub mod pool;

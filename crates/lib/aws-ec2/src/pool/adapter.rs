@@ -1,32 +1,18 @@
 //! Auto Scaling, and EC2 for its members' addresses.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::config::{BehaviorVersion, Builder, Region};
 use aws_sdk_autoscaling::error::ProvideErrorMetadata as _;
 use aws_sdk_autoscaling::types::AutoScalingGroup;
 use aws_sdk_ec2::types::Filter;
-use aws_smithy_types::retry::RetryConfig;
-use aws_smithy_types::timeout::TimeoutConfig;
 use runnerless_aws::{AwsError, Credentials, Place, Service, failure};
 use runnerless_core::pool::{Group, Hook};
 
 use super::{Left, Machine, Pool, shown};
+use crate::calls::{self, ATTEMPT, ATTEMPTS, OPERATION, PAGE, retries, timeouts};
 
-/// One attempt of a call; Auto Scaling answers in well under a second, and for a thousand members in two.
-const ATTEMPT: Duration = Duration::from_secs(5);
-/// All attempts of a call together. A run has fifty seconds for some six calls and its scrapes.
-const OPERATION: Duration = Duration::from_secs(12);
-/// A connection stands in well under this, or does not come.
-const CONNECT: Duration = Duration::from_secs(2);
-/// Attempts of a call. Who is asked to slow down more often than that does so until the next minute's run.
-const ATTEMPTS: u32 = 3;
-/// AWS refills the buckets of its throttles by the second: a first pause of milliseconds would waste an attempt.
-const FIRST_BACKOFF: Duration = Duration::from_millis(200);
-/// Instances in one page; EC2's most.
-const PAGE: i32 = 1000;
 /// Instances that are protected by one call; Auto Scaling's most.
 const PROTECTED_AT_ONCE: usize = 50;
 /// The tag by which Auto Scaling marks the instances of a group. Nobody else can set it.
@@ -55,17 +41,9 @@ impl AutoScaling {
             .credentials_provider(credentials.provider())
             .http_client(place.connections())
             .retry_config(retries(ATTEMPTS))
-            .timeout_config(timeouts());
+            .timeout_config(timeouts(ATTEMPT, OPERATION));
         scaling.set_endpoint_url(place.endpoint.clone());
-        let mut ec2 = aws_sdk_ec2::config::Builder::new()
-            .behavior_version(aws_sdk_ec2::config::BehaviorVersion::latest())
-            .region(aws_sdk_ec2::config::Region::new(place.region.clone()))
-            .credentials_provider(credentials.provider())
-            .http_client(place.connections())
-            .retry_config(retries(ATTEMPTS))
-            .timeout_config(timeouts());
-        ec2.set_endpoint_url(place.endpoint.clone());
-        Self { scaling: Client::from_conf(scaling.build()), ec2: aws_sdk_ec2::Client::from_conf(ec2.build()) }
+        Self { scaling: Client::from_conf(scaling.build()), ec2: calls::ec2(place, credentials) }
     }
 
     async fn shown(&self, name: &str) -> Result<Option<AutoScalingGroup>, AwsError> {
@@ -81,15 +59,6 @@ impl AutoScaling {
         let answer = answer.map_err(|error| failure(Service::Scaling, "DescribeLifecycleHooks", error))?;
         shown::hook(answer.lifecycle_hooks())
     }
-}
-
-fn retries(attempts: u32) -> RetryConfig {
-    RetryConfig::standard().with_max_attempts(attempts).with_initial_backoff(FIRST_BACKOFF)
-}
-
-fn timeouts() -> TimeoutConfig {
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT);
-    timeouts.operation_attempt_timeout(ATTEMPT).operation_timeout(OPERATION).build()
 }
 
 /// Auto Scaling takes numbers of this kind; a group of two thousand million members is none.
