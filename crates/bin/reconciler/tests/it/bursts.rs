@@ -1,16 +1,10 @@
 //! A push of 200 parallel jobs, cancelled and pushed again three times within a minute, over ports in memory: hooks, router,
 //! sweep, and runners that take from GitLab what they get. Time is virtual and moves in steps of five seconds.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where something is not as it should be")]
-
-#[path = "../../router/tests/support/mod.rs"]
-mod support;
-
-mod lost;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use lost::sweep_once;
+use crate::lost::sweep_once;
+use crate::support::{World, after, key, rules};
 use runnerless_aws::book::Book;
 use runnerless_aws::ports::Invoked;
 use runnerless_core::change::{Item, decode};
@@ -25,7 +19,6 @@ use runnerless_core::moves::End;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_reconciler::Report;
 use runnerless_router::{Routed, Rules};
-use support::{World, after, key, rules};
 
 /// Jobs of a push.
 const JOBS: u64 = 200;

@@ -1,13 +1,7 @@
 //! How much a sweep does, and that nothing it cannot help keeps it from the rest.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where something is not as it should be")]
-
-#[path = "../../router/tests/support/mod.rs"]
-mod support;
-
-mod lost;
-
-use lost::{Lost, sweep_once};
+use crate::lost::{Lost, sweep_once};
+use crate::support::{T0, World, after, key, rules};
 use runnerless_aws::fake::FakeLedger;
 use runnerless_aws::ports::Ledger;
 use runnerless_core::change::{Item, shard};
@@ -17,7 +11,6 @@ use runnerless_core::live::{Caps, Live};
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_reconciler::{Report, Result};
 use serde_json::json;
-use support::{T0, World, after, key, rules};
 
 /// A row that this release cannot read, due since long ago.
 fn unreadable(ledger: &FakeLedger, pk: &str, at: Timestamp) {

@@ -1,14 +1,8 @@
 //! The sweep beside EC2, over ports in memory: what is left of launches is ended, instances that nobody knows have one
 //! lease, and those of others are not touched.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where something is not as it should be")]
-
-#[path = "../../router/tests/support/mod.rs"]
-mod support;
-
-mod lost;
-
-use lost::{Lost, PATH};
+use crate::lost::{Lost, PATH};
+use crate::support::{T0, World, after, key, rules};
 use runnerless_aws::book::Book;
 use runnerless_aws::job_token::TokenSeal;
 use runnerless_aws::ports::Ledger as _;
@@ -28,7 +22,6 @@ use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::protocol::{Runners as _, Secret};
 use runnerless_reconciler::Report;
 use runnerless_router::Rules;
-use support::{T0, World, after, key, rules};
 
 const INSTANCE: &str = "i-0123456789abcdef0";
 const STRANGER: &str = "i-0123456789abcdef1";

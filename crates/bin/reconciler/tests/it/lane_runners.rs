@@ -1,13 +1,7 @@
 //! The sweep's care for lanes of instances, and for lanes without a token, over ports in memory.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where something is not as it should be")]
-
-#[path = "../../router/tests/support/mod.rs"]
-mod support;
-
-mod lost;
-
-use lost::{Lost, PATH};
+use crate::lost::{Lost, PATH};
+use crate::support::{T0, World, after, rules_with_instances};
 use runnerless_aws::fake::FakeMapping;
 use runnerless_aws::ports::{Ledger as _, Parameters as _};
 use runnerless_aws::runner_token_name;
@@ -22,7 +16,6 @@ use runnerless_gitlab::protocol::Made;
 use runnerless_reconciler::Report;
 use runnerless_router::Rules;
 use serde_json::json;
-use support::{T0, World, after, rules_with_instances};
 
 /// A stack with one lane, of instances.
 struct Stack {

@@ -1,15 +1,9 @@
 //! The listing over ports in memory: a job whose hook never came is found, within the calls of a run.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where something is not as it should be")]
-
-#[path = "../../router/tests/support/mod.rs"]
-mod support;
-
-mod lost;
-
 use std::cell::RefCell;
 
-use lost::{HOOK, Lost};
+use crate::lost::{HOOK, Lost};
+use crate::support::{T0, World, after, key, rules};
 use runnerless_aws::ports::Ledger;
 use runnerless_core::change::{RowKey, SCHEMA};
 use runnerless_core::id::JobKey;
@@ -24,7 +18,6 @@ use runnerless_gitlab::rest::fake::FakeJobs;
 use runnerless_lambda_kit::metrics;
 use runnerless_reconciler::{Listing, Report, Result};
 use serde_json::json;
-use support::{T0, World, after, key, rules};
 
 /// The project of [`key`].
 const PROJECT: u64 = 41;

@@ -1,13 +1,7 @@
 //! Jobs that an official runner took, which tells nobody: the sweep learns from GitLab whose they are.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where something is not as it should be")]
-
-#[path = "../../router/tests/support/mod.rs"]
-mod support;
-
-mod lost;
-
-use lost::Lost;
+use crate::lost::Lost;
+use crate::support::{T0, World, after, key, rules};
 use runnerless_aws::book::Book;
 use runnerless_aws::ports::Ledger as _;
 use runnerless_core::change::RowKey;
@@ -22,7 +16,6 @@ use runnerless_gitlab::rest::fake::FakeJobs;
 use runnerless_reconciler::Report;
 use runnerless_router::Rules;
 use serde_json::json;
-use support::{T0, World, after, key, rules};
 
 const RUNNER: u64 = 7;
 

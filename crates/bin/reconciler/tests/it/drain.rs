@@ -1,14 +1,8 @@
 //! The sweep of a stack that drains, over ports in memory: nothing is launched, what has no job ends, what has one is waited
 //! for or written off, and lanes leave GitLab.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where something is not as it should be")]
-
-#[path = "../../router/tests/support/mod.rs"]
-mod support;
-
-mod lost;
-
-use lost::{Lost, PATH};
+use crate::lost::{Lost, PATH};
+use crate::support::{T0, World, after, key, rules};
 use runnerless_aws::book::Book;
 use runnerless_aws::job_token::TokenSeal;
 use runnerless_aws::ports::Ledger;
@@ -25,7 +19,6 @@ use runnerless_core::time::Timestamp;
 use runnerless_gitlab::rest::fake::FakeJobs;
 use runnerless_reconciler::Report;
 use runnerless_router::{Routed, Rules};
-use support::{T0, World, after, key, rules};
 
 struct Stack {
     world: World,

@@ -1,14 +1,8 @@
 //! The sweep's care for lanes, over ports in memory: tokens are verified, sentinels find jobs whose hooks were lost, and what
 //! left the mapping leaves GitLab.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where something is not as it should be")]
-
-#[path = "../../router/tests/support/mod.rs"]
-mod support;
-
-mod lost;
-
-use lost::{Lost, PATH};
+use crate::lost::{Lost, PATH};
+use crate::support::{EXECUTOR, OTHER, T0, World, after, key, rules};
 use runnerless_aws::book::Book;
 use runnerless_aws::ports::{Invoked, Ledger};
 use runnerless_aws::runner_token_name;
@@ -28,7 +22,6 @@ use runnerless_gitlab::rest::fake::FakeJobs;
 use runnerless_reconciler::Report;
 use runnerless_router::Rules;
 use serde_json::json;
-use support::{EXECUTOR, OTHER, T0, World, after, key, rules};
 
 const EVERY: Millis = Millis::minutes(10);
 

@@ -1,13 +1,7 @@
 //! The sweep over ports in memory: what events should have led to happens without them.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where something is not as it should be")]
-
-#[path = "../../router/tests/support/mod.rs"]
-mod support;
-
-mod lost;
-
-use lost::{Lost, PATH, sweep_once};
+use crate::lost::{Lost, PATH, sweep_once};
+use crate::support::{T0, World, after, key, rules};
 use runnerless_aws::book::Book;
 use runnerless_aws::job_token::TokenSeal;
 use runnerless_aws::ports::Ledger;
@@ -26,7 +20,6 @@ use runnerless_lambda_kit::Named;
 use runnerless_lost::Answer;
 use runnerless_reconciler::{Report, Request};
 use runnerless_router::Rules;
-use support::{T0, World, after, key, rules};
 
 async fn swept(world: &World, rules: &Rules, now: Timestamp) -> Report {
     sweep_once(world, rules, false, now).await.unwrap()
@@ -72,12 +65,13 @@ async fn a_dry_run_plans_and_changes_nothing() {
     let (world, rules) = (World::default(), rules());
     world.hook(1, "unit", "pending", T0).await;
     let before = world.ledger.items();
-    let request: Request = serde_json::from_str(include_str!("../../../../events/reconciler/dry-run.json")).unwrap();
+    let request: Request = serde_json::from_str(include_str!("../../../../../events/reconciler/dry-run.json")).unwrap();
     let report = sweep_once(&world, &rules, request.dry_run, after(60)).await.unwrap();
     assert_eq!(report.counts["route.planned"], 1);
     assert_eq!(report.items[0].reason, "it waits without a launch");
     assert_eq!(world.ledger.items(), before);
-    let scheduled: Request = serde_json::from_str(include_str!("../../../../events/reconciler/schedule.json")).unwrap();
+    let scheduled: Request =
+        serde_json::from_str(include_str!("../../../../../events/reconciler/schedule.json")).unwrap();
     assert!(!scheduled.dry_run);
 }
 
