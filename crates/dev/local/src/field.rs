@@ -163,6 +163,14 @@ impl<'a> Field<'a> {
         Ok(all.as_array().into_iter().flatten().find(ours).cloned().unwrap_or_default())
     }
 
+    /// The deliveries about this job that GitLab has not seen taken.
+    pub(crate) async fn untaken(&self, job: u64) -> Result<Vec<Value>, FieldError> {
+        let all = self.simulator.call(Method::GET, "/_sim/v1/deliveries", &Value::Null).await?;
+        let taken = |delivery: &Value| delivery["answer"].as_u64().is_some_and(|status| (200..300).contains(&status));
+        let ours = |delivery: &&Value| delivery["job"] == job && !taken(delivery);
+        Ok(all.as_array().into_iter().flatten().filter(ours).cloned().collect())
+    }
+
     /// A person sends a delivery again.
     pub(crate) async fn resend(&self, delivery: &Value) -> Result<(), FieldError> {
         let path = format!("/_sim/v1/deliveries/{}/resend", delivery["id"]);

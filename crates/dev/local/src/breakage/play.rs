@@ -198,7 +198,13 @@ impl Ground<'_> {
         let (attempts, runs) = (row["attempt"].as_u64().unwrap_or_default(), self.runs(case));
         let begun = self.field.begun(seen.job).await?;
         seen.unless(begun <= 1, || format!("GitLab saw it begin {begun} times"));
-        seen.unless(over, || format!("not over within {:?}: row {row}, launch {launch}", case.expect.within));
+        if !over {
+            let untaken = self.field.untaken(seen.job).await?;
+            let (within, untaken) = (case.expect.within, json!(untaken));
+            seen.why.push(format!(
+                "not over within {within:?}: row {row}, launch {launch}, deliveries not taken {untaken}"
+            ));
+        }
         seen.unless(job == ended(case.expect.job.0, case.expect.job.1), || format!("the job is {job}"));
         seen.unless(attempts == case.expect.attempts, || format!("{attempts} launches were charged"));
         seen.unless(runs == case.expect.runs, || format!("the script ran {runs} times"));
