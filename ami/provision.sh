@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes this machine the image of Runnerless's EC2 runners: git, git-lfs, docker with buildx, AWS CLI v2, jq and our
-# runner, the user that jobs run as, limits for logs; and nothing that two instances must not share.
+# runner, the user that jobs run as, limits for logs; and nothing that two instances must not share. With the two groups of
+# options at the end it is the image of a pool's members.
 #
 # Usage: provision.sh OPTIONS      as root, on Amazon Linux 2023 (or on Debian, where the tests run it)
 #
@@ -15,8 +16,21 @@
 #   --buildx-sha256 H      the SHA-256 of its binary
 #   --buildx-url URL       where the binary is (default: its project's own address of that version)
 #
-# Everything is fetched and compared before anything is changed. A second run ends with the same machine. What the image
-# holds is in /etc/runnerless-image.json, which is written last: without it the image is not finished.
+# A pool's member lets its jobs end by runnerless-member. Give all three, or none:
+#
+#   --member-url URL       where it is: https://..., or file:///... when it is here already
+#   --member-version V     what it must say of itself
+#   --member-sha256 H      its SHA-256
+#
+# It runs jobs by the official gitlab-runner, and so do instances with Ec2Runner. Give version and sum, or none:
+#
+#   --gitlab-runner-version V  which gitlab-runner, such as 19.4.0
+#   --gitlab-runner-sha256 H   the SHA-256 of its binary
+#   --gitlab-runner-url URL    where the binary is (default: GitLab's own address of that version)
+#
+# Everything is fetched and compared before anything is changed. A second run ends with the same machine. The options alone
+# say what it ends with: runnerless-member and gitlab-runner in /usr/local/bin are removed when they are not asked for. What
+# the image holds is in /etc/runnerless-image.json, which is written last: without it the image is not finished.
 #
 # Exit codes: 0 finished, 1 failed work, 2 usage, 3 not this machine, 4 something could not be fetched.
 set -euo pipefail
@@ -28,6 +42,11 @@ readonly JOB_USER=runnerless
 # Where the runner looks for a job's commands, and so where ours must be.
 readonly BIN=/usr/local/bin
 readonly PLUGINS=/usr/local/lib/docker/cli-plugins
+# What is fetched, by the names of its options; and which of it only some images have.
+declare -rA PROGRAMS=(
+  [runner]=runnerless-runner [aws-cli]=aws-cli [buildx]=docker-buildx [member]=runnerless-member [gitlab-runner]=gitlab-runner
+)
+readonly POOL=(member gitlab-runner)
 
 # Says why and ends: `fail <exit code> <words...>`.
 fail() {
@@ -60,7 +79,16 @@ declare -rA MANDATORY=(
   [buildx-sha256]='what sha256sum prints for the binary of that version'
 )
 readonly ORDER=(release runner-url runner-version runner-sha256 aws-cli-version aws-cli-sha256 buildx-version buildx-sha256)
-declare -rA OPTIONAL=([aws-cli-url]=1 [buildx-url]=1)
+# The same of what only some images have. Each of the two groups is there wholly, or not at all.
+declare -rA GROUPED=(
+  [member-url]='the address of runnerless-member, such as file:///tmp/runnerless-member'
+  [member-version]='the version that runnerless-member --version prints'
+  [member-sha256]='what sha256sum prints for runnerless-member'
+  [gitlab-runner-version]='the version of gitlab-runner to install, such as 19.4.0'
+  [gitlab-runner-sha256]='what sha256sum prints for the binary of that version'
+)
+readonly MEMBER=(member-url member-version member-sha256) GITLAB_RUNNER=(gitlab-runner-version gitlab-runner-sha256)
+declare -rA OPTIONAL=([aws-cli-url]=1 [buildx-url]=1 [gitlab-runner-url]=1)
 declare -A given=()
 
 read_arguments() {
@@ -71,30 +99,50 @@ read_arguments() {
       --*) name="${1#--}" ;;
       *) fail 2 "$1 is no option; see --help" ;;
     esac
-    [[ -n "${MANDATORY[$name]:-}${OPTIONAL[$name]:-}" ]] || fail 2 "--$name is no option of mine; see --help"
+    [[ -n "${MANDATORY[$name]:-}${GROUPED[$name]:-}${OPTIONAL[$name]:-}" ]] || fail 2 "--$name is no option of mine; see --help"
     [[ -z "${given[$name]:-}" ]] || fail 2 "--$name is there twice; give it once"
-    [[ -n "${2:-}" && "$2" != --* ]] || fail 2 "--$name has no value; give ${MANDATORY[$name]:-an address}"
+    [[ -n "${2:-}" && "$2" != --* ]] || fail 2 "--$name has no value; give ${MANDATORY[$name]:-${GROUPED[$name]:-an address}}"
     given[$name]="$2"
     shift 2
   done
 }
 
-# All that is missing or unusable is said at once.
-check_arguments() {
-  local name faults=0
-  for name in "${ORDER[@]}"; do
+# Whether a program is to be there, of which an option says so: `wanted <name of its options>`.
+wanted() {
+  [[ -n "${given[$1-url]:-}${given[$1-version]:-}${given[$1-sha256]:-}" ]]
+}
+
+# Counts and says what is missing or unusable: `check <another cure, or nothing> <options...>`.
+check() {
+  local cure="$1" name words
+  shift
+  for name in "$@"; do
+    words="${MANDATORY[$name]:-${GROUPED[$name]:-}}"
     if [[ -z "${given[$name]:-}" ]]; then
-      say "--$name is missing: give ${MANDATORY[$name]}"
-      faults=1
+      say "--$name is missing: give $words$cure"
+      faults=$((faults + 1))
     elif ! fits "$name" "${given[$name]}"; then
-      say "--$name cannot be '${given[$name]}': give ${MANDATORY[$name]}"
-      faults=1
+      say "--$name cannot be '${given[$name]}': give $words"
+      faults=$((faults + 1))
     fi
   done
+}
+
+# All that is missing or unusable is said at once.
+check_arguments() {
+  local name
+  faults=0
+  check '' "${ORDER[@]}"
+  if wanted member; then
+    check ', or no --member-... at all, for an image without runnerless-member' "${MEMBER[@]}"
+  fi
+  if wanted gitlab-runner; then
+    check ', or no --gitlab-runner-... at all, for an image without gitlab-runner' "${GITLAB_RUNNER[@]}"
+  fi
   for name in "${!OPTIONAL[@]}"; do
     if [[ -n "${given[$name]:-}" ]] && ! fits "$name" "${given[$name]}"; then
       say "--$name cannot be '$(shown "${given[$name]}")': give an address that starts with https:// or file:///"
-      faults=1
+      faults=$((faults + 1))
     fi
   done
   ((faults == 0)) || exit 2
@@ -162,6 +210,13 @@ fetch_all() {
   fetch runner "${given[runner-url]}" "$folder/runnerless-runner"
   fetch aws-cli "${given[aws-cli-url]:-$aws}" "$folder/aws-cli.zip"
   fetch buildx "${given[buildx-url]:-$buildx/buildx-v${given[buildx-version]}.linux-$go_architecture}" "$folder/docker-buildx"
+  if wanted member; then
+    fetch member "${given[member-url]}" "$folder/runnerless-member"
+  fi
+  if wanted gitlab-runner; then
+    local gitlab="https://gitlab-runner-downloads.s3.amazonaws.com/v${given[gitlab-runner-version]}/binaries"
+    fetch gitlab-runner "${given[gitlab-runner-url]:-$gitlab/gitlab-runner-linux-$go_architecture}" "$folder/gitlab-runner"
+  fi
 }
 
 # ------------------------------------------------------------------------------------------------ What is installed
@@ -204,6 +259,21 @@ install_tools() {
   # Its installer takes a version for installed whose folder is there, complete or not.
   rm -rf /usr/local/aws-cli
   "$folder/aws-cli/aws/install" --bin-dir "$BIN" --install-dir /usr/local/aws-cli --update >&2
+}
+
+# An image that was one of a pool's members becomes another by other options.
+install_pool() {
+  local name program
+  for name in "${POOL[@]}"; do
+    program="${PROGRAMS[$name]}"
+    if wanted "$name"; then
+      say "installing $program"
+      place "$folder/$program" "$BIN/$program"
+    else
+      [[ ! -e "$BIN/$program" ]] || say "removing $BIN/$program, which is not asked for"
+      rm -f "$BIN/$program" "$BIN/$program.new"
+    fi
+  done
 }
 
 # Writes a file in one step, from standard input.
@@ -268,6 +338,10 @@ prints() {
   [[ "$("$@" 2>&1)" == *"$text"* ]]
 }
 
+is_version() {
+  [[ "$(version_of "$2")" == "$1" ]]
+}
+
 nothing_matches() {
   [[ -z "$(compgen -G "$1")" ]]
 }
@@ -292,6 +366,18 @@ verify() {
     prints "runnerless-runner ${given[runner-version]}" "$BIN/runnerless-runner" --version
   expect "the AWS CLI is ${given[aws-cli-version]}" prints "aws-cli/${given[aws-cli-version]} " "$BIN/aws" --version
   expect "docker buildx is ${given[buildx-version]}" prints " v${given[buildx-version]} " docker buildx version
+  if wanted member; then
+    expect "runnerless-member is ${given[member-version]}" \
+      prints "runnerless-member ${given[member-version]}" "$BIN/runnerless-member" --version
+  else
+    expect "there is no runnerless-member" nothing_matches "$BIN/runnerless-member"
+  fi
+  if wanted gitlab-runner; then
+    expect "gitlab-runner is ${given[gitlab-runner-version]}" \
+      is_version "${given[gitlab-runner-version]}" "$BIN/gitlab-runner"
+  else
+    expect "there is no gitlab-runner" nothing_matches "$BIN/gitlab-runner"
+  fi
   # By which the runner starts a job as its user.
   expect "setpriv is there" command -v setpriv
   expect "git uses git-lfs for everybody" git config --system filter.lfs.required
@@ -314,23 +400,29 @@ version_of() {
   printf '%s' "${BASH_REMATCH[0]}"
 }
 
+# What was fetched, each with its version and its sum.
+downloads() {
+  local name
+  for name in runner aws-cli buildx "${POOL[@]}"; do
+    if wanted "$name"; then
+      jq --null-input '{key: $program, value: {version: $version, sha256: $sha256}}' --arg program "${PROGRAMS[$name]}" \
+        --arg version "${given[$name-version]}" --arg sha256 "${given[$name-sha256]}"
+    fi
+  done | jq --slurp from_entries
+}
+
 # No time in it: the same options make the same statement.
 write_statement() {
-  local git lfs docker jq
+  local git lfs docker jq fetched
   git="$(version_of git)"
   lfs="$(version_of git-lfs)"
   docker="$(version_of docker)"
   jq="$(version_of jq)"
+  fetched="$(downloads)"
   jq --null-input --sort-keys '{v: 1, distribution: $distribution, release: $release, architecture: $architecture,
-      downloads: {
-        "runnerless-runner": {version: $runner_version, sha256: $runner_sha256},
-        "aws-cli": {version: $aws_version, sha256: $aws_sha256},
-        "docker-buildx": {version: $buildx_version, sha256: $buildx_sha256}},
-      packages: {git: $git, "git-lfs": $lfs, docker: $docker, jq: $jq}}' \
+      downloads: $downloads, packages: {git: $git, "git-lfs": $lfs, docker: $docker, jq: $jq}}' \
     --arg distribution "${distribution%%:*}" --arg release "${given[release]}" --arg architecture "$architecture" \
-    --arg runner_version "${given[runner-version]}" --arg runner_sha256 "${given[runner-sha256]}" \
-    --arg aws_version "${given[aws-cli-version]}" --arg aws_sha256 "${given[aws-cli-sha256]}" \
-    --arg buildx_version "${given[buildx-version]}" --arg buildx_sha256 "${given[buildx-sha256]}" \
+    --argjson downloads "$fetched" \
     --arg git "$git" --arg lfs "$lfs" --arg docker "$docker" --arg jq "$jq" | write "$STATEMENT"
 }
 
@@ -355,6 +447,7 @@ main() {
   rm -f "$STATEMENT"
   install_packages
   install_tools
+  install_pool
   configure
   forget
   verify

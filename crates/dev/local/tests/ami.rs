@@ -8,11 +8,12 @@ mod machine;
 mod shelf;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 use machine::{Done, Machine};
 use serde_json::{Value, json};
-use shelf::{AWS_CLI, BUILDX, Shelf};
+use shelf::{AWS_CLI, BUILDX, GITLAB_RUNNER, Shelf};
 
 const STATEMENT: &str = "/etc/runnerless-image.json";
 
@@ -20,9 +21,15 @@ const STATEMENT: &str = "/etc/runnerless-image.json";
 type Options = BTreeMap<&'static str, String>;
 
 fn shelf() -> Shelf {
-    let runner = Path::new(env!("CARGO_BIN_EXE_runnerless-local")).with_file_name("runnerless-runner");
-    assert!(runner.is_file(), "{} is not there: run `make test`, or `make build` first", runner.display());
-    Shelf::new(&runner)
+    let [runner, member] = ["runnerless-runner", "runnerless-member"].map(|name| {
+        let program = Path::new(env!("CARGO_BIN_EXE_runnerless-local")).with_file_name(name);
+        assert!(program.is_file(), "{} is not there: run `make test`, or `make build` first", program.display());
+        program
+    });
+    let shelf = Shelf::new(&runner);
+    shelf.put("member", fs::read(member).unwrap());
+    shelf.put("gitlab-runner", shelf::gitlab_runner(GITLAB_RUNNER));
+    shelf
 }
 
 /// What makes a good image.
@@ -46,6 +53,31 @@ fn options(shelf: &Shelf) -> Options {
     options
 }
 
+/// The value of a program's option.
+fn option<'o>(options: &'o Options, name: &str, what: &str) -> &'o str {
+    &options[format!("{name}-{what}").as_str()]
+}
+
+/// What makes it an image of a pool's members besides.
+fn members(shelf: &Shelf) -> Options {
+    [
+        ("member-url", shelf.url("member")),
+        ("member-version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("member-sha256", shelf.sum("member")),
+        ("gitlab-runner-url", shelf.url("gitlab-runner")),
+        ("gitlab-runner-version", GITLAB_RUNNER.to_owned()),
+        ("gitlab-runner-sha256", shelf.sum("gitlab-runner")),
+    ]
+    .into()
+}
+
+/// What makes a pool's image.
+fn all_options(shelf: &Shelf) -> Options {
+    let mut all = options(shelf);
+    all.extend(members(shelf));
+    all
+}
+
 fn provision(machine: &Machine, options: &Options) -> Done {
     let words: Vec<String> = options.iter().flat_map(|(name, value)| [format!("--{name}"), value.clone()]).collect();
     let words: Vec<&str> = ["/tmp/provision.sh"].into_iter().chain(words.iter().map(String::as_str)).collect();
@@ -56,7 +88,7 @@ fn provision(machine: &Machine, options: &Options) -> Done {
 fn an_image_keeps_its_promises_and_a_second_run_changes_nothing() {
     let Some(machine) = Machine::new() else { return };
     let shelf = shelf();
-    let options = options(&shelf);
+    let options = all_options(&shelf);
     let secrets = "/root/.bash_history /home/admin/.zsh_history /home/admin/.ssh/authorized_keys /root/.aws/credentials \
                    /etc/ssh/ssh_host_rsa_key /var/log/syslog.1 /var/log/journal/0123/system.journal \
                    /var/lib/cloud/instances/i-1/user-data.txt /var/lib/systemd/random-seed /var/lib/docker/engine-id";
@@ -73,6 +105,11 @@ fn an_image_keeps_its_promises_and_a_second_run_changes_nothing() {
         json!({"version": AWS_CLI, "sha256": options["aws-cli-sha256"]}),
         "{statement}"
     );
+    for (program, name) in [("runnerless-member", "member"), ("gitlab-runner", "gitlab-runner")] {
+        let stated = json!({"version": option(&options, name, "version"), "sha256": option(&options, name, "sha256")});
+        assert_eq!(statement["downloads"][program], stated, "{statement}");
+        assert_eq!(machine.sh(&format!("stat -c '%a %U %F' /usr/local/bin/{program}")), "755 root regular file");
+    }
     assert_eq!(machine.sh(&format!("cat {STATEMENT}")), done.out.trim_end());
     for tool in ["git", "git-lfs", "docker", "jq"] {
         assert!(statement["packages"][tool].is_string(), "{tool}: {statement}");
@@ -81,10 +118,18 @@ fn an_image_keeps_its_promises_and_a_second_run_changes_nothing() {
     // As a job finds it: its user, and the PATH that the engine gives to jobs.
     let job = "runuser -u runnerless -- env -i HOME=/home/runnerless PATH=/usr/local/bin:/usr/bin:/bin";
     let said = machine.sh(&format!(
-        "{job} git lfs version; {job} jq --version; {job} docker buildx version; {job} aws --version; {job} runnerless-runner --version"
+        "{job} git lfs version; {job} jq --version; {job} docker buildx version; {job} aws --version; {job} runnerless-runner --version; \
+         {job} runnerless-member --version; {job} gitlab-runner --version"
     ));
-    for words in ["git-lfs/", "jq-", &format!("buildx v{BUILDX}"), &format!("aws-cli/{AWS_CLI}"), "runnerless-runner "]
-    {
+    for words in [
+        "git-lfs/",
+        "jq-",
+        &format!("buildx v{BUILDX}"),
+        &format!("aws-cli/{AWS_CLI}"),
+        "runnerless-runner ",
+        "runnerless-member ",
+        &format!("Version:      {GITLAB_RUNNER}\n"),
+    ] {
         assert!(said.contains(words), "{words}: {said}");
     }
     assert!(machine.sh(&format!("{job} id -nG")).contains("docker"));
@@ -103,7 +148,7 @@ fn an_image_keeps_its_promises_and_a_second_run_changes_nothing() {
     changes_what_is_new_and_keeps_what_is_refused(&machine, &shelf, options);
 }
 
-/// What follows on a finished image.
+/// What follows on a finished image of a pool.
 fn changes_what_is_new_and_keeps_what_is_refused(machine: &Machine, shelf: &Shelf, mut options: Options) {
     shelf.put("buildx", shelf::buildx("0.31.0"));
     let before = machine.all();
@@ -113,16 +158,28 @@ fn changes_what_is_new_and_keeps_what_is_refused(machine: &Machine, shelf: &Shel
 
     options.insert("buildx-version", "0.31.0".to_owned());
     options.insert("buildx-sha256", shelf.sum("buildx"));
-    assert_eq!(provision(machine, &options).code, 0);
+    // What only members have is asked for no more, and gone.
+    let members_only = members(shelf);
+    options.retain(|name, _| !members_only.contains_key(name));
+    let done = provision(machine, &options);
+    assert_eq!(done.code, 0, "{}", done.err);
     assert!(machine.sh("docker buildx version").contains("v0.31.0"));
+    assert_eq!(machine.sh("ls /usr/local/bin"), "aws\nrunnerless-runner");
+    let statement: Value = serde_json::from_str(&done.out).unwrap();
+    let downloads: Vec<&String> = statement["downloads"].as_object().unwrap().keys().collect();
+    assert_eq!(downloads, ["aws-cli", "docker-buildx", "runnerless-runner"]);
 
-    // The right file by its sum, and another version than it is taken for.
+    // The right files by their sums, and other versions than they are taken for.
     shelf.put("aws-cli", shelf::aws_cli("2.32.0", AWS_CLI));
     options.insert("aws-cli-version", "2.32.0".to_owned());
     options.insert("aws-cli-sha256", shelf.sum("aws-cli"));
-    let wrong = provision(machine, &options);
+    shelf.put("gitlab-runner", shelf::gitlab_runner("19.4.01"));
+    let mut others = options.clone();
+    others.extend(members(shelf));
+    let wrong = provision(machine, &others);
     assert_eq!((wrong.code, wrong.out.as_str()), (1, ""), "{}", wrong.err);
-    for words in ["not so: the AWS CLI is 2.32.0", "1 of its promises", "NOT finished"] {
+    let gitlab = format!("not so: gitlab-runner is {GITLAB_RUNNER}");
+    for words in ["not so: the AWS CLI is 2.32.0", &gitlab, "2 of its promises", "NOT finished"] {
         assert!(wrong.err.contains(words), "{words}: {}", wrong.err);
     }
     assert_eq!(
@@ -152,13 +209,25 @@ fn changes_what_is_new_and_keeps_what_is_refused(machine: &Machine, shelf: &Shel
 #[test]
 fn each_parameter_must_be_there_and_have_its_form() {
     let Some(machine) = Machine::new() else { return };
-    let all = options(&shelf());
-    for name in all.keys().filter(|name| !["aws-cli-url", "buildx-url"].contains(name)) {
+    let shelf = shelf();
+    let all = all_options(&shelf);
+    for name in all.keys().filter(|name| !["aws-cli-url", "buildx-url", "gitlab-runner-url"].contains(name)) {
         let mut options = all.clone();
         options.remove(name);
         let done = provision(&machine, &options);
         assert_eq!((done.code, done.out.as_str()), (2, ""), "without --{name}: {}", done.err);
         assert!(done.err.contains(&format!("--{name} is missing: give ")), "{}", done.err);
+    }
+    // One of what only members have brings the others of its program along.
+    for (name, value) in members(&shelf) {
+        let mut options = options(&shelf);
+        options.insert(name, value);
+        let done = provision(&machine, &options);
+        assert_eq!((done.code, done.out.as_str()), (2, ""), "--{name} alone: {}", done.err);
+        let program = if name.starts_with("member-") { "runnerless-member" } else { "gitlab-runner" };
+        for words in [" is missing: give ", &format!(" at all, for an image without {program}\n")] {
+            assert!(done.err.contains(words), "--{name} alone: {words}: {}", done.err);
+        }
     }
     for (name, value) in [
         ("runner-sha256", "ABC"),
@@ -166,6 +235,9 @@ fn each_parameter_must_be_there_and_have_its_form() {
         ("buildx-version", "latest"),
         ("runner-url", "/tmp/runner"),
         ("aws-cli-url", "ftp://127.0.0.1/aws.zip"),
+        ("member-sha256", "ABC"),
+        ("gitlab-runner-version", "v19.4.0"),
+        ("gitlab-runner-url", "ftp://127.0.0.1/gitlab-runner"),
         ("release", "trixie"),
     ] {
         let mut options = all.clone();
@@ -187,13 +259,17 @@ fn each_parameter_must_be_there_and_have_its_form() {
 #[test]
 fn what_is_fetched_must_be_whole_and_right() {
     let Some(machine) = Machine::new() else { return };
-    for name in ["runner", "aws-cli", "buildx"] {
+    for name in ["runner", "aws-cli", "buildx", "member", "gitlab-runner"] {
         let shelf = shelf();
-        let options = options(&shelf);
+        let options = all_options(&shelf);
         shelf.put(name, b"another file".to_vec());
         let other = provision(&machine, &options);
         assert_eq!(other.code, 1, "{name}: {}", other.err);
-        assert!(other.err.contains(&format!("--{name}-sha256 says {}", shelf_sum(&options, name))), "{}", other.err);
+        assert!(
+            other.err.contains(&format!("--{name}-sha256 says {}", option(&options, name, "sha256"))),
+            "{}",
+            other.err
+        );
 
         shelf.cut(name);
         let cut = provision(&machine, &options);
@@ -207,10 +283,6 @@ fn what_is_fetched_must_be_whole_and_right() {
         }
     }
     assert_eq!(machine.changed(), [] as [&Path; 0], "a failed fetch changed the machine");
-}
-
-fn shelf_sum<'o>(options: &'o Options, name: &str) -> &'o str {
-    &options[format!("{name}-sha256").as_str()]
 }
 
 #[test]

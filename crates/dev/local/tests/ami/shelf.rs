@@ -1,4 +1,5 @@
-//! What the image's script fetches, on a loopback address: the real runner, and stand-ins for the AWS CLI and buildx.
+//! What the image's script fetches, on a loopback address: our real programs, and stand-ins for the AWS CLI, buildx and
+//! gitlab-runner.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 /// The versions that the stand-ins say of themselves.
 pub(crate) const AWS_CLI: &str = "2.31.4";
 pub(crate) const BUILDX: &str = "0.30.1";
+pub(crate) const GITLAB_RUNNER: &str = "19.4.0";
 
 /// Takes the words of AWS's installer, and leaves the same tree.
 const AWS_INSTALL: &str = r#"#!/bin/sh
@@ -50,7 +52,7 @@ pub(crate) struct Shelf {
 }
 
 impl Shelf {
-    /// One with all three programs, `runner` being the real one.
+    /// One with the three programs of every image, `runner` being the real one.
     pub(crate) fn new(runner: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -150,4 +152,16 @@ pub(crate) fn buildx(version: &str) -> Vec<u8> {
         "#!/bin/sh\nif [ \"$1\" = docker-cli-plugin-metadata ]; then\n  echo '{about}'\nelse\n  echo github.com/docker/buildx v{version} 9e66234\nfi\n"
     )
     .into_bytes()
+}
+
+/// A program that says which gitlab-runner it is, in the words of the official one.
+pub(crate) fn gitlab_runner(version: &str) -> Vec<u8> {
+    let lines = [
+        format!("Version:      {version}"),
+        "Git revision: 0f6c2e1d".to_owned(),
+        "Git branch:   19-4-stable".to_owned(),
+        "GO version:   go1.25.3".to_owned(),
+        "OS/Arch:      linux/amd64".to_owned(),
+    ];
+    format!("#!/bin/sh\necho '{}'\n", lines.join("\n")).into_bytes()
 }
