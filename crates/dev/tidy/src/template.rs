@@ -132,10 +132,13 @@ pub fn references(value: &Value) -> BTreeSet<String> {
         // A resource's own condition is a text; a statement's is not.
         let named = [text(&map["!Ref"]), attribute, condition, text(&map["!Condition"]), text(&map["Condition"])];
         names.extend(named.into_iter().filter(|name| !name.is_empty()).map(str::to_owned));
-        let pieces = text(&map["!Sub"]).split("${").skip(1);
+        // A text, or a list of a text and what only that text knows.
+        let substituted = &map["!Sub"];
+        let words = if substituted.is_array() { &substituted[0] } else { substituted };
+        let pieces = text(words).split("${").skip(1);
         // `${!x}` is written for somebody else's `${x}`.
         let named = pieces.filter(|piece| !piece.starts_with('!')).filter_map(|piece| piece.split(['}', '.']).next());
-        names.extend(named.map(str::to_owned));
+        names.extend(named.filter(|name| substituted[1][*name].is_null()).map(str::to_owned));
     }
     names
 }

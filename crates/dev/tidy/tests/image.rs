@@ -20,7 +20,7 @@ fn the<'t>(template: &'t Template, kind: &str) -> &'t serde_json::Value {
 
 /// The component's document.
 fn component(template: &Template) -> &str {
-    text(&the(template, "AWS::ImageBuilder::Component")["Data"]["!Sub"])
+    text(&the(template, "AWS::ImageBuilder::Component")["Data"]["!Sub"][0])
 }
 
 /// The words between the brackets of an array of the script.
@@ -41,6 +41,36 @@ fn the_component_gives_each_mandatory_option_and_no_other() {
     let given: BTreeSet<String> =
         call.split_whitespace().filter_map(|word| word.strip_prefix("--")).map(str::to_owned).collect();
     assert_eq!(given, array(&script, "ORDER"));
+}
+
+#[test]
+fn the_component_gives_each_option_of_members_and_no_other() {
+    let (template, script) = (template(), read(SCRIPT));
+    let groups = component(&template).split("members+=(").skip(1).filter_map(|rest| rest.split_once(')'));
+    let given: BTreeSet<String> = groups
+        .flat_map(|(group, _)| group.split_whitespace())
+        .filter_map(|word| word.strip_prefix("--"))
+        .map(str::to_owned)
+        .collect();
+    let wanted: BTreeSet<String> = array(&script, "MEMBER").union(&array(&script, "GITLAB_RUNNER")).cloned().collect();
+    assert_eq!(given, wanted);
+}
+
+#[test]
+fn what_only_members_have_is_given_wholly_or_not_at_all() {
+    let template = template();
+    for name in ["Member", "GitLabRunner"] {
+        let pair: BTreeSet<String> = ["Version", "Sha256"].map(|what| format!("{name}{what}")).into();
+        for parameter in &pair {
+            let parameter = &template.value["Parameters"][parameter];
+            assert_eq!(parameter["Default"], "", "{pair:?}: every image would have it");
+            assert!(!parameter["AllowedPattern"].is_null(), "{pair:?}: one takes anything");
+        }
+        assert!(
+            template.section("Rules").any(|(_, rule)| references(rule) == pair),
+            "no rule looks whether {pair:?} are both there"
+        );
+    }
 }
 
 #[test]
