@@ -23,12 +23,16 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    /// Builds them. GitLab follows no redirect of a receiver.
+    /// Builds them. GitLab follows no redirect of a receiver, and opens a connection for each message: one that is kept may be
+    /// closed by the receiver at the moment in which the next message is sent on it.
     ///
     /// # Errors
     /// When TLS cannot be set up.
     pub(crate) fn new() -> Result<Self, reqwest::Error> {
-        let builder = || reqwest::Client::builder().no_proxy().redirect(redirect::Policy::none()).retry(retry::never());
+        let builder = || {
+            let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0);
+            client.redirect(redirect::Policy::none()).retry(retry::never())
+        };
         Ok(Self {
             checking: builder().tls_certs_only(Vec::new()).build()?,
             trusting: builder().tls_certs_only(Vec::new()).tls_danger_accept_invalid_certs(true).build()?,

@@ -48,6 +48,19 @@ async fn two_hooks_of_a_project_each_get_a_message_of_their_own() {
 }
 
 #[tokio::test]
+async fn each_message_comes_on_a_connection_of_its_own() {
+    let bench = Bench::start().await;
+    let receiver = Receiver::start().await;
+    let (project, _) = hooked(&bench, &receiver).await;
+    // One after the other, so that a connection could be kept.
+    for _ in 0..2 {
+        bench.pipeline(project).await;
+        settled(&bench).await;
+    }
+    assert_eq!((receiver.messages().len(), receiver.connections()), (4, 4));
+}
+
+#[tokio::test]
 async fn shuffled_deliveries_come_once_each_and_in_another_order() {
     let bench = Bench::start().await;
     let receiver = Receiver::start().await;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -43,6 +44,7 @@ pub(crate) struct Receiver {
     answers: Arc<Mutex<VecDeque<u16>>>,
     hanging: watch::Sender<bool>,
     arrived: watch::Receiver<usize>,
+    connections: Arc<AtomicUsize>,
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -61,8 +63,11 @@ impl Receiver {
         let (hanging, hangs) = watch::channel(false);
         let (arrives, arrived) = watch::channel(0);
         let (kept, told) = (Arc::clone(&messages), Arc::clone(&answers));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let opened = Arc::clone(&connections);
         let server = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
+                opened.fetch_add(1, Ordering::SeqCst);
                 let (kept, told, hangs, arrives) =
                     (Arc::clone(&kept), Arc::clone(&told), hangs.clone(), arrives.clone());
                 let service = service_fn(move |request: Request<Incoming>| {
@@ -80,7 +85,7 @@ impl Receiver {
                 );
             }
         });
-        Self { url, messages, answers, hanging, arrived, server }
+        Self { url, messages, answers, hanging, arrived, connections, server }
     }
 
     /// From now on messages are taken and not answered, or answered again.
@@ -96,6 +101,11 @@ impl Receiver {
     /// The answers to the next messages; 200 to all others.
     pub(crate) fn answer(&self, statuses: &[u16]) {
         self.answers.lock().unwrap().extend(statuses);
+    }
+
+    /// How many connections were opened to it.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     /// What came so far.
