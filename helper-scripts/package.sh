@@ -32,7 +32,7 @@ readonly commands=(runnerless runnerless-runner runnerless-member)
 
 root=$OUT/runnerless-$version
 rm -rf "$root"
-mkdir -p "$root/functions" "$root/bin" "$root/pool"
+mkdir -p "$root/functions" "$root/bin" "$root/pool" "$root/ami" "$root/network"
 
 # Refuses what would not start in Lambda, and says the rest.
 check() {
@@ -76,6 +76,8 @@ done
 python3 helper-scripts/release.py >"$root/template.yaml"
 python3 helper-scripts/release.py --template pool/template.yaml >"$root/pool/template.yaml"
 cp statemachines/*.asl.json "$root/functions/"
+cp network/template.yaml "$root/network/"
+cp ami/provision.sh ami/template.yaml "$root/ami/"
 cp LICENSE CHANGELOG.md "$root/"
 install -m 0755 release/deploy.sh release/update.sh "$root/"
 cp release/README.md "$root/"
