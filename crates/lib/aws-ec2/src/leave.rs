@@ -78,7 +78,7 @@ impl Leave {
         match call.lifecycle_hook_name(hook).instance_id(instance).send().await {
             Ok(_) => Ok(Heard::Taken),
             Err(error) if nothing_waits(error.code(), error.message()) => Ok(Heard::NothingWaits),
-            Err(error) => Err(failure(Service::Fleet, "RecordLifecycleActionHeartbeat", error)),
+            Err(error) => Err(failure(Service::Scaling, "RecordLifecycleActionHeartbeat", error)),
         }
     }
 
@@ -92,7 +92,7 @@ impl Leave {
         match call.instance_id(instance).lifecycle_action_result(CONTINUE).send().await {
             Ok(_) => Ok(Heard::Taken),
             Err(error) if nothing_waits(error.code(), error.message()) => Ok(Heard::NothingWaits),
-            Err(error) => Err(failure(Service::Fleet, "CompleteLifecycleAction", error)),
+            Err(error) => Err(failure(Service::Scaling, "CompleteLifecycleAction", error)),
         }
     }
 }

@@ -5,6 +5,7 @@
 mod scripted;
 
 use runnerless_aws::AwsError;
+use runnerless_aws_ec2::leave::{Heard, Hooked, Leave};
 use runnerless_aws_ec2::pool::Left;
 use runnerless_aws_ec2::{AutoScaling, Pool as _};
 use runnerless_core::pool::{Hook, Phase};
@@ -225,4 +226,18 @@ async fn members_are_protected_fifty_at_a_time_and_a_process_is_suspended_by_nam
     assert!(body.contains("ScalingProcesses.member.1=AZRebalance") && body.contains("=builds"), "{body}");
     let service = Service::answering([refusal(400, "ResourceInUse", "an update is under way")]);
     assert_eq!(service.pool.suspend("builds", "AZRebalance").await.unwrap_err().name(), "Scaling.Refused");
+}
+
+#[tokio::test]
+async fn who_leaves_hears_that_nothing_waits_and_else_that_it_was_auto_scaling() {
+    let nothing = refusal(400, "ValidationError", "No active Lifecycle Action found with instance ID i-1");
+    let denied = refusal(403, "AccessDenied", "not allowed");
+    let scripted = Scripted::answering([nothing, denied.clone(), denied]);
+    let hooked = Hooked { group: "builds".into(), hook: "drain".into(), instance: "i-1".into() };
+    let leave = Leave::new(&scripted.place, &credentials(), hooked);
+    assert_eq!(leave.beat().await.unwrap(), Heard::NothingWaits);
+    for refused in [leave.beat().await, leave.complete().await] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.name(), "Scaling.Refused", "{error}");
+    }
 }
