@@ -366,7 +366,7 @@ impl Demo {
 const NEXT: &str = "
 To run your own pipeline here:  make demo REPO=/path/to/repository NONCE=hello
 For a real GitLab and AWS account, with credentials of that account in your environment:
-  sam build && sam deploy --parameter-overrides GitLabUrl=https://gitlab.example.com
+  make layer && sam build && sam deploy --parameter-overrides GitLabUrl=https://gitlab.example.com
   runnerless secrets put ...      the webhook's tokens, and the token of a GitLab runner for each lane
   runnerless map load FILE        which job gets which runner
 and add the stack's output WebhookUrl to the project or group as a webhook for job events.";
