@@ -201,6 +201,8 @@ tar --extract --file "$(printf '%s\n' "$build"/jq/deps/jq-*.tar.gz)" --directory
   logged jq-configure ./configure --host="$target" --build="$(cc -dumpmachine)" --with-oniguruma=builtin --disable-docs --disable-maintainer-mode --disable-shared --enable-static
   logged oniguruma make --jobs="$jobs" -C vendor/oniguruma
   logged jq-generated make src/builtin.inc src/config_opts.inc src/version.h
+  # `jq --build-configuration` tells of it: with what it was built, and not where.
+  sed -i "s#$build/##g" src/config_opts.inc
   logged jq make --jobs="$jobs" jq
 )
 cp "$build/jq/jq/jq" "$build/layer/bin/jq"
@@ -230,6 +232,10 @@ cp "$build/openssh/LICENCE" "$licences/openssh"
 cp "$build/curl/curl/COPYING" "$licences/curl"
 cp "$build/jq/jq/COPYING" "$licences/jq"
 sed -n '/Copyright/,/\*\//p' "$zlib/zlib.h" | sed -n '1,/\*\//p' >"$licences/zlib"
+
+# Two builds in two places are to be equal, and no user is to read where this one was made.
+placed="$(grep --recursive --files-with-matches --fixed-strings --regexp="$WORK" "$build/layer" || true)"
+[[ -z "$placed" ]] || fail 1 "these name the folder that they were built in: $placed"
 
 find "$build/layer" -type d -exec chmod 755 {} +
 rm -rf "$folder.old"
