@@ -31,7 +31,11 @@ impl Ground<'_> {
     /// Whether each function has another build than before: else the upgrade shows nothing.
     pub(super) fn renewed(&self, seen: &Value, all: bool) -> Verdict {
         let mut verdict = verdict("every function has the new build", json!("all of them"));
-        unless(&mut verdict, all, || format!("some have the build that they had: {seen}"));
+        unless(&mut verdict, all, || {
+            format!(
+                "some have the build that they had, so that this shows no upgrade of them: {seen}; name a commit with other code, FROM=<commit>"
+            )
+        });
         verdict.got = seen.clone();
         verdict
     }
