@@ -158,17 +158,20 @@ impl<'a> Field<'a> {
 
     /// The first delivery of the job's `pending`.
     pub(crate) async fn delivery(&self, job: u64) -> Result<Value, FieldError> {
-        let all = self.simulator.call(Method::GET, "/_sim/v1/deliveries", &Value::Null).await?;
-        let ours = |delivery: &&Value| delivery["job"] == job && delivery["status"] == "pending";
-        Ok(all.as_array().into_iter().flatten().find(ours).cloned().unwrap_or_default())
+        let mut all = self.deliveries(job).await?.into_iter();
+        Ok(all.find(|delivery| delivery["status"] == "pending").unwrap_or_default())
     }
 
     /// The deliveries about this job that GitLab has not seen taken.
     pub(crate) async fn untaken(&self, job: u64) -> Result<Vec<Value>, FieldError> {
-        let all = self.simulator.call(Method::GET, "/_sim/v1/deliveries", &Value::Null).await?;
         let taken = |delivery: &Value| delivery["answer"].as_u64().is_some_and(|status| (200..300).contains(&status));
-        let ours = |delivery: &&Value| delivery["job"] == job && !taken(delivery);
-        Ok(all.as_array().into_iter().flatten().filter(ours).cloned().collect())
+        Ok(self.deliveries(job).await?.into_iter().filter(|delivery| !taken(delivery)).collect())
+    }
+
+    /// All deliveries about this job, in the order in which they were made.
+    async fn deliveries(&self, job: u64) -> Result<Vec<Value>, FieldError> {
+        let all = self.simulator.call(Method::GET, "/_sim/v1/deliveries", &Value::Null).await?;
+        Ok(all.as_array().into_iter().flatten().filter(|delivery| delivery["job"] == job).cloned().collect())
     }
 
     /// A person sends a delivery again.
