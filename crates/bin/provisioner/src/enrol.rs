@@ -263,11 +263,13 @@ impl<L: Ledger, F: Fleet, C: Clock, P: Parameters, G: Runners> Provisioner<'_, L
         id: u64,
         sealed: &SealedToken,
     ) -> Result<LaunchRow, String> {
-        let book = Book(self.ledger);
+        let keys = [RowKey::Launch(launch.launch.clone()), RowKey::Runner(id)];
         for _ in 0..TRIES {
-            let row = book.launch(&launch.launch).await.map_err(|error| error.to_string())?;
+            let rows = self.ledger.load(&keys).await.map_err(|error| error.to_string())?;
+            let row = rows.launch(&launch.launch).map_err(|error| error.to_string())?;
             let row = row.ok_or("the launch's row is gone")?;
-            let Some(plan) = enrolled(&row, asked_at, id, sealed.clone()) else {
+            let runner = rows.runner(id).map_err(|error| error.to_string())?;
+            let Some(plan) = enrolled(&row, runner.as_ref(), asked_at, id, sealed.clone(), self.clock.now()) else {
                 // An answer of the ledger was lost: it is written.
                 let is_it = row.own_runner.as_ref().is_some_and(|own| own.id == Some(id));
                 return if is_it { Ok(row) } else { Err("the launch waits for no runner any more".to_owned()) };

@@ -44,6 +44,8 @@ async fn a_launch_has_its_runner_before_its_instance_and_nobody_else_has_it() {
         let launch = world.launch().await;
         let own = launch.own_runner.as_ref().unwrap();
         assert_eq!(world.gitlab.made(), [(own.id.unwrap(), format!("runnerless {}", launch.launch))]);
+        let named = &world.ledger.items()[&format!("runner#{}", own.id.unwrap())];
+        assert_eq!(named["launch"].as_str(), Some(launch.launch.as_str()), "hooks name it by its id");
         let token = launch_token(&world.parameters, "/r", &launch).await.unwrap();
         assert!(token.contains("made") && !format!("{launch:?}").contains(token.as_str()));
         let stored = serde_json::to_string(&launch).unwrap();

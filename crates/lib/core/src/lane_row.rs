@@ -162,7 +162,7 @@ impl Row for LaneRow {
     }
 }
 
-/// A runner that one of our lanes asks as (`runner#<runner id>`).
+/// A runner that one of our lanes asks as, or one of its launches (`runner#<runner id>`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunnerRow {
     /// The revision, see [`crate::change`]; rows of releases that kept none have 0.
@@ -174,6 +174,12 @@ pub struct RunnerRow {
     pub lane: LaneId,
     /// When GitLab said so.
     pub seen_at: Timestamp,
+    /// The one launch that asks as it; `None` for a lane's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch: Option<LaunchId>,
+    /// When DynamoDB deletes it, in seconds: a launch's runner goes with its launch. `None` for a lane's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
     /// Attributes of another release: kept as they are.
     #[serde(flatten)]
     pub extra: Map<String, Value>,

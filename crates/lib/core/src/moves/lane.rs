@@ -133,6 +133,8 @@ fn known(
         runner_id,
         lane: said.lane.clone(),
         seen_at: now,
+        launch: None,
+        expires_at: None,
         extra: serde_json::Map::new(),
     });
     Plan::because("GitLab knows the lane's runner")

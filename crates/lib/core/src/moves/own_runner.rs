@@ -6,6 +6,7 @@
 
 use crate::change::{Plan, put};
 use crate::job::JobRow;
+use crate::lane_row::RunnerRow;
 use crate::launch::{LaunchRow, LaunchState};
 use crate::limits;
 use crate::moves::{End, conclude};
@@ -109,15 +110,38 @@ fn given_up(launch: &LaunchRow, owner: Option<&JobRow>, said: NoRunner, now: Tim
 
 /// GitLab made the runner that was asked for at `asked_at`. `None` when the row waits for none: then it is deleted at once. A
 /// launch that somebody stopped meanwhile gets it all the same, because that is how it is found and deleted.
+///
+/// Hooks name a job's runner by its id, so that the runner has a row of its own as a lane's has; `runner` is what stands there
+/// already, of a GitLab that gives an id a second time. It is kept as long as the launch's.
 #[must_use]
-pub fn enrolled(launch: &LaunchRow, asked_at: Timestamp, id: u64, token: SealedToken) -> Option<Plan> {
+pub fn enrolled(
+    launch: &LaunchRow,
+    runner: Option<&RunnerRow>,
+    asked_at: Timestamp,
+    id: u64,
+    token: SealedToken,
+    now: Timestamp,
+) -> Option<Plan> {
     let asked = launch.own_runner.as_ref().filter(|own| own.asked_at == asked_at && own.id.is_none())?;
     if launch.state == LaunchState::Closed {
         return None;
     }
+    let row = RunnerRow {
+        rev: runner.map_or(0, |row| row.rev),
+        runner_id: id,
+        lane: launch.lane.clone(),
+        seen_at: now,
+        launch: Some(launch.launch.clone()),
+        expires_at: Some((launch.deadline.max(now) + limits::KEEP_CLOSED_ROWS).epoch_secs()),
+        extra: runner.map(|row| row.extra.clone()).unwrap_or_default(),
+    };
     let mut after = launch.clone();
     after.own_runner = Some(OwnRunner { id: Some(id), token: Some(token), ..asked.clone() });
-    Some(Plan::because(format!("runner {id} was made for it")).with_some(put(Some(launch), after)))
+    Some(
+        Plan::because(format!("runner {id} was made for it"))
+            .with_some(put(Some(launch), after))
+            .with_some(put(runner, row)),
+    )
 }
 
 /// GitLab made none, as far as is known: the launch is over, and says so of a runner that may be there. `None` when it is over
@@ -195,7 +219,7 @@ mod tests {
         let (_, launch) = ec2_pair();
         assert_eq!(enrolment(&launch, None, &Means::Lanes, T0), Enrolment::Ready);
         let asked = asked(&launch, T0);
-        let has = launch_of(&enrolled(&asked, T0, 9, token()).unwrap());
+        let has = launch_of(&enrolled(&asked, None, T0, 9, token(), T0).unwrap());
         for means in [Means::Lanes, API, Means::None("x".into())] {
             assert_eq!(enrolment(&has, None, &means, secs(500)), Enrolment::Ready, "it has one whatever holds now");
         }
@@ -225,15 +249,30 @@ mod tests {
         let over = launch_of(&conclude(&stopped, Some(&job), &end, T0).unwrap());
         assert!(over.is_winding_up());
         assert_eq!(left_runner(&over, secs(1)), LeftRunner::NotYet);
-        let has = launch_of(&enrolled(&over, T0, 9, token()).unwrap());
+        let has = launch_of(&enrolled(&over, None, T0, 9, token(), T0).unwrap());
         assert_eq!(left_runner(&has, secs(1)), LeftRunner::Delete(9, &token()));
         assert!(matches!(due_launch(&has, has.due.next_check_at.unwrap()), DueLaunch::NeedsStop(_)));
         let closed = launch_of(&cleared(&has, "runner 9 is deleted", secs(2)).unwrap());
         assert_eq!((closed.state, closed.due.next_check_at), (LaunchState::Closed, None));
         let kept = closed.own_runner.as_ref().unwrap();
         assert_eq!((kept.id, &kept.token), (Some(9), &None), "no token is kept");
-        assert_eq!(enrolled(&closed, T0, 10, token()), None);
-        assert_eq!(enrolled(&over, secs(1), 10, token()), None, "it waits for another one");
+        assert_eq!(enrolled(&closed, None, T0, 10, token(), T0), None);
+        assert_eq!(enrolled(&over, None, secs(1), 10, token(), T0), None, "it waits for another one");
+    }
+
+    #[test]
+    fn hooks_name_it_by_its_id_so_it_has_a_row_that_goes_with_its_launch() {
+        let (_, launch) = ec2_pair();
+        let asked = asked(&launch, T0);
+        let row_of = |plan: &Plan| plan.leaves::<RunnerRow>("runner#9").expect("the runner's row");
+        let row = row_of(&enrolled(&asked, None, T0, 9, token(), T0).unwrap());
+        assert_eq!((&row.lane, row.launch.as_ref()), (&launch.lane, Some(&launch.launch)));
+        let until = (launch.deadline + limits::KEEP_CLOSED_ROWS).epoch_secs();
+        assert_eq!(row.expires_at, Some(until), "one a launch: none may stay");
+        // A GitLab that was restored from a backup gives its ids a second time.
+        let old = RunnerRow { rev: 3, launch: None, expires_at: None, lane: crate::id::LaneId::new("bb"), ..row.clone() };
+        let again = row_of(&enrolled(&asked, Some(&old), T0, 9, token(), T0).unwrap());
+        assert_eq!((again.rev, again.lane, again.launch), (4, row.lane, row.launch));
     }
 
     #[test]
