@@ -23,6 +23,19 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// A case that holds so far.
+    pub(crate) fn new(id: impl Into<String>, expected: Value) -> Self {
+        let id = id.into();
+        Self { words: id.clone(), id, expected, got: json!({}), why: Vec::new() }
+    }
+
+    /// Says why it does not hold, where it does not.
+    pub(crate) fn unless(&mut self, holds: bool, why: impl FnOnce() -> String) {
+        if !holds {
+            self.why.push(why());
+        }
+    }
+
     /// Whether all that was stated held.
     #[must_use]
     pub const fn holds(&self) -> bool {

@@ -35,6 +35,7 @@ pub mod stack;
 pub mod stack_env;
 pub mod storm;
 pub mod strays;
+pub mod suite;
 pub mod supervise;
 pub mod up;
 pub mod upgrade;

@@ -8,24 +8,25 @@ use std::process::ExitCode;
 use arguments::{Arguments, Command, USAGE, Wish};
 use runnerless_local::attack::{self, Attack, AttackError};
 use runnerless_local::breakage::case::Pace;
-use runnerless_local::breakage::{self, Breakage, BreakageError};
+use runnerless_local::breakage::{self, Breakage};
 use runnerless_local::conformance::{self, Conformance, ConformanceError};
 use runnerless_local::demo::{self, Demo, DemoError, said, tell};
 use runnerless_local::dice::clock_seed;
-use runnerless_local::faults::{self, Faults, FaultsError};
+use runnerless_local::faults::{self, Faults};
 use runnerless_local::guard::{self, Ended, GuardError, Signals};
 use runnerless_local::hostile::{self, Hostile, HostileError};
-use runnerless_local::instance_cases::{self, InstanceCases, InstanceCasesError};
+use runnerless_local::instance_cases::{self, InstanceCases};
 use runnerless_local::isolation::{self, Isolation, IsolationError};
 use runnerless_local::layout::{Layout, LayoutError};
-use runnerless_local::pool_cases::{self, PoolCases, PoolCasesError};
+use runnerless_local::pool_cases::{self, PoolCases};
 use runnerless_local::stack::{Options, Stack, StackError};
-use runnerless_local::storm::{self, Storm, StormError};
+use runnerless_local::storm::{self, Storm};
+use runnerless_local::suite::SuiteError;
 use runnerless_local::supervise::down::{self, DownError};
 use runnerless_local::supervise::{self, Driver, Plan, SuperviseError};
 use runnerless_local::up::{self, UpError};
-use runnerless_local::upgrade::{self, Upgrade, UpgradeError};
-use runnerless_local::user_pipeline::{self, UserPipeline, UserPipelineError};
+use runnerless_local::upgrade::{self, Upgrade};
+use runnerless_local::user_pipeline::{self, UserPipeline};
 use runnerless_local::venv::{self, VenvError};
 
 /// Whatever a command can fail with.
@@ -56,19 +57,7 @@ enum Failure {
     #[error(transparent)]
     Attack(#[from] AttackError),
     #[error(transparent)]
-    Breakage(#[from] BreakageError),
-    #[error(transparent)]
-    Faults(#[from] FaultsError),
-    #[error(transparent)]
-    InstanceCases(#[from] InstanceCasesError),
-    #[error(transparent)]
-    PoolCases(#[from] PoolCasesError),
-    #[error(transparent)]
-    Storm(#[from] StormError),
-    #[error(transparent)]
-    Upgrade(#[from] UpgradeError),
-    #[error(transparent)]
-    UserPipeline(#[from] UserPipelineError),
+    Suite(#[from] SuiteError),
     #[error("this machine does not let the command do its work")]
     Machine(#[from] std::io::Error),
     #[error("interrupted")]
@@ -101,15 +90,9 @@ fn main() -> ExitCode {
             | Failure::Hostile(HostileError::Interrupted)
             | Failure::Isolation(IsolationError::Interrupted)
             | Failure::Attack(AttackError::Interrupted)
-            | Failure::Breakage(BreakageError::Interrupted)
-            | Failure::Faults(FaultsError::Interrupted)
-            | Failure::InstanceCases(InstanceCasesError::Interrupted)
-            | Failure::PoolCases(PoolCasesError::Interrupted)
-            | Failure::Storm(StormError::Interrupted)
-            | Failure::Upgrade(UpgradeError::Interrupted)
-            | Failure::UserPipeline(UserPipelineError::Interrupted),
+            | Failure::Suite(SuiteError::Interrupted),
         ) => ExitCode::from(130),
-        Err(error @ (Failure::Attack(AttackError::Cases(_)) | Failure::Faults(FaultsError::Table(_)))) => {
+        Err(error @ (Failure::Attack(AttackError::Cases(_)) | Failure::Suite(SuiteError::Table(_)))) => {
             tell(&said(&error));
             ExitCode::from(2)
         }

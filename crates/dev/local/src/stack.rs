@@ -142,6 +142,12 @@ impl Stack {
         Some(Self { layout: layout.clone(), endpoints: record.endpoints, supervisor: None, ephemeral: false })
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
     /// Where AWS calls go: the witness in front of the emulator.
     #[must_use]
     pub fn endpoint(&self) -> &str {

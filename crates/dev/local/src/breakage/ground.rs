@@ -7,13 +7,14 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::case::{Case, Fault, Part};
+use super::pipeline;
 use super::workflows::Workflows;
-use super::{BreakageError, pipeline};
 use crate::aws::SQS;
 use crate::deploy::Deployment;
 use crate::field::{self, Field, FieldError, Plot, until};
 use crate::seed::{Target, output};
 use crate::stack::Stack;
+use crate::suite::SuiteError;
 use crate::{schedule, sentinels};
 
 /// The project of the cases' jobs.
@@ -37,7 +38,7 @@ impl<'a> Ground<'a> {
         stack: &'a Stack,
         deployment: &'a Deployment,
         cases: &[Case],
-    ) -> Result<Self, BreakageError> {
+    ) -> Result<Self, SuiteError> {
         let executor = &field::function(deployment, "Executor")?.arn;
         let plots: Vec<Plot<'_>> = cases
             .iter()
@@ -57,12 +58,12 @@ impl<'a> Ground<'a> {
     }
 
     /// GitLab's mode for the next jobs.
-    pub(super) async fn two_phase(&self, on: bool) -> Result<(), BreakageError> {
+    pub(super) async fn two_phase(&self, on: bool) -> Result<(), SuiteError> {
         Ok(self.field.two_phase(on, TWO_PHASE_S).await?)
     }
 
     /// New processes for a function, as after a deployment.
-    pub(super) async fn renew(&self, part: Part) -> Result<(), BreakageError> {
+    pub(super) async fn renew(&self, part: Part) -> Result<(), SuiteError> {
         let name = &self.field.function(part)?.name;
         let path = format!("/2015-03-31/functions/{name}/configuration");
         let same = json!({"Runtime": "provided.al2023"});
@@ -71,7 +72,7 @@ impl<'a> Ground<'a> {
     }
 
     /// Puts the case's faults where they belong. GitLab's are about the case's own job, where a path names one.
-    pub(super) async fn set_faults(&self, case: &Case) -> Result<(), BreakageError> {
+    pub(super) async fn set_faults(&self, case: &Case) -> Result<(), SuiteError> {
         let job = self.field.job_id(&case.id)?.to_string();
         let own = |path: &str| path.replace('*', &job);
         for fault in &case.faults {
@@ -107,33 +108,33 @@ impl<'a> Ground<'a> {
     }
 
     /// Everything is in order again.
-    pub(super) async fn lift_faults(&self) -> Result<(), BreakageError> {
+    pub(super) async fn lift_faults(&self) -> Result<(), SuiteError> {
         self.field.witness.clear().await?;
         self.field.simulator.call(Method::DELETE, "/_sim/v1/faults", &Value::Null).await?;
         self.workflows.restore().await
     }
 
     /// How many calls the witness hit.
-    pub(super) async fn hits(&self) -> Result<u64, BreakageError> {
+    pub(super) async fn hits(&self) -> Result<u64, SuiteError> {
         Ok(self.field.witness.faults().await?.iter().filter_map(|fault| fault["hits"].as_u64()).sum())
     }
 
     /// Whether the simulator was asked what it is not to answer.
-    pub(super) async fn was_asked(&self) -> Result<bool, BreakageError> {
+    pub(super) async fn was_asked(&self) -> Result<bool, SuiteError> {
         let faults = self.field.simulator.call(Method::GET, "/_sim/v1/faults", &Value::Null).await?;
         let hit = |fault: &Value| fault["seen"].as_u64() >= Some(fault["nth"].as_u64().unwrap_or(1));
         Ok(faults["http"].as_array().into_iter().flatten().any(hit))
     }
 
     /// Invokes a function as its schedule does, without waiting for its end.
-    pub(super) async fn invoke_as_scheduled(&self, part: Part) -> Result<(), BreakageError> {
+    pub(super) async fn invoke_as_scheduled(&self, part: Part) -> Result<(), SuiteError> {
         let name = &self.field.function(part)?.name;
         self.field.stack.aws().invoke_later(name, "{}".to_owned()).await?;
         Ok(())
     }
 
     /// Whether the dead letters have an invocation of this function.
-    pub(super) async fn is_dead_letter(&self, part: Part) -> Result<bool, BreakageError> {
+    pub(super) async fn is_dead_letter(&self, part: Part) -> Result<bool, SuiteError> {
         let queue = output(self.field.deployment, "DeadLetterQueueUrls")?;
         let arn = &self.field.function(part)?.arn;
         let input = json!({"QueueUrl": queue, "MaxNumberOfMessages": 10, "VisibilityTimeout": 0});
@@ -151,7 +152,7 @@ impl<'a> Ground<'a> {
     }
 
     /// Lets a waiting script go on.
-    pub(super) fn let_go(&self, case: &Case) -> Result<(), BreakageError> {
+    pub(super) fn let_go(&self, case: &Case) -> Result<(), SuiteError> {
         let path = pipeline::leave(&self.folder, &case.id);
         std::fs::write(&path, "").map_err(|source| FieldError::File { path, source }.into())
     }
@@ -160,12 +161,12 @@ impl<'a> Ground<'a> {
     pub(super) async fn until<T>(
         &self,
         limit: Duration,
-        look: impl AsyncFn() -> Result<Option<T>, BreakageError>,
-    ) -> Result<Option<T>, BreakageError> {
+        look: impl AsyncFn() -> Result<Option<T>, SuiteError>,
+    ) -> Result<Option<T>, SuiteError> {
         until(PAUSE, limit, look).await
     }
 }
 
-fn missing(what: &str) -> BreakageError {
-    BreakageError::Field(FieldError::Missing(what.to_owned()))
+fn missing(what: &str) -> SuiteError {
+    SuiteError::Field(FieldError::Missing(what.to_owned()))
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::BreakageError;
 use super::case::Case;
 use super::expect::Healer;
 use super::ground::Ground;
 use super::play::Seen;
 use crate::case_lines::Verdict;
+use crate::suite::SuiteError;
 
 /// Pause between two sweeps.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -23,7 +23,7 @@ impl Ground<'_> {
         &self,
         cases: Vec<(&Case, Seen)>,
         mut tell_of: impl FnMut(&Verdict),
-    ) -> Result<(), BreakageError> {
+    ) -> Result<(), SuiteError> {
         self.two_phase(true).await?;
         let mut open = Vec::new();
         for (case, mut seen) in cases {
@@ -50,7 +50,7 @@ impl Ground<'_> {
 
     /// When the sweep may act: with its schedule's minute that is within the time that was stated. The rows of a killed
     /// executor change for some time.
-    async fn due(&self, case: &Case, seen: &mut Seen) -> Result<(), BreakageError> {
+    async fn due(&self, case: &Case, seen: &mut Seen) -> Result<(), SuiteError> {
         let row = self.field.row(seen.job).await?;
         let launch = self.field.launch(seen.job, &row).await?;
         let due = [&row, &launch].into_iter().filter_map(|row| row["next_check_at"].as_i64()).min();

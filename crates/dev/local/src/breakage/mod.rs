@@ -17,22 +17,17 @@ mod play;
 pub mod table;
 mod workflows;
 
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::demo::tell;
-use crate::field::{self, FieldError};
+use crate::field;
 use crate::guard::Signals;
-use crate::http::HttpError;
-use crate::seed::SeedError;
-use crate::stack::{Options, Stack, StackError};
+use crate::stack::{Options, Stack};
+use crate::suite::{SuiteError, Tally};
 use case::{Case, Pace};
 use expect::Healer;
 use ground::Ground;
-use lines::Lines;
 
 pub use crate::case_lines::Verdict;
 
@@ -52,72 +47,35 @@ pub struct Breakage {
     pub out: Option<PathBuf>,
 }
 
-/// The cases cannot be run.
-#[derive(Debug, thiserror::Error)]
-pub enum BreakageError {
-    /// The file for the lines.
-    #[error("OUT={path} cannot be written")]
-    Out {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// Nothing to run is no success.
-    #[error("no case is called like {0:?}")]
-    NoCases(String),
-    /// The stack.
-    #[error(transparent)]
-    Stack(#[from] StackError),
-    /// Its secrets and lanes.
-    #[error(transparent)]
-    Seed(#[from] SeedError),
-    /// The ground of the cases.
-    #[error(transparent)]
-    Field(#[from] FieldError),
-    /// The emulator, the witness or the simulator.
-    #[error(transparent)]
-    Call(#[from] HttpError),
-    /// A signal came.
-    #[error("interrupted")]
-    Interrupted,
-}
-
 /// Runs the cases; true when all that was stated held.
 ///
 /// # Errors
 /// When they cannot be run at all. The stack is ended in any case.
-pub async fn breakage(wish: &Breakage, signals: &mut Signals) -> Result<bool, BreakageError> {
-    let began = Instant::now();
-    let out = wish.out.clone().unwrap_or_default();
-    let mut lines =
-        Lines::new(wish.out.as_deref()).map_err(|source| BreakageError::Out { path: out.clone(), source })?;
+pub async fn breakage(wish: &Breakage, signals: &mut Signals) -> Result<bool, SuiteError> {
+    let mut tally = Tally::new("faults", "breakage", wish.out.as_deref())?;
     let cases = chosen(wish)?;
     let stack = Stack::start(&wish.stack).await?;
     tokio::select! {
-        ran = run(&stack, &cases, |verdict| lines.case(verdict)) => ran?,
-        () = signals.any() => return Err(BreakageError::Interrupted),
+        ran = run(&stack, &cases, |verdict| tally.of(verdict)) => ran?,
+        () = signals.any() => return Err(SuiteError::Interrupted),
     }
     stack.stop().await;
-    let held = lines.summary(began.elapsed());
-    lines.finish().map_err(|source| BreakageError::Out { path: out, source })?;
-    Ok(held)
+    tally.end()
 }
 
-fn chosen(wish: &Breakage) -> Result<Vec<Case>, BreakageError> {
+fn chosen(wish: &Breakage) -> Result<Vec<Case>, SuiteError> {
     let only = wish.only.as_deref().unwrap_or_default();
     // A case that is asked for by its name is run however long it takes.
     let cases = table::all().into_iter().filter(|case| case.id.contains(only));
     let cases: Vec<Case> = cases.filter(|case| !only.is_empty() || case.pace <= wish.pace).collect();
-    if cases.is_empty() { Err(BreakageError::NoCases(only.to_owned())) } else { Ok(cases) }
+    if cases.is_empty() { Err(SuiteError::NoCases(only.to_owned())) } else { Ok(cases) }
 }
 
 /// Runs these cases on a stack that was just started, and says what came of each as soon as that is known.
 ///
 /// # Errors
 /// When they cannot be run at all.
-pub async fn run(stack: &Stack, cases: &[Case], mut tell_of: impl FnMut(&Verdict)) -> Result<(), BreakageError> {
+pub async fn run(stack: &Stack, cases: &[Case], mut tell_of: impl FnMut(&Verdict)) -> Result<(), SuiteError> {
     tell(&format!("{} cases: deploying, making a lane and a job for each", cases.len()));
     let deployment = field::deploy(stack).await?;
     let ground = Ground::prepare(stack, &deployment, cases).await?;

@@ -6,13 +6,13 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::BreakageError;
 use super::case::{Case, Struck};
 use super::expect::{Healer, ended};
 use super::ground::Ground;
 use super::lines::verdict;
 use crate::case_lines::Verdict;
 use crate::processes::part::of_part;
+use crate::suite::SuiteError;
 
 /// GitLab stops to listen after this.
 const GITLAB_WAITS_MS: i64 = 10_000;
@@ -44,7 +44,7 @@ impl Seen {
 
 impl Ground<'_> {
     /// Breaks what the case breaks, and looks.
-    pub(super) async fn play(&self, case: &Case) -> Result<Seen, BreakageError> {
+    pub(super) async fn play(&self, case: &Case) -> Result<Seen, SuiteError> {
         self.two_phase(case.two_phase).await?;
         for part in &case.fresh {
             self.renew(part).await?;
@@ -74,7 +74,7 @@ impl Ground<'_> {
     }
 
     /// What GitLab's hook got.
-    async fn answer(&self, case: &Case, seen: &mut Seen) -> Result<Value, BreakageError> {
+    async fn answer(&self, case: &Case, seen: &mut Seen) -> Result<Value, SuiteError> {
         let job = seen.job;
         let over = async || {
             let delivery = self.field.delivery(job).await?;
@@ -92,7 +92,7 @@ impl Ground<'_> {
     }
 
     /// Waits until the fault has done its work, and looks what is stored.
-    async fn strike(&self, case: &Case, seen: &mut Seen) -> Result<(), BreakageError> {
+    async fn strike(&self, case: &Case, seen: &mut Seen) -> Result<(), SuiteError> {
         let job = seen.job;
         if let Struck::DeadLetter(part) = case.struck {
             self.invoke_as_scheduled(part).await?;
@@ -116,7 +116,7 @@ impl Ground<'_> {
     }
 
     /// The job's row, once what the case waits for is there.
-    async fn has_struck(&self, case: &Case, struck: Struck, job: u64) -> Result<Option<Value>, BreakageError> {
+    async fn has_struck(&self, case: &Case, struck: Struck, job: u64) -> Result<Option<Value>, SuiteError> {
         let row = self.field.row(job).await?;
         let launch = self.field.launch(job, &row).await?;
         // The launch is read after the row: only together they are what was stated.
@@ -153,7 +153,7 @@ impl Ground<'_> {
     }
 
     /// Waits for what is to be seen before the fault is over.
-    async fn follow_up(&self, case: &Case, seen: &mut Seen) -> Result<(), BreakageError> {
+    async fn follow_up(&self, case: &Case, seen: &mut Seen) -> Result<(), SuiteError> {
         let Some(then) = case.then else { return Ok(()) };
         let job = seen.job;
         let followed = self.until(STRIKES_WITHIN, async || self.has_struck(case, then, job).await).await?;
@@ -163,14 +163,14 @@ impl Ground<'_> {
     }
 
     /// Waits for the end, and compares.
-    async fn end(&self, case: &Case, seen: &mut Seen) -> Result<(), BreakageError> {
+    async fn end(&self, case: &Case, seen: &mut Seen) -> Result<(), SuiteError> {
         let job = seen.job;
         self.until(case.expect.within, async || self.is_over(case, job).await).await?;
         self.judge(case, seen).await
     }
 
     /// Whether GitLab, the job's row and its launch say that all is over; with the metric that is stated.
-    pub(super) async fn is_over(&self, case: &Case, job: u64) -> Result<Option<()>, BreakageError> {
+    pub(super) async fn is_over(&self, case: &Case, job: u64) -> Result<Option<()>, SuiteError> {
         let shown = self.field.shown(job).await?;
         let row = self.field.row(job).await?;
         let launch = self.field.launch(job, &row).await?;
@@ -189,7 +189,7 @@ impl Ground<'_> {
     }
 
     /// What is there in the end against what was stated.
-    pub(super) async fn judge(&self, case: &Case, seen: &mut Seen) -> Result<(), BreakageError> {
+    pub(super) async fn judge(&self, case: &Case, seen: &mut Seen) -> Result<(), SuiteError> {
         let over = self.is_over(case, seen.job).await?.is_some();
         let shown = self.field.shown(seen.job).await?;
         let row = self.field.row(seen.job).await?;

@@ -4,12 +4,12 @@ use std::cell::RefCell;
 
 use serde_json::{Value, json};
 
-use super::BreakageError;
 use super::case::Workflow;
 use crate::aws::{Aws, EVENTS, STATES};
 use crate::deploy::Deployment;
 use crate::field::FieldError;
 use crate::seed::{SeedError, output};
+use crate::suite::SuiteError;
 
 /// How it was before.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Workflows {
     }
 
     /// The rule's target is none any more: the bus takes events, and starts nothing.
-    pub(super) async fn cut_off(&self, workflow: Workflow) -> Result<(), BreakageError> {
+    pub(super) async fn cut_off(&self, workflow: Workflow) -> Result<(), SuiteError> {
         let arn = self.arn(workflow);
         let input = json!({"TargetArn": arn, "EventBusName": self.bus});
         let rules = self.aws.call(EVENTS, "ListRuleNamesByTarget", &input).await?;
@@ -67,14 +67,14 @@ impl Workflows {
         self.aim(&rule, &gone).await
     }
 
-    async fn aim(&self, rule: &str, target: &Value) -> Result<(), BreakageError> {
+    async fn aim(&self, rule: &str, target: &Value) -> Result<(), SuiteError> {
         let input = json!({"Rule": rule, "EventBusName": self.bus, "Targets": [target]});
         self.aws.call(EVENTS, "PutTargets", &input).await?;
         Ok(())
     }
 
     /// The workflow knows another word than this one, as one of another release may.
-    pub(super) async fn rename(&self, workflow: Workflow, word: &str) -> Result<(), BreakageError> {
+    pub(super) async fn rename(&self, workflow: Workflow, word: &str) -> Result<(), SuiteError> {
         let arn = self.arn(workflow).to_owned();
         let shown = self.aws.call(STATES, "DescribeStateMachine", &json!({"stateMachineArn": arn})).await?;
         let definition = shown["definition"].clone();
@@ -87,14 +87,14 @@ impl Workflows {
         self.define(&arn, &json!(other)).await
     }
 
-    async fn define(&self, arn: &str, definition: &Value) -> Result<(), BreakageError> {
+    async fn define(&self, arn: &str, definition: &Value) -> Result<(), SuiteError> {
         let input = json!({"stateMachineArn": arn, "definition": definition});
         self.aws.call(STATES, "UpdateStateMachine", &input).await?;
         Ok(())
     }
 
     /// Everything is as it was.
-    pub(super) async fn restore(&self) -> Result<(), BreakageError> {
+    pub(super) async fn restore(&self) -> Result<(), SuiteError> {
         let before = std::mem::take(&mut *self.before.borrow_mut());
         for before in before {
             match before {
@@ -107,7 +107,7 @@ impl Workflows {
 
     /// The error with which the job's run of the workflow failed, if it did. AWS shows it in the workflow's log only; the
     /// emulator keeps it as a standard workflow's.
-    pub(super) async fn failure(&self, workflow: Workflow, job: &str) -> Result<Option<String>, BreakageError> {
+    pub(super) async fn failure(&self, workflow: Workflow, job: &str) -> Result<Option<String>, SuiteError> {
         let input = json!({"stateMachineArn": self.arn(workflow), "statusFilter": "FAILED"});
         let failed = self.aws.call(STATES, "ListExecutions", &input).await?;
         for run in failed["executions"].as_array().into_iter().flatten() {
@@ -122,6 +122,6 @@ impl Workflows {
     }
 }
 
-fn missing(what: &str) -> BreakageError {
-    BreakageError::Field(FieldError::Missing(what.to_owned()))
+fn missing(what: &str) -> SuiteError {
+    SuiteError::Field(FieldError::Missing(what.to_owned()))
 }

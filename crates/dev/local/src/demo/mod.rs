@@ -26,7 +26,6 @@ use crate::pipelines::lines::{JobLine, Lines, Summary};
 use crate::pipelines::{RepositoryError, jobs, repository, timeline};
 use crate::seed::{self, SeedError};
 use crate::stack::{Options, Stack};
-use crate::supervise::Endpoints;
 use crate::up::{self, UpError};
 use explore::Kept;
 use prepare::Project;
@@ -275,9 +274,7 @@ impl Run<'_> {
             }
             Some(stack) => {
                 tell("ending the stack");
-                let gitlab = stack.gitlab().cloned();
-                let endpoints =
-                    Endpoints { emulator: stack.emulator().to_owned(), proxy: stack.endpoint().to_owned(), gitlab };
+                let endpoints = stack.endpoints().clone();
                 stack.stop().await;
                 Some(endpoints)
             }

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::FaultsError;
 use super::case::{Case, Fault};
 use super::gate::Gate;
 use super::left::Look;
@@ -20,6 +19,7 @@ use crate::field::{Field, Plot};
 use crate::instances::Ec2;
 use crate::seed::{Target, output};
 use crate::stack::Stack;
+use crate::suite::SuiteError;
 
 /// The project of the cases' jobs.
 const PROJECT: &str = "acme/faults";
@@ -56,8 +56,8 @@ impl<'a> Ground<'a> {
         stack: &'a Stack,
         deployment: &'a Deployment,
         cases: &[Case],
-    ) -> Result<Self, FaultsError> {
-        let gate = Gate::new().await.map_err(FaultsError::Gate)?;
+    ) -> Result<Self, SuiteError> {
+        let gate = Gate::new().await.map_err(SuiteError::machine("a port of loopback"))?;
         let target = |case: &Case| Target::Instance {
             market: case.market.map(super::Market::name),
             timeout_s: case.timeout_s,
@@ -83,7 +83,7 @@ impl<'a> Ground<'a> {
     }
 
     /// The case's job and lane.
-    pub(super) async fn names(&self, case: &Case) -> Result<Names, FaultsError> {
+    pub(super) async fn names(&self, case: &Case) -> Result<Names, SuiteError> {
         let lane = lane_id(Engine::Ec2, &TagSet::new([&case.id]).unwrap_or_default()).to_string();
         let path = output(self.field.deployment, "ParameterPath")?;
         let name = format!("{path}/runner/EC2/{lane}/RegistrationToken");
@@ -94,7 +94,7 @@ impl<'a> Ground<'a> {
     }
 
     /// Sets faults of the case. Those of instances are no calls, and the case's own play.
-    pub(super) async fn set(&self, case: &Case, names: &Names, faults: &[Fault]) -> Result<(), FaultsError> {
+    pub(super) async fn set(&self, case: &Case, names: &Names, faults: &[Fault]) -> Result<(), SuiteError> {
         for fault in faults {
             match Op::parse(&fault.op, &fault.deed) {
                 Ok(Op::Aws) => self.field.witness.set(&self.call(case, fault)?).await?,
@@ -108,7 +108,7 @@ impl<'a> Ground<'a> {
     }
 
     /// A fault of a call to AWS, for the witness.
-    fn call(&self, case: &Case, fault: &Fault) -> Result<Value, FaultsError> {
+    fn call(&self, case: &Case, fault: &Fault) -> Result<Value, SuiteError> {
         let mut body = json!({"op": fault.op, "nth": fault.nth, "do": fault.deed});
         if fault.lasting {
             body["lasting"] = json!(true);
@@ -125,20 +125,20 @@ impl<'a> Ground<'a> {
     }
 
     /// A person's call to GitLab's faults.
-    pub(super) async fn tell_gitlab(&self, faults: &Value) -> Result<(), FaultsError> {
+    pub(super) async fn tell_gitlab(&self, faults: &Value) -> Result<(), SuiteError> {
         self.field.simulator.call(Method::POST, "/_sim/v1/faults", faults).await?;
         Ok(())
     }
 
     /// GitLab is in order again for the case.
-    pub(super) async fn mend_gitlab(&self, case: &Case) -> Result<(), FaultsError> {
+    pub(super) async fn mend_gitlab(&self, case: &Case) -> Result<(), SuiteError> {
         let path = format!("/_sim/v1/faults?name={}", case.id);
         self.field.simulator.call(Method::DELETE, &path, &Value::Null).await?;
         Ok(())
     }
 
     /// Everything is in order again for the case.
-    pub(super) async fn mend(&self, case: &Case) -> Result<(), FaultsError> {
+    pub(super) async fn mend(&self, case: &Case) -> Result<(), SuiteError> {
         self.mend_gitlab(case).await?;
         if case.alone {
             self.field.witness.clear().await?;
@@ -149,7 +149,7 @@ impl<'a> Ground<'a> {
     }
 
     /// The faults of the case, with what became of them: as the witness and the simulator have them, each with `hits`.
-    pub(super) async fn struck(&self, case: &Case) -> Result<Vec<Value>, FaultsError> {
+    pub(super) async fn struck(&self, case: &Case) -> Result<Vec<Value>, SuiteError> {
         let of_case = |fault: &Value| fault["about"] == case.id.as_str() || case.alone;
         let calls = self.field.witness.faults().await?.into_iter().filter(of_case);
         let shown = self.field.simulator.call(Method::GET, "/_sim/v1/faults", &Value::Null).await?;
@@ -166,7 +166,7 @@ impl<'a> Ground<'a> {
     }
 
     /// What is there now, or was after that moment.
-    pub(super) async fn look(&self, after: Instant) -> Result<Rc<Look>, FaultsError> {
+    pub(super) async fn look(&self, after: Instant) -> Result<Rc<Look>, SuiteError> {
         let mut looked = self.looked.lock().await;
         if let Some((at, look)) = &*looked
             && *at >= after

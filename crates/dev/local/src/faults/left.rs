@@ -4,13 +4,13 @@ use runnerless_core::id::LaneId;
 use runnerless_core::lane::system_id;
 use serde_json::Value;
 
-use super::FaultsError;
 use super::ground::{Ground, Names};
 use crate::instances::Record;
 use crate::pipelines::ledger::Ledger;
 use crate::pipelines::leftovers::Leftover;
 use crate::seed::output;
 use crate::strays;
+use crate::suite::SuiteError;
 
 /// The tag that names an instance's lane.
 const LANE: &str = runnerless_core::fleet::LANE_TAG;
@@ -26,7 +26,7 @@ pub(super) struct Look {
 
 impl Look {
     /// Looks.
-    pub(super) async fn new(ground: &Ground<'_>) -> Result<Self, FaultsError> {
+    pub(super) async fn new(ground: &Ground<'_>) -> Result<Self, SuiteError> {
         let field = &ground.field;
         let ledger = Ledger { aws: field.stack.aws(), table: output(field.deployment, "LedgerTableName")? };
         Ok(Self {

@@ -16,28 +16,22 @@ mod op;
 mod play;
 
 use std::collections::BTreeSet;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use tokio::time::Instant;
 
 pub use crate::case_lines::Verdict;
 pub use case::{Case, Expect, Fault, Job, Market, Phase};
 pub use op::{BadOp, Op};
 
-use crate::case_lines::CaseLines;
 use crate::demo::tell;
-use crate::field::{self, FieldError};
+use crate::field;
 use crate::guard::Signals;
-use crate::http::HttpError;
-use crate::instances::Ec2Error;
-use crate::instances::confine::{Confinement, NoConfinement};
+use crate::instances::confine::Confinement;
 use crate::pipelines::leftovers::Before;
-use crate::seed::SeedError;
-use crate::stack::{Options, Stack, StackError};
-use crate::supervise::Endpoints;
+use crate::stack::{Options, Stack};
+use crate::suite::{SuiteError, Tally};
 use ground::Ground;
 
 /// Our own table, below the checkout.
@@ -81,50 +75,6 @@ pub struct Faults {
     pub search_path: String,
 }
 
-/// The cases cannot be played.
-#[derive(Debug, thiserror::Error)]
-pub enum FaultsError {
-    /// The table.
-    #[error(transparent)]
-    Table(#[from] BadTable),
-    /// The file for the lines.
-    #[error("OUT={path} cannot be written")]
-    Out {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// Nothing to play is no success.
-    #[error("no case is called like {0:?}")]
-    NoCases(String),
-    /// No instance can run here.
-    #[error(transparent)]
-    Confinement(#[from] NoConfinement),
-    /// The stack.
-    #[error(transparent)]
-    Stack(#[from] StackError),
-    /// The ground of the cases.
-    #[error(transparent)]
-    Field(#[from] FieldError),
-    /// Its outputs.
-    #[error(transparent)]
-    Seed(#[from] SeedError),
-    /// The emulator, the witness or the simulator.
-    #[error(transparent)]
-    Call(#[from] HttpError),
-    /// EC2.
-    #[error(transparent)]
-    Ec2(#[from] Ec2Error),
-    /// Where scripts wait.
-    #[error("there is no port for the cases' scripts")]
-    Gate(#[source] io::Error),
-    /// A signal came.
-    #[error("interrupted")]
-    Interrupted,
-}
-
 /// Reads a table; empty lines are skipped.
 ///
 /// # Errors
@@ -149,55 +99,37 @@ pub fn read(path: &Path) -> Result<Vec<Case>, BadTable> {
 ///
 /// # Errors
 /// When they cannot be played at all. The stack is ended in any case.
-pub async fn faults(wish: &Faults, signals: &mut Signals) -> Result<bool, FaultsError> {
-    let began = Instant::now();
+pub async fn faults(wish: &Faults, signals: &mut Signals) -> Result<bool, SuiteError> {
     let layout = &wish.stack.layout;
     let cases = chosen(wish)?;
-    let out = wish.out.clone().unwrap_or_default();
-    let bad = |source| FaultsError::Out { path: out.clone(), source };
-    let mut lines = CaseLines::new("instances", wish.out.as_deref()).map_err(bad)?.of_target("faults");
+    let mut tally = Tally::new("instances", "faults", wish.out.as_deref())?;
     let runner = layout.command("runnerless-runner");
     Confinement::new(&runner, &wish.search_path, &layout.at("probe-of-the-faults")).await?;
     let before = Before::new(layout);
-    let (mut passed, mut failed) = (0, 0);
     let stack = Stack::start(&wish.stack).await?;
-    let gitlab = stack.gitlab().cloned();
-    let endpoints = Endpoints { emulator: stack.emulator().to_owned(), proxy: stack.endpoint().to_owned(), gitlab };
-    let tell_of = |verdict: &Verdict| {
-        let held = verdict.holds();
-        passed += usize::from(held);
-        failed += usize::from(!held);
-        tell(&verdict.said());
-        lines.case(&verdict.id, &verdict.expected, &verdict.seen(), true, held);
-    };
+    let endpoints = stack.endpoints().clone();
     tokio::select! {
-        ran = run(&stack, &cases, tell_of) => ran?,
-        () = signals.any() => return Err(FaultsError::Interrupted),
+        ran = run(&stack, &cases, |verdict| tally.of(verdict)) => ran?,
+        () = signals.any() => return Err(SuiteError::Interrupted),
     }
     stack.stop().await;
-    for left in before.leftovers(layout, Some(&endpoints)) {
-        failed += 1;
-        tell(&format!("LEFT BEHIND: {} {}", left.what, left.id));
-        lines.leftover(left.what, &left.id);
-    }
-    lines.summary(passed, failed, 0, began.elapsed());
-    lines.finish().map_err(bad)?;
-    Ok(failed == 0 && passed > 0)
+    before.leftovers(layout, Some(&endpoints)).iter().for_each(|left| tally.left(left));
+    tally.end()
 }
 
-fn chosen(wish: &Faults) -> Result<Vec<Case>, FaultsError> {
+fn chosen(wish: &Faults) -> Result<Vec<Case>, SuiteError> {
     let own = wish.stack.layout.source(TABLE);
     let only = wish.only.as_deref().unwrap_or_default();
     let cases = read(wish.cases.as_deref().unwrap_or(&own))?;
     let cases: Vec<Case> = cases.into_iter().filter(|case| case.id.contains(only)).collect();
-    if cases.is_empty() { Err(FaultsError::NoCases(only.to_owned())) } else { Ok(cases) }
+    if cases.is_empty() { Err(SuiteError::NoCases(only.to_owned())) } else { Ok(cases) }
 }
 
 /// Plays these cases on a stack that was just started, and says what came of each as soon as that is known.
 ///
 /// # Errors
 /// When they cannot be played at all.
-pub async fn run(stack: &Stack, cases: &[Case], mut tell_of: impl FnMut(&Verdict)) -> Result<(), FaultsError> {
+pub async fn run(stack: &Stack, cases: &[Case], mut tell_of: impl FnMut(&Verdict)) -> Result<(), SuiteError> {
     tell(&format!("{} cases: deploying, making a lane and a job for each", cases.len()));
     let deployment = field::deploy(stack).await?;
     let ground = Ground::prepare(stack, &deployment, cases).await?;

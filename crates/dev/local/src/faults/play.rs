@@ -6,13 +6,13 @@ use hyper::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::FaultsError;
 use super::case::{Case, Fault, Job, Phase};
 use super::ground::{Ground, Names};
 use super::lines::verdict;
 use crate::case_lines::Verdict;
 use crate::demo::said;
 use crate::field::until;
+use crate::suite::SuiteError;
 
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -54,7 +54,7 @@ impl Ground<'_> {
         verdict(case, seen.got, seen.why)
     }
 
-    async fn try_to_play(&self, case: &Case, seen: &mut Seen) -> Result<(), FaultsError> {
+    async fn try_to_play(&self, case: &Case, seen: &mut Seen) -> Result<(), SuiteError> {
         let names = self.names(case).await?;
         let faults = case.faults();
         if case.during.is_early() {
@@ -83,18 +83,18 @@ impl Ground<'_> {
     }
 
     /// Waits until the script runs; false when the job ends, or its time is over, before.
-    async fn runs_or_ends(&self, case: &Case, names: &Names) -> Result<bool, FaultsError> {
+    async fn runs_or_ends(&self, case: &Case, names: &Names) -> Result<bool, SuiteError> {
         let limit = Duration::from_secs(case.expect.ends_s);
         let come = async || {
             let runs = self.gate.runs(&case.id) > 0;
             let over = runs || self.field.shown(names.job).await?["ended"] == true;
-            Ok::<_, FaultsError>(over.then_some(runs))
+            Ok::<_, SuiteError>(over.then_some(runs))
         };
         Ok(until(PAUSE, limit, come).await?.unwrap_or(false))
     }
 
     /// The fault hits while the script waits; one that ends with it only has to be there.
-    async fn strike(&self, case: &Case, names: &Names, faults: &[Fault], seen: &mut Seen) -> Result<(), FaultsError> {
+    async fn strike(&self, case: &Case, names: &Names, faults: &[Fault], seen: &mut Seen) -> Result<(), SuiteError> {
         self.set(case, names, faults).await?;
         if case.moment().is_some() {
             return self.meet(case, names, "script", seen).await;
@@ -110,20 +110,20 @@ impl Ground<'_> {
         let done = async || {
             let all = self.struck(case).await?;
             let enough = |fault: &Value| fault["hits"].as_u64() >= Some(fault["times"].as_u64().unwrap_or(1));
-            Ok::<_, FaultsError>(all.iter().all(enough).then_some(()))
+            Ok::<_, SuiteError>(all.iter().all(enough).then_some(()))
         };
         until(PAUSE, STRIKES_WITHIN, done).await?;
         Ok(())
     }
 
     /// Waits until launches were in vain, and the job still waits; then a person cancels it.
-    async fn wait_in_vain(&self, case: &Case, names: &Names, seen: &mut Seen) -> Result<(), FaultsError> {
+    async fn wait_in_vain(&self, case: &Case, names: &Names, seen: &mut Seen) -> Result<(), SuiteError> {
         let limit = Duration::from_secs(case.expect.ends_s);
         let enough = REFUSED.min(case.expect.launches);
         let refused = async || {
             let row = self.field.row(names.job).await?;
             let waits = row["charge"].is_null() && row["launch"].is_null();
-            Ok::<_, FaultsError>((waits && row["attempt"].as_u64() >= Some(enough)).then_some(()))
+            Ok::<_, SuiteError>((waits && row["attempt"].as_u64() >= Some(enough)).then_some(()))
         };
         let met = until(PAUSE, limit, refused).await?;
         let (row, shown) = (self.field.row(names.job).await?, self.field.shown(names.job).await?);
@@ -135,11 +135,11 @@ impl Ground<'_> {
     }
 
     /// Waits until the job has ended. Returns it as GitLab shows it.
-    async fn end(&self, case: &Case, names: &Names, since: Instant, seen: &mut Seen) -> Result<Value, FaultsError> {
+    async fn end(&self, case: &Case, names: &Names, since: Instant, seen: &mut Seen) -> Result<Value, SuiteError> {
         let limit = Duration::from_secs(case.expect.ends_s).saturating_sub(since.elapsed());
         let over = async || {
             let shown = self.field.shown(names.job).await?;
-            Ok::<_, FaultsError>((shown["ended"] == true).then_some(shown))
+            Ok::<_, SuiteError>((shown["ended"] == true).then_some(shown))
         };
         if let Some(shown) = until(PAUSE, limit, over).await? {
             seen.got["ended_s"] = json!(since.elapsed().as_secs());
@@ -153,7 +153,7 @@ impl Ground<'_> {
     }
 
     /// Waits until nothing is left, or the bound is over.
-    async fn settle(&self, case: &Case, names: &Names, shown: &Value, seen: &mut Seen) -> Result<(), FaultsError> {
+    async fn settle(&self, case: &Case, names: &Names, shown: &Value, seen: &mut Seen) -> Result<(), SuiteError> {
         let Some(finished) = shown["t"]["finished"].as_i64() else { return Ok(()) };
         let passed = || (jiff::Timestamp::now().as_millisecond() - finished).max(0);
         let bound = i64::try_from(case.expect.bound_s).unwrap_or(i64::MAX).saturating_mul(1000);
@@ -175,7 +175,7 @@ impl Ground<'_> {
     }
 
     /// What is there in the end against what was stated.
-    async fn judge(&self, case: &Case, names: &Names, shown: &Value, seen: &mut Seen) -> Result<(), FaultsError> {
+    async fn judge(&self, case: &Case, names: &Names, shown: &Value, seen: &mut Seen) -> Result<(), SuiteError> {
         let expect = &case.expect;
         let (status, reason) = match expect.job {
             Job::Success => ("success", None),
@@ -215,7 +215,7 @@ impl Ground<'_> {
     }
 
     /// Whatever a case left is ended, so that it disturbs no other and costs the machine nothing.
-    async fn clean_up(&self, case: &Case) -> Result<(), FaultsError> {
+    async fn clean_up(&self, case: &Case) -> Result<(), SuiteError> {
         self.mend(case).await?;
         self.gate.open(&case.id);
         let names = self.names(case).await?;
@@ -231,7 +231,7 @@ impl Ground<'_> {
     }
 
     /// Instances are met where the launch stands still for it: EC2's answer, or GitLab's, comes some seconds late.
-    async fn pause_at(&self, case: &Case, names: &Names) -> Result<(), FaultsError> {
+    async fn pause_at(&self, case: &Case, names: &Names) -> Result<(), SuiteError> {
         let pause = |op: &str, deed: &str| Fault {
             op: op.to_owned(),
             nth: 1,
@@ -250,7 +250,7 @@ impl Ground<'_> {
     }
 
     /// Waits until the launch's instance has come so far, and does to it what the case says.
-    async fn meet(&self, case: &Case, names: &Names, moment: &str, seen: &mut Seen) -> Result<(), FaultsError> {
+    async fn meet(&self, case: &Case, names: &Names, moment: &str, seen: &mut Seen) -> Result<(), SuiteError> {
         let Some(instance) = until(PAUSE / 2, MET_WITHIN, async || self.is_met(names, moment).await).await? else {
             let row = self.field.row(names.job).await?;
             seen.why.push(format!("no instance was met at the moment {moment}: row {row}"));
@@ -270,7 +270,7 @@ impl Ground<'_> {
     }
 
     /// The instance, once it has come so far.
-    async fn is_met(&self, names: &Names, moment: &str) -> Result<Option<String>, FaultsError> {
+    async fn is_met(&self, names: &Names, moment: &str) -> Result<Option<String>, SuiteError> {
         if matches!(moment, "pending" | "running") {
             let instances = self.ec2.instances().await?;
             let of_lane = |record: &&crate::instances::Record| {

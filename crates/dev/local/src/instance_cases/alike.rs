@@ -8,11 +8,12 @@ use runnerless_core::fleet::{EXPIRES_TAG, LANE_TAG, LAUNCH_TAG, STACK_TAG};
 use serde_json::{Value, json};
 
 use super::ground::{Ground, LANE, now};
-use super::{InstanceCasesError, Verdict};
 use crate::aws::{CLOUDFORMATION, EC2, IAM};
+use crate::case_lines::Verdict;
 use crate::deploy::STACK;
 use crate::gitlab::NewRunner;
 use crate::seed::EC2_TIMEOUT_S;
+use crate::suite::SuiteError;
 
 /// The profile and the role of somebody else.
 const OTHER: &str = "runnerless-imitation";
@@ -48,7 +49,7 @@ enum Profile {
 }
 
 /// Plants, has a job run, sweeps twice, and looks.
-pub(super) async fn look_alikes(ground: &Ground<'_>) -> Result<Vec<Verdict>, InstanceCasesError> {
+pub(super) async fn look_alikes(ground: &Ground<'_>) -> Result<Vec<Verdict>, SuiteError> {
     let job = ground.job("watched")?;
     ground.play(job).await?;
     let bound = ground.comes_to(job, &["bound"]).await?;
@@ -117,7 +118,7 @@ fn plants() -> Vec<Plant> {
 }
 
 impl Plant {
-    async fn grow(&self, ground: &Ground<'_>, ours: &str) -> Result<String, InstanceCasesError> {
+    async fn grow(&self, ground: &Ground<'_>, ours: &str) -> Result<String, SuiteError> {
         let mut form = vec![
             ("ImageId".to_owned(), "ami-0abcdef1234567890".to_owned()),
             ("MinCount".to_owned(), "1".to_owned()),
@@ -136,10 +137,10 @@ impl Plant {
         let form: Vec<(&str, &str)> = form.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         let answer = ground.stack.aws().query(EC2, "RunInstances", &form).await?;
         let id = answer.split_once("<instanceId>").and_then(|(_, rest)| rest.split_once('<')).map(|(id, _)| id);
-        id.map(str::to_owned).ok_or_else(|| InstanceCasesError::Missing(format!("instance in {answer}")))
+        id.map(str::to_owned).ok_or_else(|| SuiteError::Missing(format!("instance in {answer}")))
     }
 
-    async fn judge(&self, ground: &Ground<'_>, id: &str, told: &[Value]) -> Result<Verdict, InstanceCasesError> {
+    async fn judge(&self, ground: &Ground<'_>, id: &str, told: &[Value]) -> Result<Verdict, SuiteError> {
         let (state, times) = match self.fate {
             Fate::Told => ("running", told.len()),
             Fate::Unseen => ("running", 0),
@@ -160,14 +161,14 @@ impl Plant {
 }
 
 /// The instance profile's ARN of an instance of this stack.
-async fn profile_of(ground: &Ground<'_>, instance: &str) -> Result<String, InstanceCasesError> {
+async fn profile_of(ground: &Ground<'_>, instance: &str) -> Result<String, SuiteError> {
     let all = ground.ec2().instances().await?;
     let found = all.into_iter().find(|record| record.id == instance).and_then(|record| record.profile);
-    found.ok_or_else(|| InstanceCasesError::Missing("instance profile".to_owned()))
+    found.ok_or_else(|| SuiteError::Missing("instance profile".to_owned()))
 }
 
 /// A profile with a role that EC2 may use.
-async fn other_profile(ground: &Ground<'_>) -> Result<(), InstanceCasesError> {
+async fn other_profile(ground: &Ground<'_>) -> Result<(), SuiteError> {
     let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
     let aws = ground.stack.aws();
     aws.query(IAM, "CreateRole", &[("RoleName", OTHER), ("AssumeRolePolicyDocument", trust)]).await?;
@@ -177,7 +178,7 @@ async fn other_profile(ground: &Ground<'_>) -> Result<(), InstanceCasesError> {
 }
 
 /// Another runner of the same description and tags, with a manager of the same system id as the launch's. Returns its token.
-async fn imitate_runner(ground: &Ground<'_>, system_id: &str) -> Result<String, InstanceCasesError> {
+async fn imitate_runner(ground: &Ground<'_>, system_id: &str) -> Result<String, SuiteError> {
     let runner = NewRunner {
         description: LANE.description,
         tags: LANE.tags.to_vec(),
@@ -189,11 +190,11 @@ async fn imitate_runner(ground: &Ground<'_>, system_id: &str) -> Result<String, 
     ground.simulator.call(Method::POST, "/api/v4/runners/verify", &verify).await?;
     let all = managers(ground).await?;
     let has = all.iter().filter(|managers| managers.contains(system_id)).count();
-    if has == 2 { Ok(token) } else { Err(InstanceCasesError::Missing(format!("second manager {system_id}: {all:?}"))) }
+    if has == 2 { Ok(token) } else { Err(SuiteError::Missing(format!("second manager {system_id}: {all:?}"))) }
 }
 
 /// The managers of each runner that looks like the lane's.
-async fn managers(ground: &Ground<'_>) -> Result<Vec<BTreeSet<String>>, InstanceCasesError> {
+async fn managers(ground: &Ground<'_>) -> Result<Vec<BTreeSet<String>>, SuiteError> {
     let runners = ground.simulator.call(Method::GET, "/_sim/v1/runners", &Value::Null).await?;
     let alike = runners.as_array().into_iter().flatten().filter(|runner| runner["description"] == LANE.description);
     let names = |runner: &Value| {
@@ -203,7 +204,7 @@ async fn managers(ground: &Ground<'_>) -> Result<Vec<BTreeSet<String>>, Instance
     Ok(alike.map(names).collect())
 }
 
-async fn runner_stays(ground: &Ground<'_>, token: &str, system_id: &str) -> Result<Verdict, InstanceCasesError> {
+async fn runner_stays(ground: &Ground<'_>, token: &str, system_id: &str) -> Result<Verdict, SuiteError> {
     let mut verdict = Verdict::new(
         "look-alikes: a runner of our description and tags, with a manager of the launch's system id",
         json!({"runners": 2, "managers_of_that_id": 1, "its_token": "works"}),
@@ -219,7 +220,7 @@ async fn runner_stays(ground: &Ground<'_>, token: &str, system_id: &str) -> Resu
     Ok(verdict)
 }
 
-async fn imitate_stack(ground: &Ground<'_>) -> Result<(), InstanceCasesError> {
+async fn imitate_stack(ground: &Ground<'_>) -> Result<(), SuiteError> {
     let form = [
         ("StackName", OTHER_STACK),
         ("TemplateBody", TEMPLATE),
@@ -231,12 +232,12 @@ async fn imitate_stack(ground: &Ground<'_>) -> Result<(), InstanceCasesError> {
     ground.until("the other stack is made", complete).await
 }
 
-async fn stack_state(ground: &Ground<'_>) -> Result<String, InstanceCasesError> {
+async fn stack_state(ground: &Ground<'_>) -> Result<String, SuiteError> {
     let form = [("StackName", OTHER_STACK)];
     Ok(ground.stack.aws().query(CLOUDFORMATION, "DescribeStackResources", &form).await?)
 }
 
-async fn stack_stays(ground: &Ground<'_>) -> Result<Verdict, InstanceCasesError> {
+async fn stack_stays(ground: &Ground<'_>) -> Result<Verdict, SuiteError> {
     let mut verdict = Verdict::new(
         "look-alikes: a stack whose name begins like ours and that carries our tag",
         json!({"resource": "CREATE_COMPLETE"}),

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use super::cost::costs;
 use super::ground::{Ground, now};
-use super::{InstanceCasesError, Verdict};
 use crate::bill::Bill;
+use crate::case_lines::Verdict;
+use crate::suite::SuiteError;
 
 /// The most calls to AWS of all functions together, from the job's first hook to the end of its instance. Three of four are to
 /// the ledger: each hook, each step and each word of the instance writes a row, on condition of what was read or written of it
@@ -19,7 +20,7 @@ const AWS_BESIDE_THE_LEDGER: u64 = 10;
 const GITLAB: u64 = 8;
 
 /// Runs one job that nothing disturbs, and counts.
-pub(super) async fn calls(ground: &Ground<'_>) -> Result<Vec<Verdict>, InstanceCasesError> {
+pub(super) async fn calls(ground: &Ground<'_>) -> Result<Vec<Verdict>, SuiteError> {
     let mut verdict = Verdict::new(
         "calls: one job on an instance",
         json!({"aws_at_most": AWS, "beside_the_ledger_at_most": AWS_BESIDE_THE_LEDGER, "gitlab_at_most": GITLAB}),

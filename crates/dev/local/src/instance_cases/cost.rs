@@ -5,8 +5,8 @@
 
 use serde_json::{Value, json};
 
-use super::Verdict;
 use crate::bill::Bill;
+use crate::case_lines::Verdict;
 
 /// The job.
 const JOB_S: f64 = 600.0;

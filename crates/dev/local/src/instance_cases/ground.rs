@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::gate::Gate;
-use super::{InstanceCasesError, reach};
+use super::reach;
 use crate::aws::{DYNAMODB, plain};
 use crate::deploy::{Deployment, Function};
 use crate::gitlab::{NewHook, Simulator};
@@ -19,6 +19,7 @@ use crate::instances::Ec2;
 use crate::pipelines::repository;
 use crate::seed::{self, Lane, SeedError, Target, output};
 use crate::stack::Stack;
+use crate::suite::SuiteError;
 use crate::{schedule, up};
 
 /// The lane of all cases.
@@ -59,19 +60,19 @@ pub(super) struct Rows {
 
 impl<'a> Ground<'a> {
     /// Deploys, seeds, makes the project and its jobs, and switches the sweep's schedule off.
-    pub(super) async fn prepare(stack: &'a Stack) -> Result<Self, InstanceCasesError> {
+    pub(super) async fn prepare(stack: &'a Stack) -> Result<Self, SuiteError> {
         let deployment = up::deploy(stack).await?;
         let hook = seed::seed(stack, &deployment, &[LANE], false).await?;
         for job in QUICK.iter().chain(&WAITING).chain(&[REACH]) {
             seed::map_job(stack, &deployment, job, &LANE, &OF_THE_STACK, PROJECT).await?;
         }
         if !schedule::switch_off(&stack.aws()).await? {
-            return Err(InstanceCasesError::Missing("scheduled rule".to_owned()));
+            return Err(SuiteError::Missing("scheduled rule".to_owned()));
         }
-        let gate = Gate::new().await.map_err(|source| machine("a port of loopback", source))?;
+        let gate = Gate::new().await.map_err(SuiteError::machine("a port of loopback"))?;
         let folder = stack.layout().tmp().join("instance-cases");
         let files = folder.join("files");
-        write(&files, &pipeline(&gate)).map_err(|source| machine(&files.display().to_string(), source))?;
+        write(&files, &pipeline(&gate)).map_err(SuiteError::machine(files.display()))?;
         let source = repository::commit(&files, &folder.join("repository")).await?;
         let simulator = Simulator::new(stack.gitlab().ok_or(SeedError::NoGitLab)?);
         let project = simulator.create_project(PROJECT, &source.display().to_string(), &json!([])).await?;
@@ -88,7 +89,7 @@ impl<'a> Ground<'a> {
     }
 
     /// Starts a pipeline with these variables; GitLab's numbers of its jobs by their names.
-    async fn pipeline(&self, variables: &Value) -> Result<HashMap<String, u64>, InstanceCasesError> {
+    async fn pipeline(&self, variables: &Value) -> Result<HashMap<String, u64>, SuiteError> {
         let body = json!({"project": self.project, "variables": variables});
         let made = self.simulator.call(Method::POST, "/_sim/v1/pipelines", &body).await?;
         let made = self.simulator.pipeline(made["id"].as_u64().unwrap_or_default(), 0).await?;
@@ -97,28 +98,28 @@ impl<'a> Ground<'a> {
     }
 
     /// GitLab's number of a job in a pipeline of its own, with these variables.
-    pub(super) async fn job_of_pipeline(&self, name: &str, variables: &Value) -> Result<u64, InstanceCasesError> {
+    pub(super) async fn job_of_pipeline(&self, name: &str, variables: &Value) -> Result<u64, SuiteError> {
         let jobs = self.pipeline(variables).await?;
-        jobs.get(name).copied().ok_or_else(|| InstanceCasesError::Missing(format!("job {name}")))
+        jobs.get(name).copied().ok_or_else(|| SuiteError::Missing(format!("job {name}")))
     }
 
     /// GitLab's number of a job.
-    pub(super) fn job(&self, name: &str) -> Result<u64, InstanceCasesError> {
-        self.jobs.get(name).copied().ok_or_else(|| InstanceCasesError::Missing(format!("job {name}")))
+    pub(super) fn job(&self, name: &str) -> Result<u64, SuiteError> {
+        self.jobs.get(name).copied().ok_or_else(|| SuiteError::Missing(format!("job {name}")))
     }
 
     /// A person plays the job.
-    pub(super) async fn play(&self, job: u64) -> Result<(), InstanceCasesError> {
+    pub(super) async fn play(&self, job: u64) -> Result<(), SuiteError> {
         Ok(self.simulator.play(self.project, job).await?)
     }
 
     /// The job as GitLab shows it.
-    pub(super) async fn shown(&self, job: u64) -> Result<Value, InstanceCasesError> {
+    pub(super) async fn shown(&self, job: u64) -> Result<Value, SuiteError> {
         Ok(self.simulator.job(job).await?)
     }
 
     /// The job's rows; null where there is none.
-    pub(super) async fn rows(&self, job: u64) -> Result<Rows, InstanceCasesError> {
+    pub(super) async fn rows(&self, job: u64) -> Result<Rows, SuiteError> {
         let job = self.item(&format!("job#{}#{job}", self.project)).await?;
         let launch = match job["launch"].as_str().or_else(|| job["charge"].as_str()) {
             Some(launch) => self.launch(launch).await?,
@@ -128,18 +129,18 @@ impl<'a> Ground<'a> {
     }
 
     /// The row of a launch.
-    pub(super) async fn launch(&self, id: &str) -> Result<Value, InstanceCasesError> {
+    pub(super) async fn launch(&self, id: &str) -> Result<Value, SuiteError> {
         self.item(&format!("launch#{id}")).await
     }
 
-    async fn item(&self, pk: &str) -> Result<Value, InstanceCasesError> {
+    async fn item(&self, pk: &str) -> Result<Value, SuiteError> {
         let table = output(&self.deployment, "LedgerTableName")?;
         let input = json!({"TableName": table, "Key": {"pk": {"S": pk}}, "ConsistentRead": true});
         Ok(plain(&self.stack.aws().call(DYNAMODB, "GetItem", &input).await?["Item"]))
     }
 
     /// Waits until the job has a launch in one of these states.
-    pub(super) async fn comes_to(&self, job: u64, states: &[&str]) -> Result<Rows, InstanceCasesError> {
+    pub(super) async fn comes_to(&self, job: u64, states: &[&str]) -> Result<Rows, SuiteError> {
         self.until(&format!("job {job} has a launch that is {}", states.join(" or ")), async || {
             let rows = self.rows(job).await?;
             let there = rows.launch["state"].as_str().is_some_and(|state| states.contains(&state));
@@ -149,7 +150,7 @@ impl<'a> Ground<'a> {
     }
 
     /// Waits until the job is over, and nothing of its launch is left.
-    pub(super) async fn is_over(&self, job: u64) -> Result<Rows, InstanceCasesError> {
+    pub(super) async fn is_over(&self, job: u64) -> Result<Rows, SuiteError> {
         let over = self.comes_to(job, &["closed"]).await?;
         self.until(&format!("job {job} is over"), async || Ok((self.shown(job).await?["ended"] == true).then_some(())))
             .await?;
@@ -160,22 +161,22 @@ impl<'a> Ground<'a> {
     pub(super) async fn until<T>(
         &self,
         what: &str,
-        look: impl AsyncFn() -> Result<Option<T>, InstanceCasesError>,
-    ) -> Result<T, InstanceCasesError> {
+        look: impl AsyncFn() -> Result<Option<T>, SuiteError>,
+    ) -> Result<T, SuiteError> {
         let begun = Instant::now();
         loop {
             if let Some(seen) = look().await? {
                 return Ok(seen);
             }
             if begun.elapsed() > LIMIT {
-                return Err(InstanceCasesError::Late(LIMIT.as_secs(), what.to_owned()));
+                return Err(SuiteError::Late(LIMIT.as_secs(), what.to_owned()));
             }
             sleep(PAUSE).await;
         }
     }
 
     /// The state of an instance; none when EC2 does not show it.
-    pub(super) async fn state(&self, instance: &str) -> Result<String, InstanceCasesError> {
+    pub(super) async fn state(&self, instance: &str) -> Result<String, SuiteError> {
         let all = self.ec2().instances().await?;
         let found = all.into_iter().find(|record| record.id == instance);
         Ok(found.map_or_else(|| "none".to_owned(), |record| record.state))
@@ -187,25 +188,25 @@ impl<'a> Ground<'a> {
     }
 
     /// One sweep, by hand; what it says that it did.
-    pub(super) async fn sweep(&self) -> Result<Value, InstanceCasesError> {
+    pub(super) async fn sweep(&self) -> Result<Value, SuiteError> {
         let name = &self.function("Reconciler")?.name;
         let path = format!("/2015-03-31/functions/{name}/invocations");
         Ok(self.stack.aws().request("lambda", Method::POST, &path, &json!({})).await?)
     }
 
-    fn function(&self, part: &str) -> Result<&Function, InstanceCasesError> {
+    fn function(&self, part: &str) -> Result<&Function, SuiteError> {
         let function = self.deployment.functions.get(&format!("{part}Function"));
-        function.ok_or_else(|| InstanceCasesError::Missing(part.to_owned()))
+        function.ok_or_else(|| SuiteError::Missing(part.to_owned()))
     }
 
     /// What the witness saw from then on (ms since the epoch), as JSON lines.
-    pub(super) fn calls(&self) -> Result<String, InstanceCasesError> {
+    pub(super) fn calls(&self) -> Result<String, SuiteError> {
         let path = self.stack.layout().calls();
-        std::fs::read_to_string(&path).map_err(|source| machine(&path.display().to_string(), source))
+        std::fs::read_to_string(&path).map_err(SuiteError::machine(path.display()))
     }
 
     /// The instances that functions of the stack terminated from then on, in order.
-    pub(super) fn terminated_since(&self, since: i64) -> Result<Vec<String>, InstanceCasesError> {
+    pub(super) fn terminated_since(&self, since: i64) -> Result<Vec<String>, SuiteError> {
         let calls = self.calls()?;
         let lines = calls.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let ends = lines.filter(|call| {
@@ -222,10 +223,6 @@ fn text(value: Value) -> Option<String> {
 /// Now, as witness and simulator count (ms since the epoch).
 pub(super) fn now() -> i64 {
     Timestamp::now().as_millisecond()
-}
-
-pub(super) fn machine(what: &str, source: std::io::Error) -> InstanceCasesError {
-    InstanceCasesError::Machine { what: what.to_owned(), source }
 }
 
 /// Writes the repository's files.

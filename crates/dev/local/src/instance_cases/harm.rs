@@ -9,10 +9,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use super::ground::{Ground, machine};
-use super::{InstanceCasesError, Verdict};
+use super::ground::Ground;
 use crate::aws::EC2;
+use crate::case_lines::Verdict;
 use crate::processes::{self, Process};
+use crate::suite::SuiteError;
 
 /// Prefix of every harmful script: it goes no further where it is not confined. `MACHINE` has this machine's namespaces.
 const ONLY_INSIDE: &str = r#"for kind in pid mnt user; do
@@ -34,7 +35,7 @@ struct Harm {
 }
 
 /// Every script on an instance of its own.
-pub(super) async fn harm(ground: &Ground<'_>) -> Result<Vec<Verdict>, InstanceCasesError> {
+pub(super) async fn harm(ground: &Ground<'_>) -> Result<Vec<Verdict>, SuiteError> {
     let canary = Canary::new(ground)?;
     let mut probe = Verdict::new("user data: a harmless probe", json!({"namespaces": "its own"}));
     let (_, said) = run(ground, "probe", PROBE).await?;
@@ -90,7 +91,7 @@ fn harms(root: &Path, nap: &str) -> Vec<Harm> {
 }
 
 impl Harm {
-    async fn try_it(&self, ground: &Ground<'_>, canary: &Canary) -> Result<Verdict, InstanceCasesError> {
+    async fn try_it(&self, ground: &Ground<'_>, canary: &Canary) -> Result<Verdict, SuiteError> {
         let expected = json!({"said": self.said, "machine": "as before", "instance": "runs on"});
         let mut verdict = Verdict::new(format!("user data: {}", self.what), expected);
         let name: String = self.what.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
@@ -111,7 +112,7 @@ impl Harm {
 }
 
 /// It survives its parents and the user data for as long as its instance lives, and no longer.
-async fn daemon(ground: &Ground<'_>, canary: &Canary, nap: &str) -> Result<Verdict, InstanceCasesError> {
+async fn daemon(ground: &Ground<'_>, canary: &Canary, nap: &str) -> Result<Verdict, SuiteError> {
     let expected = json!({"while_the_instance_lives": "runs", "afterwards": "gone", "machine": "as before"});
     let mut verdict = Verdict::new("user data: a daemon with setsid", expected);
     let nap = format!("{nap}2");
@@ -130,12 +131,12 @@ async fn daemon(ground: &Ground<'_>, canary: &Canary, nap: &str) -> Result<Verdi
     Ok(verdict)
 }
 
-fn guarded(script: &str) -> Result<String, InstanceCasesError> {
+fn guarded(script: &str) -> Result<String, SuiteError> {
     Ok(format!("MACHINE='{}'\n{ONLY_INSIDE}{script}\n", machine_namespaces()?.join(" ")))
 }
 
 /// Starts an instance with this user data, and waits for the end of that; what it said.
-async fn run(ground: &Ground<'_>, name: &str, script: &str) -> Result<(String, String), InstanceCasesError> {
+async fn run(ground: &Ground<'_>, name: &str, script: &str) -> Result<(String, String), SuiteError> {
     let template = format!("harm-{name}");
     let user_data = STANDARD.encode(format!("#!/bin/bash\n{script}\necho 'the user data is over'\nsleep 1000000\n"));
     let aws = ground.stack.aws();
@@ -153,7 +154,7 @@ async fn run(ground: &Ground<'_>, name: &str, script: &str) -> Result<(String, S
     ];
     let answer = aws.query(EC2, "CreateFleet", &of_fleet).await?;
     let id = answer.split_once("<item>i-").and_then(|(_, rest)| rest.split_once('<')).map(|(id, _)| format!("i-{id}"));
-    let id = id.ok_or_else(|| InstanceCasesError::Missing(format!("instance in {answer}")))?;
+    let id = id.ok_or_else(|| SuiteError::Missing(format!("instance in {answer}")))?;
     let log = ground.stack.layout().log(&format!("instances/{id}"));
     let said = ground
         .until(&format!("the user data {name} is over; {} has its words", log.display()), async || {
@@ -165,7 +166,7 @@ async fn run(ground: &Ground<'_>, name: &str, script: &str) -> Result<(String, S
     Ok((id, said))
 }
 
-async fn end(ground: &Ground<'_>, instance: &str) -> Result<(), InstanceCasesError> {
+async fn end(ground: &Ground<'_>, instance: &str) -> Result<(), SuiteError> {
     ground.stack.aws().query(EC2, "TerminateInstances", &[("InstanceId.1", instance)]).await?;
     Ok(())
 }
@@ -180,10 +181,10 @@ fn running(words: &str) -> Vec<Process> {
 }
 
 /// The namespaces that this command runs in.
-fn machine_namespaces() -> Result<Vec<String>, InstanceCasesError> {
+fn machine_namespaces() -> Result<Vec<String>, SuiteError> {
     let name = |kind: &str| {
         let path = format!("/proc/self/ns/{kind}");
-        fs::read_link(&path).map(|link| link.display().to_string()).map_err(|source| machine(&path, source))
+        fs::read_link(&path).map(|link| link.display().to_string()).map_err(SuiteError::machine(&path))
     };
     ["pid", "mnt", "user"].into_iter().map(name).collect()
 }
@@ -199,20 +200,20 @@ struct Canary {
 const CANARY: &str = "canary";
 
 impl Canary {
-    fn new(ground: &Ground<'_>) -> Result<Self, InstanceCasesError> {
+    fn new(ground: &Ground<'_>) -> Result<Self, SuiteError> {
         let layout = ground.stack.layout();
         let name = format!("runnerless-canary-{}", std::process::id());
         let folders = [Path::new("/tmp"), Path::new("/var/tmp"), Path::new("/dev/shm"), layout.state()];
         let mut canary =
             Self { processes: Vec::new(), files: Vec::new(), root: layout.root().to_owned(), status: String::new() };
         for path in folders.map(|folder| folder.join(&name)) {
-            fs::write(&path, CANARY).map_err(|source| machine(&path.display().to_string(), source))?;
+            fs::write(&path, CANARY).map_err(SuiteError::machine(path.display()))?;
             canary.files.push(path);
         }
         for program in [&["sleep", "900"][..], &["setsid", "--wait", "sleep", "900"]] {
             let mut command = Command::new(program[0]);
             let child = command.args(&program[1..]).stdin(Stdio::null()).spawn();
-            let child = child.map_err(|source| machine(program[0], source))?;
+            let child = child.map_err(SuiteError::machine(program[0]))?;
             let process = i32::try_from(child.id()).ok().and_then(Process::of);
             canary.processes.push((child, process));
         }

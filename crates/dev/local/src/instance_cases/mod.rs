@@ -16,24 +16,13 @@ mod removal;
 mod runners;
 mod swap;
 
-use std::io;
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
-use tokio::time::Instant;
-
-use crate::case_lines::CaseLines;
 use crate::demo::tell;
-use crate::field::FieldError;
 use crate::guard::Signals;
-use crate::http::HttpError;
-use crate::instances::Ec2Error;
 use crate::instances::confine::Confinement;
-use crate::layout::LayoutError;
-use crate::pipelines::RepositoryError;
-use crate::seed::SeedError;
-use crate::stack::{Options, Stack, StackError};
-use crate::up::UpError;
+use crate::stack::{Options, Stack};
+use crate::suite::{SuiteError, Tally};
 use ground::Ground;
 
 /// What is asked for.
@@ -61,135 +50,41 @@ impl InstanceCases {
     }
 }
 
-/// The cases cannot be run.
-#[derive(Debug, thiserror::Error)]
-pub enum InstanceCasesError {
-    /// The file for the lines.
-    #[error("OUT={path} cannot be written")]
-    Out {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// Nothing to run is no success.
-    #[error("no case is called like {0:?}")]
-    NoCases(String),
-    /// The stack.
-    #[error(transparent)]
-    Stack(#[from] StackError),
-    /// Its deployment.
-    #[error(transparent)]
-    Up(#[from] UpError),
-    /// Its folder.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
-    /// Its secrets and lanes.
-    #[error(transparent)]
-    Seed(#[from] SeedError),
-    /// The same, of the cases about runners.
-    #[error(transparent)]
-    Field(#[from] FieldError),
-    /// The repository of the cases' jobs.
-    #[error(transparent)]
-    Repository(#[from] RepositoryError),
-    /// A file or port of the cases' jobs.
-    #[error("{what} cannot be used")]
-    Machine {
-        /// Which.
-        what: String,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The emulator, the witness or the simulator.
-    #[error(transparent)]
-    Call(#[from] HttpError),
-    /// EC2.
-    #[error(transparent)]
-    Ec2(#[from] Ec2Error),
-    /// The stack lacks something that the cases need.
-    #[error("the stack has no {0}")]
-    Missing(String),
-    /// The operator's command.
-    #[error("{0} cannot be run; run `cargo build --release`")]
-    Command(PathBuf, #[source] io::Error),
-    /// What a case builds on did not come.
-    #[error("it did not come to this in {0} s: {1}")]
-    Late(u64, String),
-    /// A signal came.
-    #[error("interrupted")]
-    Interrupted,
-}
-
-/// What came of a case.
-#[derive(Clone, Debug)]
-struct Verdict {
-    id: String,
-    expected: Value,
-    got: Value,
-    /// What did not hold, in words.
-    why: Vec<String>,
-}
-
-impl Verdict {
-    fn new(id: impl Into<String>, expected: Value) -> Self {
-        Self { id: id.into(), expected, got: json!({}), why: Vec::new() }
-    }
-
-    fn unless(&mut self, holds: bool, why: impl FnOnce() -> String) {
-        if !holds {
-            self.why.push(why());
-        }
-    }
-}
-
 /// Runs the cases; true when all that was stated held.
 ///
 /// # Errors
 /// When they cannot be run at all. The stack is ended in any case.
-pub async fn instance_cases(wish: &InstanceCases, signals: &mut Signals) -> Result<bool, InstanceCasesError> {
-    let began = Instant::now();
-    let out = |source| InstanceCasesError::Out { path: wish.out.clone().unwrap_or_default(), source };
-    let mut told = Told { lines: CaseLines::new("instances", wish.out.as_deref()).map_err(out)?, passed: 0, failed: 0 };
-    let skipped = match confinement(wish).await {
-        Some(why) => {
-            tell(&format!("skipped: {why}"));
-            1
-        }
-        None => {
-            if PARTS.iter().any(|part| wish.wants(part)) {
-                let stack = Stack::start(&wish.stack).await?;
-                tokio::select! {
-                    ran = run(wish, &stack, &mut told) => ran?,
-                    () = signals.any() => return Err(InstanceCasesError::Interrupted),
-                }
-                stack.stop().await;
-            }
-            if wish.wants(runners::PART) {
-                let stack = Stack::start(&runners::options(&wish.stack)?).await?;
-                tokio::select! {
-                    ran = runners::runners(wish, &stack, &mut told) => ran?,
-                    () = signals.any() => return Err(InstanceCasesError::Interrupted),
-                }
-                stack.stop().await;
-            }
-            if wish.wants(removal::PART) {
-                tokio::select! {
-                    ran = removal::removal(wish, &mut told) => ran?,
-                    () = signals.any() => return Err(InstanceCasesError::Interrupted),
-                }
-            }
-            0
-        }
-    };
-    if skipped == 0 && told.passed + told.failed == 0 {
-        return Err(InstanceCasesError::NoCases(wish.only.clone().unwrap_or_default()));
+pub async fn instance_cases(wish: &InstanceCases, signals: &mut Signals) -> Result<bool, SuiteError> {
+    let mut tally = Tally::new("instances", "instances", wish.out.as_deref())?;
+    match confinement(wish).await {
+        Some(why) => tally.skip(&why),
+        None => tokio::select! {
+            ran = parts(wish, &mut tally) => ran?,
+            () = signals.any() => return Err(SuiteError::Interrupted),
+        },
     }
-    told.lines.summary(told.passed, told.failed, skipped, began.elapsed());
-    told.lines.finish().map_err(out)?;
-    Ok(told.failed == 0)
+    if tally.is_empty() {
+        return Err(SuiteError::NoCases(wish.only.clone().unwrap_or_default()));
+    }
+    tally.end()
+}
+
+/// The parts that are wanted, on the stacks that they need.
+async fn parts(wish: &InstanceCases, tally: &mut Tally) -> Result<(), SuiteError> {
+    if PARTS.iter().any(|part| wish.wants(part)) {
+        let stack = Stack::start(&wish.stack).await?;
+        run(wish, &stack, tally).await?;
+        stack.stop().await;
+    }
+    if wish.wants(runners::PART) {
+        let stack = Stack::start(&runners::options(&wish.stack)?).await?;
+        runners::runners(wish, &stack, tally).await?;
+        stack.stop().await;
+    }
+    if wish.wants(removal::PART) {
+        removal::removal(wish, tally).await?;
+    }
+    Ok(())
 }
 
 /// Why no instance can run here, for a reason that `docs/limits.md` lists.
@@ -200,47 +95,24 @@ async fn confinement(wish: &InstanceCases) -> Option<String> {
     confined.err().map(|error| error.to_string())
 }
 
-async fn run(wish: &InstanceCases, stack: &Stack, told: &mut Told) -> Result<(), InstanceCasesError> {
+async fn run(wish: &InstanceCases, stack: &Stack, tally: &mut Tally) -> Result<(), SuiteError> {
     tell("deploying, making a lane of instances and its jobs");
     let ground = Ground::prepare(stack).await?;
     if wish.wants("swap") {
-        told.of(swap::swap(&ground).await?);
+        tally.of(&swap::swap(&ground).await?);
     }
     // By now the functions' processes have what they read once.
     if wish.wants("calls") {
-        calls::calls(&ground).await?.into_iter().for_each(|verdict| told.of(verdict));
+        calls::calls(&ground).await?.iter().for_each(|verdict| tally.of(verdict));
     }
     if wish.wants("look-alikes") {
-        alike::look_alikes(&ground).await?.into_iter().for_each(|verdict| told.of(verdict));
+        alike::look_alikes(&ground).await?.iter().for_each(|verdict| tally.of(verdict));
     }
     if wish.wants("reach") {
-        reach::reach(&ground).await?.into_iter().for_each(|verdict| told.of(verdict));
+        reach::reach(&ground).await?.iter().for_each(|verdict| tally.of(verdict));
     }
     if wish.wants("user data") {
-        harm::harm(&ground).await?.into_iter().for_each(|verdict| told.of(verdict));
+        harm::harm(&ground).await?.iter().for_each(|verdict| tally.of(verdict));
     }
     Ok(())
-}
-
-/// The lines so far.
-struct Told {
-    lines: CaseLines,
-    passed: usize,
-    failed: usize,
-}
-
-impl Told {
-    fn of(&mut self, verdict: Verdict) {
-        let Verdict { id, expected, mut got, why } = verdict;
-        let ok = why.is_empty();
-        let reasons: String = why.iter().map(|why| format!("\n         {why}")).collect();
-        tell(&format!("{} {id}{reasons}", if ok { "ok    " } else { "FAILED" }));
-        if ok {
-            self.passed += 1;
-        } else {
-            self.failed += 1;
-            got["why"] = json!(why);
-        }
-        self.lines.case(&id, &expected, &got, true, ok);
-    }
 }

@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::Command;
 
+use super::InstanceCases;
 use super::gate::Gate;
-use super::ground::machine;
 use super::runners::allow_making;
-use super::{InstanceCases, InstanceCasesError, Told, Verdict};
 use crate::aws::{ACCOUNT, DYNAMODB, REGION, SECRET};
+use crate::case_lines::Verdict;
 use crate::deploy::STACK;
 use crate::field::{self, Field, Plot, until};
 use crate::instances::Ec2;
@@ -23,6 +23,7 @@ use crate::layout::Layout;
 use crate::pipelines::leftovers::Leftover;
 use crate::seed::{Target, output};
 use crate::stack::{Options, Stack};
+use crate::suite::{SuiteError, Tally};
 use crate::{strays, up};
 
 /// The part's name.
@@ -55,22 +56,22 @@ enum How {
 }
 
 /// Plays it both ways.
-pub(super) async fn removal(wish: &InstanceCases, told: &mut Told) -> Result<(), InstanceCasesError> {
+pub(super) async fn removal(wish: &InstanceCases, tally: &mut Tally) -> Result<(), SuiteError> {
     let (waits, now) = tokio::try_join!(removed(&wish.stack, How::Waits), removed(&wish.stack, How::Now))?;
     for (verdict, left) in [waits, now] {
-        left.iter().for_each(|left| told.lines.leftover(left.what, &left.id));
-        told.of(verdict);
+        left.iter().for_each(|left| tally.left(left));
+        tally.of(&verdict);
     }
     Ok(())
 }
 
 /// A stack of its own, beside the other parts'.
-fn options(other: &Options, how: How) -> Result<Options, InstanceCasesError> {
+fn options(other: &Options, how: How) -> Result<Options, SuiteError> {
     let name = if how == How::Waits { "removal" } else { "removal-now" };
     Ok(Options { layout: Layout::new(other.layout.root(), &other.layout.at(name))?, ..other.clone() })
 }
 
-async fn removed(other: &Options, how: How) -> Result<(Verdict, Vec<Leftover>), InstanceCasesError> {
+async fn removed(other: &Options, how: How) -> Result<(Verdict, Vec<Leftover>), SuiteError> {
     let options = options(other, how)?;
     let stack = Stack::start(&options).await?;
     let deployment = up::deploy(&stack).await?;
@@ -81,7 +82,7 @@ async fn removed(other: &Options, how: How) -> Result<(Verdict, Vec<Leftover>), 
         ON_INSTANCE => Plot { id, lane: id, target: instance, has_token: false },
         _ => Plot { id, lane: id, target: Target::Function(&executor), has_token: true },
     });
-    let gate = Gate::new().await.map_err(|source| machine("a port of loopback", source))?;
+    let gate = Gate::new().await.map_err(SuiteError::machine("a port of loopback"))?;
     let folder = stack.layout().tmp().join("removal-cases");
     let field = Field::prepare(&stack, &deployment, PROJECT, &plots, &folder, &pipeline(&gate)).await?;
     let ground = Ground { field, gate, how };
@@ -116,7 +117,7 @@ struct Ground<'a> {
 
 impl Ground<'_> {
     /// Brings three launches to life.
-    async fn go_live(&self) -> Result<(), InstanceCasesError> {
+    async fn go_live(&self) -> Result<(), SuiteError> {
         let field = &self.field;
         allow_making(field).await?;
         field.sweep().await?;
@@ -125,7 +126,7 @@ impl Ground<'_> {
         }
         for name in [ON_LAMBDA, ON_INSTANCE] {
             if !self.gate.is_there(name).await {
-                return Err(InstanceCasesError::Late(LIMIT.as_secs(), format!("the script of {name} begins")));
+                return Err(SuiteError::Late(LIMIT.as_secs(), format!("the script of {name} begins")));
             }
         }
         let job = field.job_id(ASKING)?;
@@ -137,9 +138,9 @@ impl Ground<'_> {
             let row = field.row(job).await?;
             let launch = field.launch(job, &row).await?;
             let asks = faults["http"][0]["seen"].as_u64() >= Some(1) && launch["state"] == "polling";
-            Ok::<_, InstanceCasesError>(asks.then_some(()))
+            Ok::<_, SuiteError>(asks.then_some(()))
         });
-        let late = || InstanceCasesError::Late(LIMIT.as_secs(), "the third runner asks".to_owned());
+        let late = || SuiteError::Late(LIMIT.as_secs(), "the third runner asks".to_owned());
         asked.await?.ok_or_else(late)?;
         // Its job goes, and it still asks.
         field.simulator.call(Method::POST, &format!("/_sim/v1/jobs/{job}/cancel"), &Value::Null).await?;
@@ -147,7 +148,7 @@ impl Ground<'_> {
     }
 
     /// Has the operator remove the stack.
-    async fn remove(&self) -> Result<(Verdict, Vec<Leftover>), InstanceCasesError> {
+    async fn remove(&self) -> Result<(Verdict, Vec<Leftover>), SuiteError> {
         let (field, waits) = (&self.field, self.how == How::Waits);
         let (about, job) = match self.how {
             How::Waits => ("three live launches, whose jobs are waited for", "success"),
@@ -184,13 +185,13 @@ impl Ground<'_> {
 
     /// Runs the command. When the stack drains, a further job comes, the runner that asks is answered, and the scripts go on
     /// where they are waited for. Its exit code and all that it said.
-    async fn command(&self) -> Result<(Option<i32>, String), InstanceCasesError> {
+    async fn command(&self) -> Result<(Option<i32>, String), SuiteError> {
         let program = self.field.stack.layout().command("runnerless");
         let mut words = vec!["--stack", STACK, "stack", "remove", "--yes", "--wait", "5"];
         if self.how == How::Now {
             words.push("--now");
         }
-        let failed = |source| InstanceCasesError::Command(program.clone(), source);
+        let failed = |source| SuiteError::Program { path: program.clone(), source };
         let mut command = Command::new(&program)
             .args(words)
             .env_clear()
@@ -222,16 +223,16 @@ impl Ground<'_> {
         Ok((command.wait().await.map_err(failed)?.code(), said))
     }
 
-    async fn goes_on(&self) -> Result<(), InstanceCasesError> {
+    async fn goes_on(&self) -> Result<(), SuiteError> {
         let field = &self.field;
         let job = field.job_id(LATE)?;
         field.start(job).await?;
         let held = until(PAUSE, LIMIT, async || {
             let row = field.row(job).await?;
             let why = row["reason"].as_str().unwrap_or_default();
-            Ok::<_, InstanceCasesError>(why.contains("being removed").then_some(()))
+            Ok::<_, SuiteError>(why.contains("being removed").then_some(()))
         });
-        held.await?.ok_or_else(|| InstanceCasesError::Late(LIMIT.as_secs(), "the late job is held".to_owned()))?;
+        held.await?.ok_or_else(|| SuiteError::Late(LIMIT.as_secs(), "the late job is held".to_owned()))?;
         field.simulator.call(Method::DELETE, FAULTS, &Value::Null).await?;
         if self.how == How::Waits {
             [ON_LAMBDA, ON_INSTANCE].iter().for_each(|name| self.gate.let_through(name));
@@ -240,7 +241,7 @@ impl Ground<'_> {
     }
 
     /// The states of the launches that are not over, in order.
-    async fn live_launches(&self) -> Result<Vec<String>, InstanceCasesError> {
+    async fn live_launches(&self) -> Result<Vec<String>, SuiteError> {
         let mut states = Vec::new();
         for name in JOBS {
             let job = self.field.job_id(name)?;
@@ -252,7 +253,7 @@ impl Ground<'_> {
     }
 
     /// The jobs as GitLab shows them: status, and why one failed. A job that was reported as failed is so at once.
-    async fn jobs(&self) -> Result<Value, InstanceCasesError> {
+    async fn jobs(&self) -> Result<Value, SuiteError> {
         let mut jobs = json!({});
         for name in JOBS {
             let shown = self.field.shown(self.field.job_id(name)?).await?;
@@ -267,25 +268,25 @@ impl Ground<'_> {
         Ok(jobs)
     }
 
-    async fn has_table(&self, name: &str) -> Result<bool, InstanceCasesError> {
+    async fn has_table(&self, name: &str) -> Result<bool, SuiteError> {
         let tables = self.field.stack.aws().call(DYNAMODB, "ListTables", &json!({})).await?;
         Ok(tables["TableNames"].as_array().into_iter().flatten().any(|table| table == name))
     }
 
     /// What is left of the stack, once nothing is or the time is over: processes end a moment after what they served.
-    async fn left(&self) -> Result<Vec<Leftover>, InstanceCasesError> {
+    async fn left(&self) -> Result<Vec<Leftover>, SuiteError> {
         let left = RefCell::new(Vec::new());
         let gone = until(PAUSE, LIMIT, async || {
             let look = self.look().await?;
             let nothing = look.is_empty().then_some(());
             left.replace(look);
-            Ok::<_, InstanceCasesError>(nothing)
+            Ok::<_, SuiteError>(nothing)
         });
         gone.await?;
         Ok(left.into_inner())
     }
 
-    async fn look(&self) -> Result<Vec<Leftover>, InstanceCasesError> {
+    async fn look(&self) -> Result<Vec<Leftover>, SuiteError> {
         let ec2 = Ec2::new(self.field.stack.aws());
         let (instances, volumes) = (ec2.instances().await?, ec2.volumes().await?);
         let mut left = Vec::new();

@@ -13,15 +13,16 @@ use runnerless_core::lane_row::lane_runner_name;
 use runnerless_core::own_runner::own_runner_name;
 use serde_json::{Value, json};
 
+use super::InstanceCases;
 use super::gate::Gate;
-use super::ground::machine;
-use super::{InstanceCases, InstanceCasesError, Told, Verdict};
 use crate::aws::SSM;
+use crate::case_lines::Verdict;
 use crate::field::{Field, Plot, until};
 use crate::instances::Ec2;
 use crate::layout::Layout;
 use crate::seed::{Target, output};
 use crate::stack::{Options, Stack};
+use crate::suite::{SuiteError, Tally};
 use crate::{schedule, up};
 
 /// The part's name.
@@ -112,15 +113,15 @@ impl Way {
 }
 
 /// The stack of these cases: beside the other parts', and its GitLab below a path.
-pub(super) fn options(other: &Options) -> Result<Options, InstanceCasesError> {
+pub(super) fn options(other: &Options) -> Result<Options, SuiteError> {
     let layout = Layout::new(other.layout.root(), &other.layout.at(PART))?;
     Ok(Options { layout, gitlab_root: ROOT.to_owned(), ..other.clone() })
 }
 
 /// Plays them.
-pub(super) async fn runners(wish: &InstanceCases, stack: &Stack, told: &mut Told) -> Result<(), InstanceCasesError> {
+pub(super) async fn runners(wish: &InstanceCases, stack: &Stack, tally: &mut Tally) -> Result<(), SuiteError> {
     let deployment = deploy(stack, "own").await?;
-    let gate = Gate::new().await.map_err(|source| machine("a port of loopback", source))?;
+    let gate = Gate::new().await.map_err(SuiteError::machine("a port of loopback"))?;
     let (plots, file) = (WAYS.map(|way| way.plot()), pipeline(&gate));
     let folder = stack.layout().tmp().join("runner-cases");
     let field = Field::prepare(stack, &deployment, PROJECT, &plots, &folder, &file).await?;
@@ -129,30 +130,30 @@ pub(super) async fn runners(wish: &InstanceCases, stack: &Stack, told: &mut Told
     // It makes the runner of the lane that has none.
     ground.field.sweep().await?;
     for way in [OWN, REGISTERED, MADE] {
-        told.of(ground.plays(&way).await?);
+        tally.of(&ground.plays(&way).await?);
     }
     bring(stack.layout(), wish.official.as_deref())?;
     deploy(stack, "shell").await?;
-    told.of(ground.plays(&OFFICIAL).await?);
-    told.of(ground.complains().await?);
+    tally.of(&ground.plays(&OFFICIAL).await?);
+    tally.of(&ground.complains().await?);
     Ok(())
 }
 
 /// Deploys, with this program for the jobs of instances.
-async fn deploy(stack: &Stack, runner: &str) -> Result<crate::deploy::Deployment, InstanceCasesError> {
+async fn deploy(stack: &Stack, runner: &str) -> Result<crate::deploy::Deployment, SuiteError> {
     let deployment = up::deploy_with(stack, [("Ec2Runner", runner.to_owned())]).await?;
     if !schedule::switch_off(&stack.aws()).await? {
-        return Err(InstanceCasesError::Missing("scheduled rule".to_owned()));
+        return Err(SuiteError::Missing("scheduled rule".to_owned()));
     }
     Ok(deployment)
 }
 
 /// Has the image bring the official runner.
-fn bring(layout: &Layout, official: Option<&Path>) -> Result<(), InstanceCasesError> {
+fn bring(layout: &Layout, official: Option<&Path>) -> Result<(), SuiteError> {
     let program = official.map_or_else(|| layout.source(STAND_IN), PathBuf::from);
     let put = std::fs::create_dir_all(layout.image())
         .and_then(|()| std::fs::copy(&program, layout.image().join("gitlab-runner")));
-    put.map(drop).map_err(|source| machine(&program.display().to_string(), source))
+    put.map(drop).map_err(SuiteError::machine(program.display()))
 }
 
 /// The `.gitlab-ci.yml`.
@@ -175,7 +176,7 @@ struct Ground<'a> {
 impl Ground<'_> {
     /// Gives the stack the rights that the ways need, and no more: a token that may read and make runners, whose runners are
     /// the project's, and the project's registration token.
-    async fn allow(&self) -> Result<(), InstanceCasesError> {
+    async fn allow(&self) -> Result<(), SuiteError> {
         let (field, project) = (&self.field, self.field.project);
         let settings = json!({"registration_tokens": true});
         field.simulator.call(Method::POST, "/_sim/v1/settings", &settings).await?;
@@ -184,7 +185,7 @@ impl Ground<'_> {
     }
 
     /// Has a lane's job run, looks as which runner, and what is left when it is over.
-    async fn plays(&self, way: &Way) -> Result<Verdict, InstanceCasesError> {
+    async fn plays(&self, way: &Way) -> Result<Verdict, SuiteError> {
         let (field, job) = (&self.field, self.field.job_id(way.lane)?);
         let expected = json!({"asks_as": match way.asks_as {
             As::Its => "a runner of the launch's own",
@@ -217,18 +218,18 @@ impl Ground<'_> {
     }
 
     /// The official runner tells nobody what it got: sweeps ask GitLab, until the launch is bound. Its row.
-    async fn recognised(&self, job: u64) -> Result<Value, InstanceCasesError> {
+    async fn recognised(&self, job: u64) -> Result<Value, SuiteError> {
         let field = &self.field;
         let bound = until(PAUSE, LIMIT, async || {
             field.sweep().await?;
             let launch = field.launch(job, &field.row(job).await?).await?;
-            Ok::<_, InstanceCasesError>((launch["state"] == "bound").then_some(launch))
+            Ok::<_, SuiteError>((launch["state"] == "bound").then_some(launch))
         });
         Ok(bound.await?.unwrap_or_default())
     }
 
     /// What is left of a job, once nothing is or the time is over.
-    async fn left_of(&self, way: &Way, job: u64, launch: &LaunchId) -> Result<Vec<String>, InstanceCasesError> {
+    async fn left_of(&self, way: &Way, job: u64, launch: &LaunchId) -> Result<Vec<String>, SuiteError> {
         let (field, left) = (&self.field, RefCell::new(Vec::new()));
         let gone = until(PAUSE, LIMIT, async || {
             let mut look = self.left(way).await?;
@@ -241,14 +242,14 @@ impl Ground<'_> {
             }
             let nothing = look.is_empty().then_some(());
             left.replace(look);
-            Ok::<_, InstanceCasesError>(nothing)
+            Ok::<_, SuiteError>(nothing)
         });
         gone.await?;
         Ok(left.into_inner())
     }
 
     /// What is there of a lane now, at EC2 and at GitLab, that does not stay with the lane.
-    async fn left(&self, way: &Way) -> Result<Vec<String>, InstanceCasesError> {
+    async fn left(&self, way: &Way) -> Result<Vec<String>, SuiteError> {
         let (ec2, lane) = (Ec2::new(self.field.stack.aws()), way.lane_id());
         let (instances, volumes) = (ec2.instances().await?, ec2.volumes().await?);
         let mut left = Vec::new();
@@ -273,13 +274,13 @@ impl Ground<'_> {
         Ok(left)
     }
 
-    async fn runners(&self) -> Result<Vec<Value>, InstanceCasesError> {
+    async fn runners(&self) -> Result<Vec<Value>, SuiteError> {
         let all = self.field.simulator.call(Method::GET, "/_sim/v1/runners", &Value::Null).await?;
         Ok(all.as_array().cloned().unwrap_or_default())
     }
 
     /// What a strict GitLab would not have forgiven in all of that.
-    async fn complains(&self) -> Result<Verdict, InstanceCasesError> {
+    async fn complains(&self) -> Result<Verdict, SuiteError> {
         let mut verdict = Verdict::new("runners: what GitLab complains of", json!([]));
         let violations = self.field.simulator.violations().await?;
         verdict.unless(violations.is_empty(), || violations.join("; "));
@@ -289,14 +290,14 @@ impl Ground<'_> {
 }
 
 /// Gives the stack a token that may read and make runners, which are the project's.
-pub(super) async fn allow_making(field: &Field<'_>) -> Result<(), InstanceCasesError> {
+pub(super) async fn allow_making(field: &Field<'_>) -> Result<(), SuiteError> {
     let scopes = json!({"scopes": ["read_api", "create_runner"]});
     let made = field.simulator.call(Method::POST, "/_sim/v1/tokens", &scopes).await?;
     store(field, "control/ApiToken", made["token"].as_str().unwrap_or_default()).await?;
     store(field, "control/RunnerScope", &format!("project/{}", field.project)).await
 }
 
-async fn store(field: &Field<'_>, name: &str, value: &str) -> Result<(), InstanceCasesError> {
+async fn store(field: &Field<'_>, name: &str, value: &str) -> Result<(), SuiteError> {
     let path = output(field.deployment, "ParameterPath")?;
     let input = json!({"Name": format!("{path}/{name}"), "Value": value, "Type": "SecureString", "Overwrite": true});
     field.stack.aws().call(SSM, "PutParameter", &input).await?;

@@ -5,13 +5,14 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::ground::{Ground, Rows, now};
-use super::{InstanceCasesError, Verdict};
+use crate::case_lines::Verdict;
+use crate::suite::SuiteError;
 
 /// Where the simulator takes faults.
 const FAULTS: &str = "/_sim/v1/faults";
 
 /// Plays it.
-pub(super) async fn swap(ground: &Ground<'_>) -> Result<Verdict, InstanceCasesError> {
+pub(super) async fn swap(ground: &Ground<'_>) -> Result<Verdict, SuiteError> {
     let mut verdict = Verdict::new(
         "swap: two launches get each other's job",
         json!({"swapped": true, "terminated_by_the_first_end": "the instance that ran it", "the_other": "running, and then success"}),
@@ -66,7 +67,7 @@ pub(super) async fn swap(ground: &Ground<'_>) -> Result<Verdict, InstanceCasesEr
 
 /// Has GitLab hand the first job to the second one's launch: the request of the first one's is held until that has happened.
 /// Returns the first job as it was charged.
-async fn swapped(ground: &Ground<'_>, first: u64, second: u64) -> Result<Rows, InstanceCasesError> {
+async fn swapped(ground: &Ground<'_>, first: u64, second: u64) -> Result<Rows, SuiteError> {
     let held = json!({"match": {"method": "POST", "path": "jobs/request"}, "do": "hold"});
     ground.simulator.call(Method::POST, FAULTS, &held).await?;
     ground.play(first).await?;
@@ -88,6 +89,6 @@ fn instance(rows: &Rows) -> String {
     rows.launch["instance_id"].as_str().unwrap_or_default().to_owned()
 }
 
-async fn is_gone(ground: &Ground<'_>, instance: &str) -> Result<bool, InstanceCasesError> {
+async fn is_gone(ground: &Ground<'_>, instance: &str) -> Result<bool, SuiteError> {
     Ok(ground.state(instance).await? == "terminated")
 }

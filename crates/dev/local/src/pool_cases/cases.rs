@@ -4,27 +4,19 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::ground::{Ground, IDLE_RUNS, JOBS, MAXIMUM, POOL, UNHEALTHY_RUNS};
-use super::{PoolCasesError, verdict};
 use crate::aws::{CLOUDFORMATION, EC2};
 use crate::case_lines::Verdict;
 use crate::deploy::STACK;
 use crate::instances::{Element, GROUP_TAG};
 use crate::strays;
+use crate::suite::SuiteError;
 
 /// A group of others, whose name begins with the pool's.
 const OTHER: &str = "acme-pool-of-others";
 
-impl Verdict {
-    fn unless(&mut self, holds: bool, why: impl FnOnce() -> String) {
-        if !holds {
-            self.why.push(why());
-        }
-    }
-}
-
 /// Three jobs wait, and nobody is there.
-pub(super) async fn grows(ground: &Ground<'_>) -> Result<Verdict, PoolCasesError> {
-    let mut verdict = verdict("grows for a burst of jobs", json!({"members": 2, "jobs": "run"}));
+pub(super) async fn grows(ground: &Ground<'_>) -> Result<Verdict, SuiteError> {
+    let mut verdict = Verdict::new("grows for a burst of jobs", json!({"members": 2, "jobs": "run"}));
     // Whoever looks like a member or a pool is there from now on.
     make_others(ground).await?;
     ground.play_all().await?;
@@ -43,12 +35,12 @@ pub(super) async fn grows(ground: &Ground<'_>) -> Result<Verdict, PoolCasesError
 }
 
 /// A runner manager hangs, and nobody can read what it does.
-pub(super) async fn unreachable(ground: &Ground<'_>) -> Result<Verdict, PoolCasesError> {
+pub(super) async fn unreachable(ground: &Ground<'_>) -> Result<Verdict, SuiteError> {
     let expected = json!({"ended": 0, "told": true});
-    let mut verdict = verdict("a member that cannot be read counts as busy and is told", expected);
+    let mut verdict = Verdict::new("a member that cannot be read counts as busy and is told", expected);
     let ids: Vec<String> = ground.group().await?.in_service().into_iter().map(str::to_owned).collect();
-    let id = ids.first().ok_or_else(|| PoolCasesError::Missing("member".to_owned()))?;
-    let manager = ground.manager_of(id).ok_or_else(|| PoolCasesError::Missing(format!("runner manager on {id}")))?;
+    let id = ids.first().ok_or_else(|| SuiteError::Missing("member".to_owned()))?;
+    let manager = ground.manager_of(id).ok_or_else(|| SuiteError::Missing(format!("runner manager on {id}")))?;
     ground.freeze(manager, true);
     for _ in 0..UNHEALTHY_RUNS + IDLE_RUNS {
         ground.scale().await?;
@@ -64,9 +56,9 @@ pub(super) async fn unreachable(ground: &Ground<'_>) -> Result<Verdict, PoolCase
 }
 
 /// A person ends the member that runs most.
-pub(super) async fn named_by_hand(ground: &Ground<'_>) -> Result<Verdict, PoolCasesError> {
+pub(super) async fn named_by_hand(ground: &Ground<'_>) -> Result<Verdict, SuiteError> {
     let expected = json!({"jobs": "success", "member": "terminated", "desired": 1, "answers": 1});
-    let mut verdict = verdict("a busy member that a person names finishes its jobs first", expected);
+    let mut verdict = Verdict::new("a busy member that a person names finishes its jobs first", expected);
     let mut busiest: Option<(u32, String)> = None;
     for id in ground.group().await?.in_service() {
         let jobs = ground.jobs_on(id).await.unwrap_or_default();
@@ -74,7 +66,7 @@ pub(super) async fn named_by_hand(ground: &Ground<'_>) -> Result<Verdict, PoolCa
             busiest = Some((jobs, id.to_owned()));
         }
     }
-    let (jobs, id) = busiest.ok_or_else(|| PoolCasesError::Missing("member".to_owned()))?;
+    let (jobs, id) = busiest.ok_or_else(|| SuiteError::Missing("member".to_owned()))?;
     verdict.unless(jobs > 0, || format!("{id} runs nothing"));
     ground.hand.end(&id).await?;
     ground
@@ -110,9 +102,9 @@ pub(super) async fn named_by_hand(ground: &Ground<'_>) -> Result<Verdict, PoolCa
 }
 
 /// A person wants as many members as there may be.
-pub(super) async fn changed_by_hand(ground: &Ground<'_>) -> Result<Verdict, PoolCasesError> {
+pub(super) async fn changed_by_hand(ground: &Ground<'_>) -> Result<Verdict, SuiteError> {
     let expected = json!({"set_back": 0, "above_maximum": "refused"});
-    let mut verdict = verdict("a size that a person set is not set back", expected);
+    let mut verdict = Verdict::new("a size that a person set is not set back", expected);
     let before = ground.scalers_calls("SetDesiredCapacity");
     ground.hand.set_desired(POOL, MAXIMUM).await?;
     ground.serves(MAXIMUM as usize).await?;
@@ -127,9 +119,9 @@ pub(super) async fn changed_by_hand(ground: &Ground<'_>) -> Result<Verdict, Pool
 }
 
 /// Nothing is left to do.
-pub(super) async fn shrinks(ground: &Ground<'_>) -> Result<Verdict, PoolCasesError> {
+pub(super) async fn shrinks(ground: &Ground<'_>) -> Result<Verdict, SuiteError> {
     let expected = json!({"members": 0, "lowered": 0});
-    let mut verdict = verdict("shrinks to nothing when idle, member by member", expected);
+    let mut verdict = Verdict::new("shrinks to nothing when idle, member by member", expected);
     let grown = ground.scalers_calls("SetDesiredCapacity");
     ground
         .until("the group is empty", async || {
@@ -148,7 +140,7 @@ pub(super) async fn shrinks(ground: &Ground<'_>) -> Result<Verdict, PoolCasesErr
 }
 
 /// A group of somebody else, and an instance that wears the pool's tags.
-async fn make_others(ground: &Ground<'_>) -> Result<(), PoolCasesError> {
+async fn make_others(ground: &Ground<'_>) -> Result<(), SuiteError> {
     let aws = ground.stack.aws();
     let template = [
         ("LaunchTemplateName", OTHER),
@@ -180,9 +172,9 @@ async fn make_others(ground: &Ground<'_>) -> Result<(), PoolCasesError> {
 }
 
 /// What only looks like the pool's is as it was.
-pub(super) async fn look_alikes(ground: &Ground<'_>) -> Result<Verdict, PoolCasesError> {
+pub(super) async fn look_alikes(ground: &Ground<'_>) -> Result<Verdict, SuiteError> {
     let mut verdict =
-        verdict("what only looks like the pool's is left alone", json!({"group": 1, "instance": "running"}));
+        Verdict::new("what only looks like the pool's is left alone", json!({"group": 1, "instance": "running"}));
     let group = ground.hand.group(OTHER).await?.unwrap_or_default();
     verdict.unless(group.desired == 1 && group.in_service().len() == 1, || format!("the group is {group:?}"));
     let answer = ground.stack.aws().query(EC2, "DescribeInstances", &[]).await?;
@@ -200,9 +192,9 @@ pub(super) async fn look_alikes(ground: &Ground<'_>) -> Result<Verdict, PoolCase
 }
 
 /// An operator deletes the pool's stack.
-pub(super) async fn removed(ground: &Ground<'_>) -> Result<Verdict, PoolCasesError> {
+pub(super) async fn removed(ground: &Ground<'_>) -> Result<Verdict, SuiteError> {
     let mut verdict =
-        verdict("nothing is left of a pool whose stack is deleted", json!({"left": [], "row": "expires"}));
+        Verdict::new("nothing is left of a pool whose stack is deleted", json!({"left": [], "row": "expires"}));
     // With a member, which goes with its group.
     ground.hand.set_desired(POOL, 1).await?;
     ground.serves(1).await?;

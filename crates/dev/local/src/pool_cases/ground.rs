@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +10,6 @@ use hyper::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::PoolCasesError;
 use super::group::{Group, Hand};
 use crate::aws::{DYNAMODB, EVENTS, LOGS, SSM, plain};
 use crate::deploy::{self, Deployment};
@@ -24,6 +22,7 @@ use crate::pipelines::repository;
 use crate::processes::{self, Process};
 use crate::seed::{EC2_TIMEOUT_S, SeedError, output};
 use crate::stack::Stack;
+use crate::suite::SuiteError;
 use crate::{strays, up};
 
 /// The pool's stack and group.
@@ -66,14 +65,14 @@ pub(super) struct Ground<'a> {
 
 impl<'a> Ground<'a> {
     /// Deploys both stacks, makes the pool's runner and the jobs, and switches the schedules off.
-    pub(super) async fn prepare(stack: &'a Stack, official: Option<&Path>) -> Result<Self, PoolCasesError> {
+    pub(super) async fn prepare(stack: &'a Stack, official: Option<&Path>) -> Result<Self, SuiteError> {
         let deployment = up::deploy(stack).await?;
-        let gate = Gate::new().await.map_err(|source| machine("a port of loopback", source))?;
+        let gate = Gate::new().await.map_err(SuiteError::machine("a port of loopback"))?;
         let folder = stack.layout().tmp().join("pool-cases");
         let files = folder.join("files");
         let written =
             fs::create_dir_all(&files).and_then(|()| fs::write(files.join(".gitlab-ci.yml"), pipeline(&gate)));
-        written.map_err(|source| machine(&files.display().to_string(), source))?;
+        written.map_err(SuiteError::machine(files.display()))?;
         let source = repository::commit(&files, &folder.join("repository")).await?;
         let gitlab = stack.gitlab().ok_or(SeedError::NoGitLab)?;
         let simulator = Simulator::new(gitlab);
@@ -101,7 +100,7 @@ impl<'a> Ground<'a> {
         Ok(ground)
     }
 
-    async fn switch_schedules_off(&self) -> Result<(), PoolCasesError> {
+    async fn switch_schedules_off(&self) -> Result<(), SuiteError> {
         let aws = self.stack.aws();
         let rules = aws.call(EVENTS, "ListRules", &json!({})).await?;
         let rules = rules["Rules"].as_array().into_iter().flatten();
@@ -112,7 +111,7 @@ impl<'a> Ground<'a> {
     }
 
     /// GitLab's numbers of the jobs of a new pipeline by their names.
-    async fn pipeline(&self) -> Result<HashMap<String, u64>, PoolCasesError> {
+    async fn pipeline(&self) -> Result<HashMap<String, u64>, SuiteError> {
         let made = self.simulator.start_pipeline(self.project).await?;
         let made = self.simulator.pipeline(made, 0).await?;
         let named = |job: &Value| Some((job["name"].as_str()?.to_owned(), job["id"].as_u64()?));
@@ -120,7 +119,7 @@ impl<'a> Ground<'a> {
     }
 
     /// A person plays all jobs.
-    pub(super) async fn play_all(&self) -> Result<(), PoolCasesError> {
+    pub(super) async fn play_all(&self) -> Result<(), SuiteError> {
         for job in self.jobs.values() {
             self.simulator.play(self.project, *job).await?;
         }
@@ -128,17 +127,17 @@ impl<'a> Ground<'a> {
     }
 
     /// Waits until every job's script stands at the gate.
-    pub(super) async fn all_wait(&self) -> Result<(), PoolCasesError> {
+    pub(super) async fn all_wait(&self) -> Result<(), SuiteError> {
         for name in JOBS {
             if !self.gate.is_there(name).await {
-                return Err(PoolCasesError::Late(LIMIT.as_secs(), format!("the script of {name} begins")));
+                return Err(SuiteError::Late(LIMIT.as_secs(), format!("the script of {name} begins")));
             }
         }
         Ok(())
     }
 
     /// The jobs as GitLab shows them, once all are over.
-    pub(super) async fn all_end(&self) -> Result<Value, PoolCasesError> {
+    pub(super) async fn all_end(&self) -> Result<Value, SuiteError> {
         self.until("every job is over", async || {
             let mut jobs = json!({});
             for (name, id) in &self.jobs {
@@ -154,22 +153,22 @@ impl<'a> Ground<'a> {
     }
 
     /// One run of the scaler.
-    pub(super) async fn scale(&self) -> Result<(), PoolCasesError> {
+    pub(super) async fn scale(&self) -> Result<(), SuiteError> {
         let answer = self.stack.aws().invoke(&self.scaler, "{}".to_owned()).await?;
         let body = String::from_utf8_lossy(&answer.body).into_owned();
         if answer.status.is_success() && !answer.headers.contains_key("x-amz-function-error") {
             return Ok(());
         }
-        Err(PoolCasesError::Scaler(body))
+        Err(SuiteError::Refused { what: "the scaler".to_owned(), said: body })
     }
 
     /// The pool's group.
-    pub(super) async fn group(&self) -> Result<Group, PoolCasesError> {
-        self.hand.group(POOL).await?.ok_or_else(|| PoolCasesError::Missing(format!("group {POOL}")))
+    pub(super) async fn group(&self) -> Result<Group, SuiteError> {
+        self.hand.group(POOL).await?.ok_or_else(|| SuiteError::Missing(format!("group {POOL}")))
     }
 
     /// Waits until the group has so many members that take jobs.
-    pub(super) async fn serves(&self, count: usize) -> Result<Group, PoolCasesError> {
+    pub(super) async fn serves(&self, count: usize) -> Result<Group, SuiteError> {
         self.until(&format!("{count} members serve"), async || {
             let group = self.group().await?;
             let ids = group.in_service();
@@ -227,7 +226,7 @@ impl<'a> Ground<'a> {
     }
 
     /// Whether a line of the scaler's log has all of these words.
-    pub(super) async fn said(&self, words: &[&str]) -> Result<bool, PoolCasesError> {
+    pub(super) async fn said(&self, words: &[&str]) -> Result<bool, SuiteError> {
         let input = json!({"logGroupName": format!("/aws/lambda/{POOL}/scaler")});
         let found = self.stack.aws().call(LOGS, "FilterLogEvents", &input).await?;
         let mut lines = found["events"].as_array().into_iter().flatten().filter_map(|event| event["message"].as_str());
@@ -235,7 +234,7 @@ impl<'a> Ground<'a> {
     }
 
     /// The rows of pools in the ledger.
-    pub(super) async fn rows(&self) -> Result<Vec<Value>, PoolCasesError> {
+    pub(super) async fn rows(&self) -> Result<Vec<Value>, SuiteError> {
         let input = json!({"TableName": self.ledger, "FilterExpression": "begins_with(pk, :pool)",
             "ExpressionAttributeValues": {":pool": {"S": "pool#"}}});
         let found = self.stack.aws().call(DYNAMODB, "Scan", &input).await?;
@@ -243,7 +242,7 @@ impl<'a> Ground<'a> {
     }
 
     /// The state of each instance by its id.
-    pub(super) async fn instances(&self) -> Result<BTreeMap<String, String>, PoolCasesError> {
+    pub(super) async fn instances(&self) -> Result<BTreeMap<String, String>, SuiteError> {
         let all = Ec2::new(self.stack.aws()).instances().await?;
         Ok(all.into_iter().map(|instance| (instance.id, instance.state)).collect())
     }
@@ -252,25 +251,25 @@ impl<'a> Ground<'a> {
     pub(super) async fn until<T>(
         &self,
         what: &str,
-        look: impl AsyncFn() -> Result<Option<T>, PoolCasesError>,
-    ) -> Result<T, PoolCasesError> {
+        look: impl AsyncFn() -> Result<Option<T>, SuiteError>,
+    ) -> Result<T, SuiteError> {
         let seen = until(PAUSE, LIMIT, look).await?;
-        seen.ok_or_else(|| PoolCasesError::Late(LIMIT.as_secs(), what.to_owned()))
+        seen.ok_or_else(|| SuiteError::Late(LIMIT.as_secs(), what.to_owned()))
     }
 }
 
 /// What the image of members has beside the runner.
-fn bring(stack: &Stack, official: Option<&Path>) -> Result<(), PoolCasesError> {
+fn bring(stack: &Stack, official: Option<&Path>) -> Result<(), SuiteError> {
     let (layout, image) = (stack.layout(), stack.layout().image());
     let manager = official.map_or_else(|| layout.command("manager-sim"), Path::to_path_buf);
     for (from, name) in [(manager, MANAGER), (layout.command("runnerless-member"), "runnerless-member")] {
         let copied = fs::create_dir_all(&image).and_then(|()| fs::copy(&from, image.join(name)));
-        copied.map_err(|source| machine(&from.display().to_string(), source))?;
+        copied.map_err(SuiteError::machine(from.display()))?;
     }
     Ok(())
 }
 
-async fn pool(stack: &Stack, main: &Deployment, project: u64) -> Result<Deployment, PoolCasesError> {
+async fn pool(stack: &Stack, main: &Deployment, project: u64) -> Result<Deployment, SuiteError> {
     let network = deploy::network(&stack.aws()).await?;
     let of_network = |name: &str| network.get(name).cloned().unwrap_or_default();
     let common = deploy::parameters(&stack.gitlab().ok_or(SeedError::NoGitLab)?.url);
@@ -306,8 +305,4 @@ fn pipeline(gate: &Gate) -> String {
         )
     };
     JOBS.map(job).concat()
-}
-
-fn machine(what: &str, source: io::Error) -> PoolCasesError {
-    PoolCasesError::Machine { what: what.to_owned(), source }
 }

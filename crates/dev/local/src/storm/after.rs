@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::StormError;
 use super::ground::{Ground, Made};
 use super::waits::{self, Cause, Server, Wait};
 use crate::aws::LOGS;
 use crate::bill::Bill;
 use crate::pipelines::jobs;
 use crate::pipelines::lines::JobLine;
+use crate::suite::SuiteError;
 
 /// The most launches that may be charged to one job: a lost hook costs none, a launch that another job took costs one.
 const ATTEMPTS: u64 = 6;
@@ -52,7 +52,7 @@ pub(super) struct After<'a> {
 
 impl After<'_> {
     /// Looks at everything.
-    pub(super) async fn look(&self) -> Result<Seen, StormError> {
+    pub(super) async fn look(&self) -> Result<Seen, SuiteError> {
         let mut seen = Seen { line: json!({}), ..Seen::default() };
         let deliveries = self.ground.deliveries().await?;
         self.hooks(&deliveries, &mut seen);
@@ -90,7 +90,7 @@ impl After<'_> {
     }
 
     /// The jobs' lines, and their waits.
-    async fn jobs(&self, deliveries: &[Value], seen: &mut Seen) -> Result<Vec<Wait>, StormError> {
+    async fn jobs(&self, deliveries: &[Value], seen: &mut Seen) -> Result<Vec<Wait>, SuiteError> {
         let ledger = self.ground.ledger()?;
         let counted = self.counted().await?;
         let begun = self.begun().await?;
@@ -121,7 +121,7 @@ impl After<'_> {
     }
 
     /// Which jobs' keys the functions counted under these names.
-    async fn counted(&self) -> Result<Counted, StormError> {
+    async fn counted(&self) -> Result<Counted, SuiteError> {
         let aws = self.ground.stack.aws();
         let mut counted = Counted::default();
         let groups = aws.call(LOGS, "DescribeLogGroups", &json!({})).await?;
@@ -141,7 +141,7 @@ impl After<'_> {
     }
 
     /// How often each job began to run in GitLab's eyes.
-    async fn begun(&self) -> Result<BTreeMap<u64, usize>, StormError> {
+    async fn begun(&self) -> Result<BTreeMap<u64, usize>, SuiteError> {
         let lines = self.ground.simulator.text("/_sim/v1/events?since=0&follow=false").await?;
         let mut begun = BTreeMap::new();
         for event in lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
@@ -153,7 +153,7 @@ impl After<'_> {
     }
 
     /// How many launches there were, and what for.
-    async fn launches(&self, seen: &mut Seen) -> Result<(), StormError> {
+    async fn launches(&self, seen: &mut Seen) -> Result<(), SuiteError> {
         let all = self.ground.ledger()?.launches().await?;
         let jobs = seen.jobs.len().max(1);
         let count = |is: &dyn Fn(&Value) -> bool| all.iter().filter(|launch| is(launch)).count();
@@ -171,9 +171,9 @@ impl After<'_> {
     }
 
     /// What it cost.
-    async fn bill(&self, seen: &mut Seen) -> Result<(), StormError> {
+    async fn bill(&self, seen: &mut Seen) -> Result<(), SuiteError> {
         let path = self.ground.stack.layout().calls();
-        let calls = std::fs::read_to_string(&path).map_err(|source| StormError::File { path, source })?;
+        let calls = std::fs::read_to_string(&path).map_err(SuiteError::machine(path.display()))?;
         let requests = self.ground.simulator.text("/_sim/v1/requests").await?;
         let bill = Bill::of(&calls, &requests, &self.ground.deployment, self.since);
         seen.line["calls"] = bill.view(seen.jobs.len(), self.sweeps);

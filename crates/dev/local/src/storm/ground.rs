@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
 use super::Storm;
-use super::StormError;
 use super::plan::{Plan, TAG};
 use crate::deploy::{Deployment, Function};
 use crate::gitlab::{NewHook, Simulator};
@@ -17,6 +16,7 @@ use crate::pipelines::ledger::Ledger;
 use crate::pipelines::repository;
 use crate::seed::{self, DEFAULT_LANE, Lane, Target, output};
 use crate::stack::Stack;
+use crate::suite::SuiteError;
 use crate::witness::Witness;
 use crate::{schedule, sentinels, up};
 
@@ -54,14 +54,14 @@ pub(super) struct Made {
 
 impl<'a> Ground<'a> {
     /// Deploys and seeds; nothing is disturbed yet, and no sweep comes by itself.
-    pub(super) async fn prepare(stack: &'a Stack, storm: &Storm, plan: &Plan) -> Result<Self, StormError> {
+    pub(super) async fn prepare(stack: &'a Stack, storm: &Storm, plan: &Plan) -> Result<Self, SuiteError> {
         let deployment = up::deploy(stack).await?;
         let hook = seed::seed(stack, &deployment, &[DEFAULT_LANE, LANE], storm.api_token).await?;
         if !storm.api_token && !sentinels::every(&stack.aws(), &deployment, SENTINEL_MINUTES).await? {
-            return Err(StormError::Missing("variable for sentinels"));
+            return Err(SuiteError::Missing("variable for sentinels".to_owned()));
         }
         if !schedule::switch_off(&stack.aws()).await? {
-            return Err(StormError::Missing("scheduled rule"));
+            return Err(SuiteError::Missing("scheduled rule".to_owned()));
         }
         let simulator = Simulator::new(stack.gitlab().ok_or(seed::SeedError::NoGitLab)?);
         let executor = function(&deployment, "ExecutorFunction")?.arn.clone();
@@ -78,7 +78,7 @@ impl<'a> Ground<'a> {
             let file = source.join(".gitlab-ci.yml");
             std::fs::create_dir_all(&source)
                 .and_then(|()| std::fs::write(&file, project.file()))
-                .map_err(|source| StormError::File { path: file, source })?;
+                .map_err(SuiteError::machine(file.display()))?;
             let source = repository::commit(&source, &folder.join("repository")).await?;
             let id = simulator.create_project(&project.path, &source.display().to_string(), &json!([])).await?;
             simulator.create_hook(id, &hook).await?;
@@ -91,7 +91,7 @@ impl<'a> Ground<'a> {
     }
 
     /// From now on hooks are lost, doubled and late, and some events are refused.
-    pub(super) async fn disturb(&self, storm: &Storm, plan: &Plan) -> Result<(), StormError> {
+    pub(super) async fn disturb(&self, storm: &Storm, plan: &Plan) -> Result<(), SuiteError> {
         let mut drawn = json!({"seed": storm.seed, "late_ms": LATE_MS});
         for (what, share) in SHARES {
             drawn[what] = json!(if what == "lost" && !storm.lost { 0 } else { share });
@@ -107,7 +107,7 @@ impl<'a> Ground<'a> {
     }
 
     /// Starts each pipeline when its time has come, and waits until all are over or the time is.
-    pub(super) async fn pipelines(&self, plan: &Plan, limit: Duration) -> Result<(Vec<Made>, bool), StormError> {
+    pub(super) async fn pipelines(&self, plan: &Plan, limit: Duration) -> Result<(Vec<Made>, bool), SuiteError> {
         let begun = Instant::now();
         let mut made = Vec::new();
         for pipeline in &plan.pipelines {
@@ -127,18 +127,18 @@ impl<'a> Ground<'a> {
     }
 
     /// The ledger.
-    pub(super) fn ledger(&self) -> Result<Ledger<'_>, StormError> {
+    pub(super) fn ledger(&self) -> Result<Ledger<'_>, SuiteError> {
         Ok(Ledger { aws: self.stack.aws(), table: output(&self.deployment, "LedgerTableName")? })
     }
 
     /// Every delivery of a hook.
-    pub(super) async fn deliveries(&self) -> Result<Vec<Value>, StormError> {
+    pub(super) async fn deliveries(&self) -> Result<Vec<Value>, SuiteError> {
         let all = self.simulator.call(Method::GET, "/_sim/v1/deliveries?wait_s=20", &Value::Null).await?;
         Ok(all.as_array().cloned().unwrap_or_default())
     }
 }
 
 /// A function of the stack, by its logical id.
-pub(super) fn function<'a>(deployment: &'a Deployment, name: &'static str) -> Result<&'a Function, StormError> {
-    deployment.functions.get(name).ok_or(StormError::Missing(name))
+pub(super) fn function<'a>(deployment: &'a Deployment, name: &'static str) -> Result<&'a Function, SuiteError> {
+    deployment.functions.get(name).ok_or_else(|| SuiteError::Missing(name.to_owned()))
 }

@@ -12,7 +12,6 @@ mod sweeps;
 mod waits;
 
 use std::cell::Cell;
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,14 +20,10 @@ use tokio::time::Instant;
 
 use crate::demo::{said, tell};
 use crate::guard::Signals;
-use crate::http::HttpError;
-use crate::pipelines::RepositoryError;
 use crate::pipelines::leftovers::Before;
 use crate::pipelines::lines::{Lines, Summary};
-use crate::seed::SeedError;
-use crate::stack::{Options, Stack, StackError};
-use crate::supervise::Endpoints;
-use crate::up::UpError;
+use crate::stack::{Options, Stack};
+use crate::suite::SuiteError;
 use after::{After, Seen};
 use ground::Ground;
 use plan::Plan;
@@ -58,68 +53,20 @@ pub struct Storm {
     pub out: Option<PathBuf>,
 }
 
-/// The storm did not get through.
-#[derive(Debug, thiserror::Error)]
-pub enum StormError {
-    /// The file for the lines.
-    #[error("OUT={path} cannot be written")]
-    Out {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The stack.
-    #[error(transparent)]
-    Stack(#[from] StackError),
-    /// Its deployment.
-    #[error(transparent)]
-    Up(#[from] UpError),
-    /// Its secrets and lanes.
-    #[error(transparent)]
-    Seed(#[from] SeedError),
-    /// The repositories.
-    #[error(transparent)]
-    Repository(#[from] RepositoryError),
-    /// A file.
-    #[error("{path} cannot be used")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The emulator, the witness or the simulator.
-    #[error(transparent)]
-    Call(#[from] HttpError),
-    /// The stack lacks something.
-    #[error("the stack has no {0}")]
-    Missing(&'static str),
-    /// A signal came.
-    #[error("interrupted")]
-    Interrupted,
-}
-
 /// Runs the storm; true when all that must hold held. The stack is ended in any case.
 ///
 /// # Errors
 /// When it cannot be run at all.
-pub async fn storm(wish: &Storm, signals: &mut Signals) -> Result<bool, StormError> {
+pub async fn storm(wish: &Storm, signals: &mut Signals) -> Result<bool, SuiteError> {
     let begun = Instant::now();
-    let out = |source| StormError::Out { path: wish.out.clone().unwrap_or_default(), source };
+    let out = |source| SuiteError::Out { path: wish.out.clone().unwrap_or_default(), source };
     let mut lines = Lines::new(wish.out.as_deref()).map_err(out)?;
     let before = Before::new(&wish.stack.layout);
     let stack = Stack::start(&wish.stack).await?;
-    let endpoints = Endpoints {
-        emulator: stack.emulator().to_owned(),
-        proxy: stack.endpoint().to_owned(),
-        gitlab: stack.gitlab().cloned(),
-    };
+    let endpoints = stack.endpoints().clone();
     let mut seen = tokio::select! {
         seen = run(&stack, wish) => seen?,
-        () = signals.any() => return Err(StormError::Interrupted),
+        () = signals.any() => return Err(SuiteError::Interrupted),
     };
     stack.stop().await;
     for left in before.leftovers(&wish.stack.layout, Some(&endpoints)) {
@@ -134,7 +81,7 @@ pub async fn storm(wish: &Storm, signals: &mut Signals) -> Result<bool, StormErr
 ///
 /// # Errors
 /// When it cannot be run at all. What did not hold is in what was seen.
-pub async fn run(stack: &Stack, wish: &Storm) -> Result<Seen, StormError> {
+pub async fn run(stack: &Stack, wish: &Storm) -> Result<Seen, SuiteError> {
     let plan = Plan::new(wish.seed, wish.jobs);
     tell(&format!("seed {}: {} jobs in {} pipelines", wish.seed, wish.jobs, plan.pipelines.len()));
     let ground = Ground::prepare(stack, wish, &plan).await?;
@@ -158,7 +105,7 @@ pub async fn run(stack: &Stack, wish: &Storm) -> Result<Seen, StormError> {
         while over && !sweeps.all_killed() && tokio::time::Instant::now() < until {
             tokio::time::sleep(sweeps::PAUSE).await;
         }
-        Ok::<_, StormError>((made, over, open))
+        Ok::<_, SuiteError>((made, over, open))
     };
     let (made, over, open) = tokio::select! {
         done = work => done?,

@@ -7,11 +7,11 @@ use rustix::process::Signal;
 use serde_json::json;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::StormError;
 use crate::aws::Aws;
 use crate::demo::tell;
 use crate::layout::Layout;
 use crate::processes::part::of_part;
+use crate::suite::SuiteError;
 use crate::witness::Witness;
 
 /// Pause between two looks whether a sweep has come to the call in which it is killed. Much shorter than the three seconds
@@ -44,7 +44,7 @@ impl Sweeps<'_> {
     }
 
     /// Sweeps as the schedule does, until the storm is over. This never returns but with an error.
-    pub(super) async fn run(&self) -> Result<std::convert::Infallible, StormError> {
+    pub(super) async fn run(&self) -> Result<std::convert::Infallible, SuiteError> {
         let mut next = Instant::now() + self.every;
         loop {
             sleep_until(next).await;
@@ -63,7 +63,7 @@ impl Sweeps<'_> {
     }
 
     /// Kills the sweep as soon as it is in the call; one that ends before it gets there lives.
-    async fn kill(&self, until: Instant) -> Result<(), StormError> {
+    async fn kill(&self, until: Instant) -> Result<(), SuiteError> {
         let hit = self.killed.get() + 1;
         while self.hits().await? < hit {
             if Instant::now() > until {
@@ -80,7 +80,7 @@ impl Sweeps<'_> {
     }
 
     /// How many sweeps are, or were, in the call in which they are killed.
-    async fn hits(&self) -> Result<usize, StormError> {
+    async fn hits(&self) -> Result<usize, SuiteError> {
         let of_sweep = |fault: &&serde_json::Value| fault["function"] == self.function && fault["done"] == true;
         Ok(self.witness.faults().await?.iter().filter(of_sweep).count())
     }

@@ -6,32 +6,22 @@ use std::time::Duration;
 use runnerless_core::lane::{Engine, TagSet, lane_id, system_id};
 use serde_json::{Value, json};
 
-use super::UpgradeError;
 use super::ground::{Ground, Job, LIMIT, words};
 use crate::case_lines::Verdict;
 use crate::field::until;
 use crate::pipelines::ledger::Ledger;
 use crate::seed::output;
 use crate::strays;
+use crate::suite::SuiteError;
 
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(250);
 
-fn verdict(id: &str, expected: Value) -> Verdict {
-    Verdict { id: id.to_owned(), expected, got: json!({}), why: Vec::new(), words: id.to_owned() }
-}
-
-fn unless(verdict: &mut Verdict, holds: bool, why: impl FnOnce() -> String) {
-    if !holds {
-        verdict.why.push(why());
-    }
-}
-
 impl Ground<'_> {
     /// Whether each function has another build than before: else the upgrade shows nothing.
     pub(super) fn renewed(&self, seen: &Value, all: bool) -> Verdict {
-        let mut verdict = verdict("every function has the new build", json!("all of them"));
-        unless(&mut verdict, all, || {
+        let mut verdict = Verdict::new("every function has the new build", json!("all of them"));
+        verdict.unless(all, || {
             format!(
                 "some have the build that they had, so that this shows no upgrade of them: {seen}; name a commit with other code, FROM=<commit>"
             )
@@ -41,17 +31,17 @@ impl Ground<'_> {
     }
 
     /// What came of a job, once it is over and its rows are.
-    pub(super) async fn ended(&self, job: &Job) -> Result<Verdict, UpgradeError> {
+    pub(super) async fn ended(&self, job: &Job) -> Result<Verdict, SuiteError> {
         let (field, id) = (&self.field, self.field.job_id(&job.name)?);
         let end = if job.exit_code == 0 { "success" } else { "failed" };
         let expected = json!({"status": end, "exit_code": job.exit_code, "begun": 1, "launches": 1, "words": [1, 1]});
-        let mut verdict = verdict(&job.name, expected);
+        let mut verdict = Verdict::new(&job.name, expected);
         let over = until(PAUSE, LIMIT, async || {
             let row = field.row(id).await?;
             let is_over = field.shown(id).await?["ended"] == true && row["expires_at"].is_number();
-            Ok::<_, UpgradeError>(is_over.then_some(()))
+            Ok::<_, SuiteError>(is_over.then_some(()))
         });
-        unless(&mut verdict, over.await?.is_some(), || "it, or its row, is not over".to_owned());
+        verdict.unless(over.await?.is_some(), || "it, or its row, is not over".to_owned());
         let (shown, row) = (field.shown(id).await?, field.row(id).await?);
         let (log, begun) = (self.log(id).await?, field.begun(id).await?);
         let said = words(job).map(|word| log.matches(&word).count());
@@ -64,31 +54,31 @@ impl Ground<'_> {
             "words": said, "on": if job.on_instance { "instance" } else { "lambda" }, "row": row["state"]});
         for key in ["status", "exit_code", "begun", "launches", "words"] {
             let (want, got) = (verdict.expected[key].clone(), verdict.got[key].clone());
-            unless(&mut verdict, want == got, || format!("{key} is {got}, and should be {want}"));
+            verdict.unless(want == got, || format!("{key} is {got}, and should be {want}"));
         }
         Ok(verdict)
     }
 
     /// What is left, once nothing is or the time is over.
-    pub(super) async fn left(&self) -> Result<Verdict, UpgradeError> {
-        let mut verdict = verdict("nothing is left", json!([]));
+    pub(super) async fn left(&self) -> Result<Verdict, SuiteError> {
+        let mut verdict = Verdict::new("nothing is left", json!([]));
         let left = RefCell::new(Vec::new());
         let gone = until(PAUSE, LIMIT, async || {
             let look = self.look().await?;
             let nothing = look.is_empty().then_some(());
             left.replace(look);
-            Ok::<_, UpgradeError>(nothing)
+            Ok::<_, SuiteError>(nothing)
         });
         gone.await?;
         let left = left.into_inner();
-        unless(&mut verdict, left.is_empty(), || left.join("; "));
+        verdict.unless(left.is_empty(), || left.join("; "));
         let violations = self.field.simulator.violations().await?;
-        unless(&mut verdict, violations.is_empty(), || violations.join("; "));
+        verdict.unless(violations.is_empty(), || violations.join("; "));
         verdict.got = json!(left);
         Ok(verdict)
     }
 
-    async fn look(&self) -> Result<Vec<String>, UpgradeError> {
+    async fn look(&self) -> Result<Vec<String>, SuiteError> {
         let field = &self.field;
         let (instances, volumes) = (self.ec2.instances().await?, self.ec2.volumes().await?);
         let mut left = Vec::new();

@@ -7,7 +7,6 @@ use std::time::Duration;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::UpgradeError;
 use crate::aws::Aws;
 use crate::deploy::{Deployment, Release};
 use crate::field::{self, Field, Plot};
@@ -15,6 +14,7 @@ use crate::instance_cases::gate::Gate;
 use crate::instances::Ec2;
 use crate::seed::Target;
 use crate::stack::Stack;
+use crate::suite::SuiteError;
 use crate::up;
 
 /// The project of the jobs.
@@ -46,30 +46,28 @@ pub(super) struct Ground<'a> {
 pub(super) async fn deploy_before(
     stack: &Stack,
     before: &Path,
-) -> Result<(BTreeMap<String, String>, Deployment), UpgradeError> {
+) -> Result<(BTreeMap<String, String>, Deployment), SuiteError> {
     // Functions are started in folders of their own.
-    let before =
-        before.canonicalize().map_err(|source| UpgradeError::Machine { what: before.display().to_string(), source })?;
+    let before = before.canonicalize().map_err(SuiteError::machine(before.display()))?;
     let release = Release { source: before.join("source"), programs: before.join("target/release") };
     let (image, runner) = (stack.layout().image(), "runnerless-runner");
     let put =
         std::fs::create_dir_all(&image).and_then(|()| std::fs::copy(release.programs.join(runner), image.join(runner)));
-    put.map_err(|source| UpgradeError::Machine { what: image.display().to_string(), source })?;
+    put.map_err(SuiteError::machine(image.display()))?;
     let deployment = up::deploy_release(stack, Some(&release)).await?;
     Ok((digests(&stack.aws(), &deployment).await?, deployment))
 }
 
 /// Deploys this release, and its image. Which builds there are then.
-pub(super) async fn deploy_after(stack: &Stack) -> Result<BTreeMap<String, String>, UpgradeError> {
+pub(super) async fn deploy_after(stack: &Stack) -> Result<BTreeMap<String, String>, SuiteError> {
     let image = stack.layout().image();
-    std::fs::remove_dir_all(&image)
-        .map_err(|source| UpgradeError::Machine { what: image.display().to_string(), source })?;
+    std::fs::remove_dir_all(&image).map_err(SuiteError::machine(image.display()))?;
     let deployment = up::deploy_release(stack, None).await?;
     digests(&stack.aws(), &deployment).await
 }
 
 /// The digest of each function's code.
-async fn digests(aws: &Aws, deployment: &Deployment) -> Result<BTreeMap<String, String>, UpgradeError> {
+async fn digests(aws: &Aws, deployment: &Deployment) -> Result<BTreeMap<String, String>, SuiteError> {
     let mut digests = BTreeMap::new();
     for (id, function) in &deployment.functions {
         let path = format!("/2015-03-31/functions/{}/configuration", function.name);
@@ -85,7 +83,7 @@ impl<'a> Ground<'a> {
         stack: &'a Stack,
         deployment: &'a Deployment,
         number: usize,
-    ) -> Result<Self, UpgradeError> {
+    ) -> Result<Self, SuiteError> {
         let jobs: Vec<Job> = (1..=number)
             .map(|n| Job {
                 name: format!("job-{n}"),
@@ -95,9 +93,7 @@ impl<'a> Ground<'a> {
             .collect();
         let executor = field::function(deployment, "Executor")?.arn.clone();
         let instance = Target::Instance { market: None, timeout_s: None, own_runner: false };
-        let gate = Gate::new()
-            .await
-            .map_err(|source| UpgradeError::Machine { what: "a port of loopback".to_owned(), source })?;
+        let gate = Gate::new().await.map_err(SuiteError::machine("a port of loopback"))?;
         let folder = stack.layout().tmp().join("upgrade");
         let file: String = jobs.iter().map(|job| described(job, &gate)).collect();
         let plot = |job| plot(job, instance, &executor);
@@ -107,7 +103,7 @@ impl<'a> Ground<'a> {
     }
 
     /// People play these jobs.
-    pub(super) async fn start(&self, jobs: &[Job]) -> Result<(), UpgradeError> {
+    pub(super) async fn start(&self, jobs: &[Job]) -> Result<(), SuiteError> {
         for job in jobs {
             self.field.start(self.field.job_id(&job.name)?).await?;
         }
@@ -115,10 +111,10 @@ impl<'a> Ground<'a> {
     }
 
     /// Waits until all of their scripts stand at the gate.
-    pub(super) async fn all_run(&self, jobs: &[Job]) -> Result<(), UpgradeError> {
+    pub(super) async fn all_run(&self, jobs: &[Job]) -> Result<(), SuiteError> {
         for job in jobs {
             if !self.gate.is_there(&job.name).await {
-                return Err(UpgradeError::Late(LIMIT.as_secs(), format!("the script of {} runs", job.name)));
+                return Err(SuiteError::Late(LIMIT.as_secs(), format!("the script of {} runs", job.name)));
             }
         }
         Ok(())
@@ -130,12 +126,12 @@ impl<'a> Ground<'a> {
     }
 
     /// A job's log.
-    pub(super) async fn log(&self, job: u64) -> Result<String, UpgradeError> {
+    pub(super) async fn log(&self, job: u64) -> Result<String, SuiteError> {
         Ok(String::from_utf8_lossy(&self.field.simulator.job_log(job).await?).into_owned())
     }
 
     /// GitLab's runners.
-    pub(super) async fn runners(&self) -> Result<Vec<Value>, UpgradeError> {
+    pub(super) async fn runners(&self) -> Result<Vec<Value>, SuiteError> {
         let all = self.field.simulator.call(Method::GET, "/_sim/v1/runners", &json!(null)).await?;
         Ok(all.as_array().cloned().unwrap_or_default())
     }

@@ -8,24 +8,17 @@ mod after;
 mod ground;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::PathBuf;
 
 use serde_json::json;
-use tokio::time::Instant;
 
-use crate::case_lines::CaseLines;
+use crate::case_lines::Verdict;
 use crate::demo::tell;
-use crate::field::FieldError;
 use crate::guard::Signals;
-use crate::http::HttpError;
-use crate::instances::Ec2Error;
-use crate::instances::confine::{Confinement, NoConfinement};
+use crate::instances::confine::Confinement;
 use crate::pipelines::leftovers::Before;
-use crate::seed::SeedError;
-use crate::stack::{Options, Stack, StackError};
-use crate::supervise::Endpoints;
-use crate::up::UpError;
+use crate::stack::{Options, Stack};
+use crate::suite::{SuiteError, Tally};
 use ground::Ground;
 
 /// What is asked for.
@@ -43,95 +36,29 @@ pub struct Upgrade {
     pub search_path: String,
 }
 
-/// The upgrade cannot be played.
-#[derive(Debug, thiserror::Error)]
-pub enum UpgradeError {
-    /// The file for the lines.
-    #[error("OUT={path} cannot be written")]
-    Out {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A file or port of the jobs.
-    #[error("{what} cannot be used")]
-    Machine {
-        /// Which.
-        what: String,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// No instance can run here.
-    #[error(transparent)]
-    Confinement(#[from] NoConfinement),
-    /// The stack.
-    #[error(transparent)]
-    Stack(#[from] StackError),
-    /// A deployment.
-    #[error(transparent)]
-    Up(#[from] UpError),
-    /// The ground of the jobs.
-    #[error(transparent)]
-    Field(#[from] FieldError),
-    /// Its outputs.
-    #[error(transparent)]
-    Seed(#[from] SeedError),
-    /// The emulator, the witness or the simulator.
-    #[error(transparent)]
-    Call(#[from] HttpError),
-    /// EC2.
-    #[error(transparent)]
-    Ec2(#[from] Ec2Error),
-    /// What the play builds on did not come.
-    #[error("it did not come to this in {0} s: {1}")]
-    Late(u64, String),
-    /// A signal came.
-    #[error("interrupted")]
-    Interrupted,
-}
-
 /// Plays it; true when each job ended as it must, and nothing is left.
 ///
 /// # Errors
 /// When it cannot be played at all. The stack is ended in any case.
-pub async fn upgrade(wish: &Upgrade, signals: &mut Signals) -> Result<bool, UpgradeError> {
-    let began = Instant::now();
+pub async fn upgrade(wish: &Upgrade, signals: &mut Signals) -> Result<bool, SuiteError> {
     let layout = &wish.stack.layout;
-    let out = |source| UpgradeError::Out { path: wish.out.clone().unwrap_or_default(), source };
-    let mut lines = CaseLines::new("upgrade", wish.out.as_deref()).map_err(out)?;
+    let mut tally = Tally::new("upgrade", "upgrade", wish.out.as_deref())?;
     let runner = layout.command("runnerless-runner");
     Confinement::new(&runner, &wish.search_path, &layout.at("probe-of-the-upgrade")).await?;
     let before = Before::new(layout);
     let stack = Stack::start(&wish.stack).await?;
-    let gitlab = stack.gitlab().cloned();
-    let endpoints = Endpoints { emulator: stack.emulator().to_owned(), proxy: stack.endpoint().to_owned(), gitlab };
+    let endpoints = stack.endpoints().clone();
     let verdicts = tokio::select! {
         played = play(wish, &stack) => played?,
-        () = signals.any() => return Err(UpgradeError::Interrupted),
+        () = signals.any() => return Err(SuiteError::Interrupted),
     };
     stack.stop().await;
-    let (mut passed, mut failed) = (0, 0);
-    for verdict in &verdicts {
-        let held = verdict.holds();
-        passed += usize::from(held);
-        failed += usize::from(!held);
-        tell(&verdict.said());
-        lines.case(&verdict.id, &verdict.expected, &verdict.seen(), true, held);
-    }
-    for left in before.leftovers(layout, Some(&endpoints)) {
-        failed += 1;
-        tell(&format!("LEFT BEHIND: {} {}", left.what, left.id));
-        lines.leftover(left.what, &left.id);
-    }
-    lines.summary(passed, failed, 0, began.elapsed());
-    lines.finish().map_err(out)?;
-    Ok(failed == 0 && passed > 0)
+    verdicts.iter().for_each(|verdict| tally.of(verdict));
+    before.leftovers(layout, Some(&endpoints)).iter().for_each(|left| tally.left(left));
+    tally.end()
 }
 
-async fn play(wish: &Upgrade, stack: &Stack) -> Result<Vec<crate::case_lines::Verdict>, UpgradeError> {
+async fn play(wish: &Upgrade, stack: &Stack) -> Result<Vec<Verdict>, SuiteError> {
     tell("deploying the earlier release");
     let (before, deployment) = ground::deploy_before(stack, &wish.before).await?;
     let ground = Ground::prepare(stack, &deployment, wish.jobs).await?;

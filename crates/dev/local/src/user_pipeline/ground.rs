@@ -9,12 +9,13 @@ use hyper::Method;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::{UserPipeline, UserPipelineError, job_named};
+use super::{UserPipeline, job_named};
 use crate::aws::{ACCOUNT, IAM, REGION, SECRET};
 use crate::gitlab::{NewHook, Simulator};
 use crate::pipelines::repository;
 use crate::seed::{self, DEFAULT_LANE, Hook, SeedError};
 use crate::stack::Stack;
+use crate::suite::SuiteError;
 use crate::up;
 
 /// The project that the role trusts.
@@ -42,17 +43,16 @@ pub(super) struct Ground<'a> {
 
 impl<'a> Ground<'a> {
     /// Deploys the stack and makes what somebody else's template would have made.
-    pub(super) async fn prepare(wish: &UserPipeline, stack: &'a Stack) -> Result<Self, UserPipelineError> {
+    pub(super) async fn prepare(wish: &UserPipeline, stack: &'a Stack) -> Result<Self, SuiteError> {
         let deployment = up::deploy(stack).await?;
         let hook = seed::seed(stack, &deployment, &[DEFAULT_LANE], true).await?;
         let gitlab = stack.gitlab().ok_or(SeedError::NoGitLab)?;
         let layout = stack.layout();
         let work = layout.tmp().join("user-pipeline");
         if work.exists() {
-            fs::remove_dir_all(&work).map_err(|source| UserPipelineError::File { path: work.clone(), source })?;
+            fs::remove_dir_all(&work).map_err(SuiteError::machine(work.display()))?;
         }
-        let cli =
-            wish.cli.canonicalize().map_err(|source| UserPipelineError::Program { path: wish.cli.clone(), source })?;
+        let cli = wish.cli.canonicalize().map_err(|source| SuiteError::Program { path: wish.cli.clone(), source })?;
         let source = repository(layout.source("pipelines").as_path(), &work).await?;
         let simulator = Simulator::new(gitlab);
         let mut ground = Self { stack, cli, work, simulator, projects: Vec::new() };
@@ -66,10 +66,10 @@ impl<'a> Ground<'a> {
     }
 
     /// The bucket, and the function with code that nobody calls.
-    async fn function(&self, python: &Path) -> Result<(), UserPipelineError> {
+    async fn function(&self, python: &Path) -> Result<(), SuiteError> {
         let (code, zip) = (self.work.join("handler.py"), self.work.join("first.zip"));
         let write = fs::write(&code, "def handler(event, context):\n    return {}\n");
-        write.map_err(|source| UserPipelineError::File { path: code.clone(), source })?;
+        write.map_err(SuiteError::machine(code.display()))?;
         let mut zipped = Command::new(python);
         zipped.args(["-m", "zipfile", "-c"]).arg(&zip).arg(&code);
         done(&mut zipped, python).await?;
@@ -85,7 +85,7 @@ impl<'a> Ground<'a> {
     }
 
     /// The role, with the trust and the rights that `docs/pipelines.md` names, and one for the emulator.
-    async fn role(&self, gitlab: &str) -> Result<(), UserPipelineError> {
+    async fn role(&self, gitlab: &str) -> Result<(), SuiteError> {
         let host = gitlab.split_once("://").map_or(gitlab, |(_, host)| host);
         let trust = json!({"Version": "2012-10-17", "Statement": [{
             "Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
@@ -117,7 +117,7 @@ impl<'a> Ground<'a> {
         self.make_role(ROLE, &trust, Some(&rights)).await
     }
 
-    async fn make_role(&self, name: &str, trust: &Value, rights: Option<&Value>) -> Result<(), UserPipelineError> {
+    async fn make_role(&self, name: &str, trust: &Value, rights: Option<&Value>) -> Result<(), SuiteError> {
         let aws = self.stack.aws();
         let trust = trust.to_string();
         aws.query(IAM, "CreateRole", &[("RoleName", name), ("AssumeRolePolicyDocument", &trust)]).await?;
@@ -129,7 +129,7 @@ impl<'a> Ground<'a> {
     }
 
     /// A project of the repository, whose webhook goes to the stack.
-    async fn project(&self, path: &str, source: &Path, hook: &Hook) -> Result<u64, UserPipelineError> {
+    async fn project(&self, path: &str, source: &Path, hook: &Hook) -> Result<u64, SuiteError> {
         let variables = json!([
             {"key": "PATH", "value": format!("{}:{SYSTEM_PATH}", self.cli.display())},
             {"key": "AWS_ROLE_ARN", "value": format!("arn:aws:iam::{ACCOUNT}:role/{ROLE}")},
@@ -149,7 +149,7 @@ impl<'a> Ground<'a> {
     }
 
     /// Runs a pipeline with this folder as the function's source; its job that deploys, ended.
-    pub(super) async fn deploy(&self, project: &str, source: &str) -> Result<Value, UserPipelineError> {
+    pub(super) async fn deploy(&self, project: &str, source: &str) -> Result<Value, SuiteError> {
         let (id, pipelines) = self.project_named(project)?;
         let wish = json!({"project": id, "variables": [{"key": "SOURCE", "value": source}]});
         let made = self.simulator.call(Method::POST, "/_sim/v1/pipelines", &wish).await?;
@@ -160,7 +160,7 @@ impl<'a> Ground<'a> {
     }
 
     /// Plays the newest job that rolls back; it, ended.
-    pub(super) async fn roll_back(&self, project: &str) -> Result<Value, UserPipelineError> {
+    pub(super) async fn roll_back(&self, project: &str) -> Result<Value, SuiteError> {
         let (id, pipelines) = self.project_named(project)?;
         let pipeline = pipelines.borrow_mut().pop().ok_or_else(|| refused(project, "no pipeline is left"))?;
         let shown = self.simulator.pipeline(pipeline, 0).await?;
@@ -172,36 +172,36 @@ impl<'a> Ground<'a> {
     }
 
     /// How the job ended that tests before this one.
-    pub(super) async fn tests_of(&self, job: &Value) -> Result<Value, UserPipelineError> {
+    pub(super) async fn tests_of(&self, job: &Value) -> Result<Value, SuiteError> {
         let shown = self.simulator.pipeline(job["pipeline"].as_u64().unwrap_or_default(), 0).await?;
         Ok(job_named(&shown, "test").map_or(Value::Null, |job| job["status"].clone()))
     }
 
     /// A job's log.
-    pub(super) async fn log(&self, job: &Value) -> Result<String, UserPipelineError> {
+    pub(super) async fn log(&self, job: &Value) -> Result<String, SuiteError> {
         let log = self.simulator.job_log(job["id"].as_u64().unwrap_or_default()).await?;
         Ok(String::from_utf8_lossy(&log).into_owned())
     }
 
     /// What callers of the alias get, or how they are refused.
-    pub(super) async fn callers(&self) -> Result<String, UserPipelineError> {
+    pub(super) async fn callers(&self) -> Result<String, SuiteError> {
         let answer = self.work.join("answer");
         let to = answer.display().to_string();
         let call = ["lambda", "invoke", "--function-name", FUNCTION, "--qualifier", "live"];
         match self.aws(&[&call[..], &["--payload", r#"{"name": "you"}"#, &to]].concat()).await {
-            Err(UserPipelineError::Refused { said, .. }) => return Ok(said),
+            Err(SuiteError::Refused { said, .. }) => return Ok(said),
             called => called?,
         }
-        fs::read_to_string(&answer).map_err(|source| UserPipelineError::File { path: answer, source })
+        fs::read_to_string(&answer).map_err(SuiteError::machine(answer.display()))
     }
 
-    fn project_named(&self, path: &str) -> Result<(u64, &RefCell<Vec<u64>>), UserPipelineError> {
+    fn project_named(&self, path: &str) -> Result<(u64, &RefCell<Vec<u64>>), SuiteError> {
         let found = self.projects.iter().find(|(name, ..)| *name == path);
         found.map(|(_, id, pipelines)| (*id, pipelines)).ok_or_else(|| refused(path, "there is no such project"))
     }
 
     /// The AWS CLI, as the emulator's administrator.
-    async fn aws(&self, words: &[&str]) -> Result<(), UserPipelineError> {
+    async fn aws(&self, words: &[&str]) -> Result<(), SuiteError> {
         let program = self.cli.join("aws");
         let mut command = Command::new(&program);
         command
@@ -218,14 +218,14 @@ impl<'a> Ground<'a> {
     }
 }
 
-fn refused(what: &str, said: &str) -> UserPipelineError {
-    UserPipelineError::Refused { what: what.to_owned(), said: said.to_owned() }
+fn refused(what: &str, said: &str) -> SuiteError {
+    SuiteError::Refused { what: what.to_owned(), said: said.to_owned() }
 }
 
 /// Runs a program to its end, which must be a good one.
-async fn done(command: &mut Command, program: &Path) -> Result<(), UserPipelineError> {
+async fn done(command: &mut Command, program: &Path) -> Result<(), SuiteError> {
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await;
-    let output = output.map_err(|source| UserPipelineError::Program { path: program.to_owned(), source })?;
+    let output = output.map_err(|source| SuiteError::Program { path: program.to_owned(), source })?;
     if output.status.success() {
         return Ok(());
     }
@@ -235,12 +235,9 @@ async fn done(command: &mut Command, program: &Path) -> Result<(), UserPipelineE
 
 /// The example's repository as somebody would make it: with our two files, and here with all versions of its function at
 /// once, a folder each.
-async fn repository(pipelines: &Path, work: &Path) -> Result<PathBuf, UserPipelineError> {
+async fn repository(pipelines: &Path, work: &Path) -> Result<PathBuf, SuiteError> {
     let files = work.join("files");
-    let bad = |path: &Path| {
-        let path = path.to_owned();
-        move |source| UserPipelineError::File { path, source }
-    };
+    let bad = |path: &Path| SuiteError::machine(path.display().to_string());
     let from = pipelines.join("example");
     let handler = from.join("src/handler.py");
     let first = fs::read_to_string(&handler).map_err(bad(&handler))?;

@@ -6,22 +6,16 @@
 
 mod ground;
 
-use std::io;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
-use crate::case_lines::{CaseLines, Verdict};
+use crate::case_lines::Verdict;
 use crate::demo::tell;
 use crate::guard::Signals;
-use crate::http::HttpError;
-use crate::pipelines::RepositoryError;
 use crate::pipelines::leftovers::Before;
-use crate::seed::SeedError;
-use crate::stack::{Options, Stack, StackError};
-use crate::supervise::Endpoints;
-use crate::up::UpError;
+use crate::stack::{Options, Stack};
+use crate::suite::{SuiteError, Tally};
 use ground::{Ground, PROJECT, STRANGER};
 
 /// What is asked for.
@@ -33,64 +27,6 @@ pub struct UserPipeline {
     pub cli: PathBuf,
     /// A file for the JSON lines.
     pub out: Option<PathBuf>,
-}
-
-/// It cannot be played.
-#[derive(Debug, thiserror::Error)]
-pub enum UserPipelineError {
-    /// The file for the lines.
-    #[error("OUT={path} cannot be written")]
-    Out {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A file of the repository.
-    #[error("{path} cannot be used")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A program.
-    #[error("{path} cannot be run")]
-    Program {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// What the play stands on cannot be made.
-    #[error("{what} failed: {said}")]
-    Refused {
-        /// The command.
-        what: String,
-        /// What it said.
-        said: String,
-    },
-    /// The stack.
-    #[error(transparent)]
-    Stack(#[from] StackError),
-    /// Its deployment.
-    #[error(transparent)]
-    Up(#[from] UpError),
-    /// Its secrets and lanes.
-    #[error(transparent)]
-    Seed(#[from] SeedError),
-    /// The repository.
-    #[error(transparent)]
-    Repository(#[from] RepositoryError),
-    /// The emulator or the simulator.
-    #[error(transparent)]
-    Call(#[from] HttpError),
-    /// A signal came.
-    #[error("interrupted")]
-    Interrupted,
 }
 
 /// What somebody does.
@@ -179,48 +115,36 @@ const STEPS: [Step; 7] = [
 ///
 /// # Errors
 /// When it cannot be played at all. The stack is ended in any case.
-pub async fn user_pipeline(wish: &UserPipeline, signals: &mut Signals) -> Result<bool, UserPipelineError> {
-    let began = Instant::now();
+pub async fn user_pipeline(wish: &UserPipeline, signals: &mut Signals) -> Result<bool, SuiteError> {
     let layout = &wish.stack.layout;
-    let out = |source| UserPipelineError::Out { path: wish.out.clone().unwrap_or_default(), source };
-    let mut lines = CaseLines::new("user-pipeline", wish.out.as_deref()).map_err(out)?;
+    let mut tally = Tally::new("user-pipeline", "user-pipeline", wish.out.as_deref())?;
     let before = Before::new(layout);
     let stack = Stack::start(&wish.stack).await?;
-    let gitlab = stack.gitlab().cloned();
-    let endpoints = Endpoints { emulator: stack.emulator().to_owned(), proxy: stack.endpoint().to_owned(), gitlab };
-    let (mut passed, mut failed) = (0, 0);
-    let played = async {
-        tell("deploying the stack, a function and its repository");
-        let ground = Ground::prepare(wish, &stack).await?;
-        for step in &STEPS {
-            let verdict = played(&ground, step).await?;
-            passed += usize::from(verdict.holds());
-            failed += usize::from(!verdict.holds());
-            tell(&verdict.said());
-            lines.case(&verdict.id, &verdict.expected, &verdict.seen(), true, verdict.holds());
-        }
-        let violations = ground.simulator.violations().await?;
-        failed += violations.len();
-        violations.iter().for_each(|violation| tell(&format!("FAILED GitLab noticed: {violation}")));
-        Ok::<_, UserPipelineError>(())
-    };
+    let endpoints = stack.endpoints().clone();
     tokio::select! {
-        played = played => played?,
-        () = signals.any() => return Err(UserPipelineError::Interrupted),
+        played = steps(wish, &stack, &mut tally) => played?,
+        () = signals.any() => return Err(SuiteError::Interrupted),
     }
     stack.stop().await;
-    for left in before.leftovers(layout, Some(&endpoints)) {
-        failed += 1;
-        tell(&format!("LEFT BEHIND: {} {}", left.what, left.id));
-        lines.leftover(left.what, &left.id);
+    before.leftovers(layout, Some(&endpoints)).iter().for_each(|left| tally.left(left));
+    tally.end()
+}
+
+async fn steps(wish: &UserPipeline, stack: &Stack, tally: &mut Tally) -> Result<(), SuiteError> {
+    tell("deploying the stack, a function and its repository");
+    let ground = Ground::prepare(wish, stack).await?;
+    for step in &STEPS {
+        tally.of(&played(&ground, step).await?);
     }
-    lines.summary(passed, failed, 0, began.elapsed());
-    lines.finish().map_err(out)?;
-    Ok(failed == 0 && passed == STEPS.len())
+    let mut contract = Verdict::new("GitLab noticed nothing against its contract", json!([]));
+    contract.why = ground.simulator.violations().await?;
+    contract.got = json!(contract.why);
+    tally.of(&contract);
+    Ok(())
 }
 
 /// One step, and what came of it.
-async fn played(ground: &Ground<'_>, step: &Step) -> Result<Verdict, UserPipelineError> {
+async fn played(ground: &Ground<'_>, step: &Step) -> Result<Verdict, SuiteError> {
     let job = match step.deed {
         Deed::Deploy(source) => ground.deploy(step.project, source).await?,
         Deed::RollBack => ground.roll_back(step.project).await?,
@@ -236,15 +160,11 @@ async fn played(ground: &Ground<'_>, step: &Step) -> Result<Verdict, UserPipelin
         why: Vec::new(),
         words: format!("{}: {} {status}, callers get {callers}", step.id, job["name"].as_str().unwrap_or_default()),
     };
-    let mut unless = |holds: bool, why: String| {
-        if !holds {
-            verdict.why.push(why);
-        }
-    };
-    unless(status == step.status, format!("it should be {}", step.status));
-    unless(log.contains(step.says), format!("its log does not say {:?}, it ends with:\n{}", step.says, end_of(&log)));
-    unless(callers.contains(step.callers), format!("callers should get {:?}", step.callers));
-    unless(tests == json!("success"), "the job before it did not end well".to_owned());
+    verdict.unless(status == step.status, || format!("it should be {}", step.status));
+    let says = || format!("its log does not say {:?}, it ends with:\n{}", step.says, end_of(&log));
+    verdict.unless(log.contains(step.says), says);
+    verdict.unless(callers.contains(step.callers), || format!("callers should get {:?}", step.callers));
+    verdict.unless(tests == json!("success"), || "the job before it did not end well".to_owned());
     Ok(verdict)
 }
 

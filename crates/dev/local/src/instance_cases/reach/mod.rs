@@ -6,10 +6,11 @@ mod table;
 use serde_json::{Value, json};
 
 use super::ground::Ground;
-use super::{InstanceCasesError, Verdict};
 use crate::aws::SSM;
+use crate::case_lines::Verdict;
 use crate::conformance::log::plain;
 use crate::seed::{SeedError, output};
+use crate::suite::SuiteError;
 use table::{ATTEMPTS, Expectation};
 
 /// The probe and what it plants, as files of the jobs' repository.
@@ -21,7 +22,7 @@ pub(super) const SCRIPT: &str = "python3 probe.py";
 const ROW: &str = "@@row ";
 
 /// Runs the probe on an instance, beside another launch that runs a job.
-pub(super) async fn reach(ground: &Ground<'_>) -> Result<Vec<Verdict>, InstanceCasesError> {
+pub(super) async fn reach(ground: &Ground<'_>) -> Result<Vec<Verdict>, SuiteError> {
     let neighbour = ground.job("neighbour")?;
     ground.play(neighbour).await?;
     let other = ground.comes_to(neighbour, &["bound"]).await?;
@@ -57,10 +58,10 @@ fn judge(name: &str, expectation: Expectation, row: &Value) -> Verdict {
 }
 
 /// The token of the only lane of instances.
-async fn lane_token(ground: &Ground<'_>) -> Result<String, InstanceCasesError> {
+async fn lane_token(ground: &Ground<'_>) -> Result<String, SuiteError> {
     let path = format!("{}/runner/EC2", output(&ground.deployment, "ParameterPath")?);
     let input = json!({"Path": path, "Recursive": true, "WithDecryption": true});
     let answer = ground.stack.aws().call(SSM, "GetParametersByPath", &input).await?;
     let token = answer["Parameters"][0]["Value"].as_str().map(str::to_owned);
-    token.ok_or(InstanceCasesError::Seed(SeedError::NoOutput("token of its lane of instances")))
+    token.ok_or(SuiteError::Seed(SeedError::NoOutput("token of its lane of instances")))
 }
