@@ -270,7 +270,8 @@ mod tests {
         let until = (launch.deadline + limits::KEEP_CLOSED_ROWS).epoch_secs();
         assert_eq!(row.expires_at, Some(until), "one a launch: none may stay");
         // A GitLab that was restored from a backup gives its ids a second time.
-        let old = RunnerRow { rev: 3, launch: None, expires_at: None, lane: crate::id::LaneId::new("bb"), ..row.clone() };
+        let old =
+            RunnerRow { rev: 3, launch: None, expires_at: None, lane: crate::id::LaneId::new("bb"), ..row.clone() };
         let again = row_of(&enrolled(&asked, Some(&old), T0, 9, token(), T0).unwrap());
         assert_eq!((again.rev, again.lane, again.launch), (4, row.lane, row.launch));
     }
