@@ -132,6 +132,14 @@ fn running(words: &str) -> Vec<Process> {
     processes::table().into_iter().filter(|entry| !entry.zombie).map(|entry| entry.process).filter(has).collect()
 }
 
+async fn runs(words: &str) {
+    let begun = Instant::now();
+    while running(words).is_empty() {
+        assert!(begun.elapsed() < LIMIT, "{words} does not run");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
 async fn gone(words: &str) {
     let begun = Instant::now();
     while !running(words).is_empty() {
@@ -240,6 +248,7 @@ async fn instances_end_with_their_stack_however_it_ends() {
     let script = format!("#!/bin/sh\nsetsid {} &\ntrap '' TERM\necho up\n{}\n", nap(3), nap(3));
     let instance = ground.launch("stays", &script).await;
     ground.said(&instance, "up").await;
+    runs(&nap(3)).await;
     ground.stack.stop().await;
     gone(&nap(3)).await;
 
@@ -247,7 +256,7 @@ async fn instances_end_with_their_stack_however_it_ends() {
     let script = script.replace(&nap(3), &nap(4));
     let instance = ground.launch("stays", &script).await;
     ground.said(&instance, "up").await;
-    assert!(!running(&nap(4)).is_empty());
+    runs(&nap(4)).await;
     Record::read(&ground.stack.layout().record()).unwrap().supervisor.signal(Signal::KILL);
     gone(&nap(4)).await;
 }
