@@ -143,7 +143,7 @@ lint: .local/lint/.made ## formatting, clippy with warnings denied, template and
 	.local/lint/bin/cfn-lint --non-zero-exit-code warning $(TEMPLATES)
 	.local/lint/bin/hadolint images/executor/Dockerfile
 	.local/lint/bin/shellcheck .ci/run ami/*.sh images/executor/*.sh release/*.sh pipelines/*.sh helper-scripts/*.sh \
-	  demo/repository/*.sh crates/dev/local/tests/ami/*.sh crates/dev/tidy/tests/check_ec2/aws
+	  demo/repository/*.sh crates/dev/local/tests/images/*.sh crates/dev/tidy/tests/check_ec2/aws
 	.local/lint/bin/shellcheck layers/*.sh layers/tools/*.sh crates/dev/local/src/bare/root.sh
 	.local/lint/bin/shellcheck -s sh crates/dev/local/src/cage/cage.sh crates/dev/local/src/bare/enter.sh
 	.local/lint/bin/shellcheck -s bash crates/dev/local/src/hostile/control.sh crates/dev/local/src/isolation/plant.sh

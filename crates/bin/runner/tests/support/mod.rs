@@ -6,6 +6,7 @@
 pub mod cloud;
 pub mod coordinator;
 pub mod git;
+pub mod tunnel;
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};

@@ -1,11 +1,8 @@
 //! Jobs of every kind through the real command, a real bash, and a coordinator on 127.0.0.1.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
+use crate::support::coordinator::Answer;
+use crate::support::{Desk, JOB_TOKEN, after_script, job, run, variable};
 use serde_json::json;
-use support::{Desk, JOB_TOKEN, after_script, job, run, variable};
 
 #[test]
 fn an_echo_job_succeeds_with_log_checksum_and_sections() {
@@ -169,8 +166,7 @@ fn a_job_that_gitlab_ended_is_dropped_without_another_word() {
 #[test]
 fn a_forbidden_patch_ends_the_job_at_once() {
     let desk = Desk::new(Some(job(&["echo first", "sleep 600"])));
-    desk.coordinator
-        .fault("PATCH", [support::coordinator::Answer::Status(403, vec![("Job-Status", "canceled".to_owned())])]);
+    desk.coordinator.fault("PATCH", [Answer::Status(403, vec![("Job-Status", "canceled".to_owned())])]);
     let done = desk.run();
     assert_eq!((done.code, done.puts.len()), (Some(0), 1));
 }

@@ -1,13 +1,9 @@
 //! Getting the sources with real git over real HTTP.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::fs;
 
+use crate::support::{Desk, JOB_TOKEN, git, job, variable};
 use serde_json::{Value, json};
-use support::{Desk, JOB_TOKEN, git, job, variable};
 
 /// A desk whose coordinator serves a repository of three commits, and a job for its last one.
 fn desk(change: impl FnOnce(&mut Value)) -> Desk {

@@ -1,17 +1,13 @@
 //! The runner on an instance: from the instance's tags to the end of its launch, and what is left of secrets by then.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::process::{Child, Command};
 
+use crate::support::cloud::{Instance, NONCE, SECRET_KEY, SESSION_TOKEN};
+use crate::support::coordinator::status;
+use crate::support::{JOB_TOKEN, RUNNER_TOKEN, job};
 use serde_json::{Value, json};
-use support::cloud::{Instance, NONCE, SECRET_KEY, SESSION_TOKEN};
-use support::coordinator::status;
-use support::{JOB_TOKEN, RUNNER_TOKEN, job};
 
 /// A job that says `first`, and goes on when the file is there.
 fn waiting(instance: &Instance) -> (Child, std::path::PathBuf) {
@@ -69,7 +65,7 @@ fn nothing_of_a_job_runs_before_the_metadata_service_is_off() {
     let instance = Instance::new(Some(job(&["echo ran"])));
     assert_eq!(instance.run().0, Some(0));
     let requests = instance.cloud.requests();
-    let at = |what: &dyn Fn(&support::coordinator::Request) -> bool| requests.iter().position(what).unwrap();
+    let at = |what: &dyn Fn(&crate::support::coordinator::Request) -> bool| requests.iter().position(what).unwrap();
     let session = at(&|request| request.path == "/latest/api/token" && request.status == 200);
     let refused = at(&|request| request.path == "/latest/api/token" && request.status == 403);
     let old_session = at(&|request| request.path.ends_with("/instance-id") && request.status == 403);

@@ -1,19 +1,12 @@
 //! The image's script in a root of Debian's packages: what it refuses, what it leaves, and what a second run changes.
 
-#![allow(clippy::unwrap_used, reason = "a test's helper may panic: that fails the test")]
-
-#[path = "ami/machine.rs"]
-mod machine;
-#[path = "ami/shelf.rs"]
-mod shelf;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use machine::{Done, Machine};
+use crate::machine::{Done, Machine};
+use crate::shelf::{AWS_CLI, BUILDX, GITLAB_RUNNER, Shelf, aws_cli, buildx, gitlab_runner};
 use serde_json::{Value, json};
-use shelf::{AWS_CLI, BUILDX, GITLAB_RUNNER, Shelf};
 
 const STATEMENT: &str = "/etc/runnerless-image.json";
 
@@ -28,7 +21,7 @@ fn shelf() -> Shelf {
     });
     let shelf = Shelf::new(&runner);
     shelf.put("member", fs::read(member).unwrap());
-    shelf.put("gitlab-runner", shelf::gitlab_runner(GITLAB_RUNNER));
+    shelf.put("gitlab-runner", gitlab_runner(GITLAB_RUNNER));
     shelf
 }
 
@@ -150,7 +143,7 @@ fn an_image_keeps_its_promises_and_a_second_run_changes_nothing() {
 
 /// What follows on a finished image of a pool.
 fn changes_what_is_new_and_keeps_what_is_refused(machine: &Machine, shelf: &Shelf, mut options: Options) {
-    shelf.put("buildx", shelf::buildx("0.31.0"));
+    shelf.put("buildx", buildx("0.31.0"));
     let before = machine.all();
     let refused = provision(machine, &options);
     assert_eq!(refused.code, 1, "{}", refused.err);
@@ -170,10 +163,10 @@ fn changes_what_is_new_and_keeps_what_is_refused(machine: &Machine, shelf: &Shel
     assert_eq!(downloads, ["aws-cli", "docker-buildx", "runnerless-runner"]);
 
     // The right files by their sums, and other versions than they are taken for.
-    shelf.put("aws-cli", shelf::aws_cli("2.32.0", AWS_CLI));
+    shelf.put("aws-cli", aws_cli("2.32.0", AWS_CLI));
     options.insert("aws-cli-version", "2.32.0".to_owned());
     options.insert("aws-cli-sha256", shelf.sum("aws-cli"));
-    shelf.put("gitlab-runner", shelf::gitlab_runner("19.4.01"));
+    shelf.put("gitlab-runner", gitlab_runner("19.4.01"));
     let mut others = options.clone();
     others.extend(members(shelf));
     let wrong = provision(machine, &others);
@@ -189,7 +182,7 @@ fn changes_what_is_new_and_keeps_what_is_refused(machine: &Machine, shelf: &Shel
     );
 
     // On Amazon Linux the packages come from dnf, of the release that was asked for, with their signatures checked.
-    shelf.put("aws-cli", shelf::aws_cli("2.32.0", "2.32.0"));
+    shelf.put("aws-cli", aws_cli("2.32.0", "2.32.0"));
     options.insert("aws-cli-sha256", shelf.sum("aws-cli"));
     options.insert("release", "2023.9.20251117".to_owned());
     machine.sh("printf 'ID=amzn\\nVERSION_ID=2023\\n' >/etc/os-release

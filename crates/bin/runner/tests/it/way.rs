@@ -1,21 +1,16 @@
 //! A job with sources from a GitLab that has a certificate of its own authority, behind a proxy: the command and git.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-#[path = "support/tunnel.rs"]
-mod tunnel;
-
-#[path = "../../../lib/gitlab/tests/suite/simulator.rs"]
+#[path = "../../../../lib/gitlab/tests/suite/simulator.rs"]
 mod simulator;
 
 use std::process::Stdio;
 
+use crate::support::tunnel::Tunnel;
 use reqwest::Method;
 use serde_json::Value;
 use simulator::GitLab;
 use tempfile::TempDir;
 use tokio::process::Command;
-use tunnel::Tunnel;
 
 const FILE: &str = "unit:\n  script: [git log --format=%s, git fetch -q origin main && echo fetched again]\n";
 

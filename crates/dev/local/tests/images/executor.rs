@@ -1,20 +1,11 @@
 //! The script of the executor's image in a root of Debian's packages: what it refuses, and what a job finds afterwards.
 
-#![allow(clippy::unwrap_used, reason = "a test's helper may panic: that fails the test")]
-
-#[path = "ami/machine.rs"]
-#[allow(dead_code, reason = "the other image's test uses all of it")]
-mod machine;
-#[path = "ami/shelf.rs"]
-#[allow(dead_code, reason = "the other image's test uses all of it")]
-mod shelf;
-
 use std::path::Path;
 
-use machine::{Done, Machine};
-use shelf::{AWS_CLI, Shelf};
+use crate::machine::{Done, Machine};
+use crate::shelf::{AWS_CLI, Shelf, aws_cli};
 
-const SCRIPT: &str = include_str!("../../../../images/executor/install.sh");
+const SCRIPT: &str = include_str!("../../../../../images/executor/install.sh");
 
 fn shelf() -> Shelf {
     Shelf::new(&Path::new(env!("CARGO_BIN_EXE_runnerless-local")).with_file_name("runnerless-runner"))
@@ -56,7 +47,7 @@ fn a_job_finds_its_commands_and_has_a_name_and_a_home() {
     assert_eq!(machine.sh("ls /var/tmp"), "install.sh", "something is left behind");
 
     // The right file by its sum, and another version than it is taken for.
-    shelf.put("aws-cli", shelf::aws_cli("2.32.0", AWS_CLI));
+    shelf.put("aws-cli", aws_cli("2.32.0", AWS_CLI));
     let sum = shelf.sum("aws-cli");
     let mut wrong = options(&url, &sum);
     wrong[3] = "2.32.0";

@@ -1,12 +1,8 @@
 //! What the runner says to GitLab, and what it does when GitLab does not answer as usual.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
+use crate::support::coordinator::{Answer, Request, status};
+use crate::support::{Desk, RUNNER_TOKEN, job};
 use serde_json::json;
-use support::coordinator::{Answer, Request, status};
-use support::{Desk, RUNNER_TOKEN, job};
 
 fn patches(requests: &[Request]) -> Vec<&Request> {
     requests.iter().filter(|request| request.method == "PATCH").collect()
