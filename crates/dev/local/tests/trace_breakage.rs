@@ -82,26 +82,42 @@ fn patch(deed: &str, every: u64) -> Value {
     json!({"match": {"method": "PATCH", "path": "jobs/*/trace"}, "every": every, "do": deed})
 }
 
+/// The cases wait for nearly all of their time, and so are played side by side.
 #[tokio::test]
+async fn whatever_breaks_the_log_is_stored_byte_for_byte() {
+    let cases = [
+        ("every third answer is lost", tokio::spawn(every_third_answer_is_lost())),
+        ("answers break off", tokio::spawn(answers_break_off())),
+        ("requests break off", tokio::spawn(requests_break_off())),
+        ("GitLab is overloaded in bursts", tokio::spawn(gitlab_is_overloaded_in_bursts())),
+        ("GitLab restarts in the middle", tokio::spawn(gitlab_restarts_in_the_middle())),
+        ("GitLab restarts before it hears of the end", tokio::spawn(gitlab_restarts_before_it_hears_of_the_end())),
+    ];
+    let mut broken = Vec::new();
+    for (name, case) in cases {
+        if let Err(error) = case.await {
+            broken.push(format!("{name}: {error}"));
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
 async fn every_third_answer_is_lost() {
     // Of the updates the first is lost (the acceptance), and the third (the end).
     let put = json!({"match": {"method": "PUT", "path": "jobs/*"}, "nth": 1, "every": 2, "do": "lose_answer"});
     under("0.1", &[patch("lose_answer", 3), put], &[6, 4]).await;
 }
 
-#[tokio::test]
 async fn answers_break_off() {
     let put = json!({"match": {"method": "PUT", "path": "jobs/*"}, "nth": 2, "do": "disconnect_after:1"});
     under("0.1", &[patch("disconnect_after:0", 2), put], &[4, 3]).await;
 }
 
-#[tokio::test]
 async fn requests_break_off() {
     let put = json!({"match": {"method": "PUT", "path": "jobs/*"}, "nth": 2, "times": 2, "do": "cut_request:20"});
     under("0.1", &[patch("cut_request:5000", 2), put], &[4, 4]).await;
 }
 
-#[tokio::test]
 async fn gitlab_is_overloaded_in_bursts() {
     let burst = |nth: u64, times: u64, deed: &str, headers: Value| json!({"match": {"method": "PATCH", "path": "jobs/*/trace"}, "nth": nth, "times": times, "do": deed, "headers": headers});
     let end = |nth: u64, deed: &str, headers: Value| json!({"match": {"method": "PUT", "path": "jobs/*"}, "nth": nth, "do": deed, "headers": headers});
@@ -123,7 +139,6 @@ async fn gitlab_is_overloaded_in_bursts() {
     .await;
 }
 
-#[tokio::test]
 async fn gitlab_restarts_in_the_middle() {
     let (mut gitlab, runner, expected) = desk().await;
     let job = start(&gitlab, "0.1").await;
@@ -141,7 +156,6 @@ async fn gitlab_restarts_in_the_middle() {
     ended_well(&gitlab, job, &runner, &expected).await;
 }
 
-#[tokio::test]
 async fn gitlab_restarts_before_it_hears_of_the_end() {
     let (mut gitlab, runner, expected) = desk().await;
     let job = start(&gitlab, "0.02").await;
