@@ -136,3 +136,20 @@ fn the_runbook_has_every_alarm_and_the_log_page_every_metric() {
         }
     }
 }
+
+#[test]
+fn the_runbook_has_a_row_for_every_trouble() {
+    let runbook = read("docs/runbook.md");
+    let mut troubles = 0;
+    let crates = manifest::all().into_iter().map(|manifest| manifest.folder);
+    for folder in crates.filter(|folder| !folder.starts_with("crates/dev/")) {
+        let source = runnerless_tidy::source::of_crate(&folder);
+        for call in source.split("metrics::trouble(").skip(1) {
+            for trouble in call.split(',').nth(1).unwrap_or_default().split('"').skip(1).step_by(2) {
+                troubles += 1;
+                assert!(runbook.contains(&format!("\n| `{trouble}` |")), "docs/runbook.md has no row about {trouble}");
+            }
+        }
+    }
+    assert!(troubles > 10, "only {troubles} were found");
+}
