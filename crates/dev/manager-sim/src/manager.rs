@@ -1,7 +1,8 @@
 //! The runner manager: asks for jobs while it has free slots, tells what it does, and leaves as it is told to.
 //!
 //! Signals as the official runner takes them: SIGQUIT lets its jobs end and takes no more, and another SIGQUIT changes nothing;
-//! SIGTERM and SIGINT, also after that, end its jobs.
+//! SIGTERM and SIGINT, also after that, end its jobs, and it leaves when they are over. Any of the three after that is too much:
+//! it leaves at once, and has failed.
 
 use std::fs;
 use std::io;
@@ -26,6 +27,8 @@ use crate::slot::{BOUND, FAILED, GONE};
 
 /// Beside the configuration, as the official runner keeps it.
 const SYSTEM_ID: &str = ".runner_system_id";
+/// The signal that ends no job.
+const QUIT: &str = "SIGQUIT";
 
 /// The runner manager cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +76,8 @@ struct Manager {
 pub(crate) fn run(config: &Path, work: &Path) -> Result<ExitCode, ManagerError> {
     let system_id = system_id(config)?;
     let config = Config::read(config)?;
-    fs::create_dir_all(work).map_err(|error| ManagerError::Folder(work.to_owned(), error))?;
+    // As the official runner, which does not make it.
+    fs::read_dir(work).map_err(|error| ManagerError::Folder(work.to_owned(), error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(config, work, system_id))
 }
@@ -103,22 +107,31 @@ async fn serve(config: Config, work: &Path, system_id: String) -> Result<ExitCod
     let (said, mut words) = mpsc::unbounded_channel();
     let slots = (0..config.concurrent).map(|_| None).collect();
     let mut manager = Manager { config, work: work.to_owned(), system_id, board, slots, next: 0, said };
-    let mut phase = Phase::Running;
+    let (mut phase, mut told) = (Phase::Running, None);
     loop {
         tokio::select! {
             _ = ticks.tick(), if phase == Phase::Running => manager.ask().await?,
             Some((slot, word)) = words.recv() => manager.hear(slot, word),
-            _ = quit.recv() => {
-                say("SIGQUIT: waiting for builds to finish");
-                phase = if phase == Phase::Running { Phase::Graceful } else { phase };
+            _ = quit.recv() => told = Some(QUIT),
+            _ = terminate.recv() => told = Some("SIGTERM"),
+            _ = interrupt.recv() => told = Some("SIGINT"),
+        }
+        match (told.take(), phase) {
+            (None, _) => {}
+            (Some(signal), Phase::Forceful) => {
+                say(&format!("{signal}: forced exit"));
+                return Ok(ExitCode::FAILURE);
             }
-            _ = terminate.recv() => phase = manager.end_jobs("SIGTERM"),
-            _ = interrupt.recv() => phase = manager.end_jobs("SIGINT"),
+            (Some(QUIT), _) => {
+                say(&format!("{QUIT}: waiting for builds to finish"));
+                phase = Phase::Graceful;
+            }
+            (Some(signal), _) => phase = manager.end_jobs(signal),
         }
         manager.show(|board| board.phase = phase);
         if phase != Phase::Running && manager.slots.iter().all(Option::is_none) {
             say("all builds are over");
-            return Ok(if phase == Phase::Graceful { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            return Ok(ExitCode::SUCCESS);
         }
     }
 }

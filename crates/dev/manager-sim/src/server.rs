@@ -49,7 +49,8 @@ fn answer(request: &Request<Incoming>, board: &Board) -> Response<Full<Bytes>> {
     if !is_metrics {
         *response.status_mut() = StatusCode::NOT_FOUND;
     }
-    let kind = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    let kind =
+        hyper::header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8; escaping=underscores");
     response.headers_mut().insert(hyper::header::CONTENT_TYPE, kind);
     response
 }

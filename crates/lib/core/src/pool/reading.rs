@@ -22,7 +22,7 @@ pub struct Reading {
     pub capacity: Option<u32>,
     /// What its process does.
     pub process: Process,
-    /// The jobs that it ever took; `None` before its first.
+    /// The jobs that it ever took; `None` while it tells none.
     pub jobs_total: Option<u64>,
 }
 

@@ -7,7 +7,13 @@ use runnerless_core::time::{Millis, Timestamp};
 
 const AT: Timestamp = Timestamp(1_900_000_000_000);
 
-/// A runner manager with two jobs, as version 19.4 writes it.
+/// What version 19.3.0 told with the shell executor, `concurrent = 4` and two runners, of which one has a limit of 3: the first
+/// and the last without the metrics that nobody reads, the one between as it came.
+const RECORDED_IDLE: &str = include_str!("recorded/idle.txt");
+const RECORDED_BUSY: &str = include_str!("recorded/busy.txt");
+const RECORDED_DRAINING: &str = include_str!("recorded/draining.txt");
+
+/// A runner manager with two jobs, in the form in which version 19.3 writes it.
 const BODY: &str = r#"# HELP gitlab_runner_concurrent The current value of concurrent setting
 # TYPE gitlab_runner_concurrent gauge
 gitlab_runner_concurrent 4
@@ -38,6 +44,20 @@ fn with(lines: &str) -> Result<Reading, BadMetrics> {
 fn a_runner_managers_metrics_are_read() {
     let reading = Reading { taken_at: AT, jobs: 2, capacity: Some(4), process: Process::Running, jobs_total: Some(9) };
     assert_eq!(read(BODY, AT), Ok(reading));
+}
+
+#[test]
+fn what_an_official_runner_told_is_read() {
+    let reading = |jobs, process, jobs_total| Reading {
+        taken_at: AT,
+        jobs,
+        capacity: Some(4),
+        process,
+        jobs_total: Some(jobs_total),
+    };
+    assert_eq!(read(RECORDED_IDLE, AT), Ok(reading(0, Process::Running, 0)));
+    assert_eq!(read(RECORDED_BUSY, AT), Ok(reading(3, Process::Running, 5)));
+    assert_eq!(read(RECORDED_DRAINING, AT), Ok(reading(3, Process::Draining, 5)));
 }
 
 #[test]
