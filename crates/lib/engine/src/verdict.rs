@@ -88,12 +88,20 @@ impl Verdict {
         !matches!(self, Self::JobTimeout(_) | Self::Over | Self::Stopped | Self::System(_))
     }
 
+    /// How a shell ended that nobody ended, with the colon before it; nothing of another verdict.
+    pub(crate) fn after_colon(&self) -> String {
+        match self {
+            Self::Exit(code) => format!(": exit status {code}"),
+            Self::Signal(signal) => format!(": the shell was ended by signal {signal}"),
+            _ => String::new(),
+        }
+    }
+
     /// Writes the log's last line.
     pub(crate) fn write(&self, log: &Log) {
         match self {
             Self::Success => log.succeeded(),
-            Self::Exit(code) => log.failed(&format!("Job failed: exit status {code}")),
-            Self::Signal(signal) => log.failed(&format!("Job failed: the shell was ended by signal {signal}")),
+            Self::Exit(_) | Self::Signal(_) => log.failed(&format!("Job failed{}", self.after_colon())),
             Self::JobTimeout(limit) => {
                 log.failed(&format!("Job failed: execution took longer than {} seconds", duration::format(*limit)));
             }

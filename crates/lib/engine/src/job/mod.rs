@@ -154,8 +154,9 @@ async fn after_script(body: &JobBody, setup: &Setup, stages: &mut Stages, verdic
         // The job's own end wins over that of its after_script, but for what ends everything.
         Err(whole @ (Verdict::Over | Verdict::Stopped | Verdict::System(_) | Verdict::JobTimeout(_))) => whole,
         Err(failed) if verdict == Verdict::Success && !setup.flag("AFTER_SCRIPT_IGNORE_ERRORS", true) => failed,
-        Err(_) => {
-            stages.log().warn("after_script failed, but job will continue unaffected");
+        Err(failed) => {
+            let how = failed.after_colon();
+            stages.log().warn(&format!("after_script failed, but job will continue unaffected{how}"));
             verdict
         }
     }
