@@ -59,6 +59,8 @@ fn read(path: &Path) -> Result<Option<Memory>, BadNotes> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use runnerless_core::time::Timestamp;
 
     use super::*;
@@ -77,5 +79,23 @@ mod tests {
         assert!(memory == Memory::default() && matches!(bad, Some(BadNotes::Unreadable(_))));
         fs::write(&path, "{").unwrap();
         assert!(matches!(Notes::open(&path).2, Some(BadNotes::Unreadable(_))));
+    }
+
+    #[test]
+    fn the_user_data_sees_in_them_that_a_member_is_to_leave() {
+        let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../pool/template.yaml");
+        let template = fs::read_to_string(template).unwrap();
+        let from = template.find("grep -qs ").unwrap();
+        let look = template[from..].split(';').next().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes.json");
+        let look = look.replace("/run/runnerless-member.json", &path.display().to_string());
+        let leaves = || Command::new("bash").args(["-c", &look]).status().unwrap().success();
+        assert!(!leaves(), "there are none yet");
+        let (mut notes, memory, _) = Notes::open(&path);
+        notes.write(&Memory { beaten_at: Some(Timestamp(7)), ..memory.clone() }).unwrap();
+        assert!(!leaves(), "{look}");
+        notes.write(&Memory { leaving_since: Some(Timestamp(5)), ..memory }).unwrap();
+        assert!(leaves(), "{look}");
     }
 }

@@ -86,7 +86,7 @@ impl Watch<'_> {
         match process::quit(process) {
             Ok(true) => {
                 say(&format!("told process {} to finish its builds and leave (SIGQUIT)", process.pid));
-                self.memory.was_told(process);
+                self.memory.was_told(process, now());
             }
             // The next look sees that it is gone.
             Ok(false) => {}

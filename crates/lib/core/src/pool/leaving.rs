@@ -17,6 +17,8 @@ pub const MEMORY_VERSION: u32 = 1;
 pub const NEVER_STARTED: Millis = Millis::minutes(10);
 /// Heartbeats are sent in a third of the time that a hook waits for one: two may fail before it is too late.
 const BEATS_IN_TIME: i64 = 3;
+/// A runner manager that still runs is told again that much later: until it has set up its signals, it does not hear them.
+const TELL_AGAIN: Millis = Millis::minutes(1);
 /// After a call that Auto Scaling did not take, the first pause; each further one is twice as long.
 const FIRST_PAUSE: Millis = Millis::secs(2);
 /// The longest such pause. Bound besides to a sixth of the hook's heartbeat: then a beat is late, and not too late.
@@ -75,6 +77,9 @@ pub struct Memory {
     pub manager: Option<Process>,
     /// The runner manager that was told to take no more jobs.
     pub told: Option<Process>,
+    /// When.
+    #[serde(default)]
+    pub told_at: Option<Timestamp>,
     /// When Auto Scaling took the last heartbeat.
     pub beaten_at: Option<Timestamp>,
     /// Calls in a row that Auto Scaling did not take: throttled, not answered, refused.
@@ -90,6 +95,7 @@ impl Default for Memory {
             leaving_since: None,
             manager: None,
             told: None,
+            told_at: None,
             beaten_at: None,
             put_off: 0,
             quiet_until: None,
@@ -150,7 +156,8 @@ pub fn decide(now: Timestamp, heartbeat: Millis, seen: &Seen, memory: &Memory) -
             (beat(now, heartbeat, &memory), reason)
         }
         Manager::Runs(process) => {
-            let tell = (memory.told != Some(*process)).then_some(Step::Tell(*process));
+            let was_told = memory.told == Some(*process) && is_fresh(memory.told_at, now, TELL_AGAIN);
+            let tell = (!was_told).then_some(Step::Tell(*process));
             let steps = tell.into_iter().chain(beat(now, heartbeat, &memory)).collect();
             (steps, format!("its runner manager (process {}) finishes its builds", process.pid))
         }
@@ -161,15 +168,19 @@ pub fn decide(now: Timestamp, heartbeat: Millis, seen: &Seen, memory: &Memory) -
 
 fn beat(now: Timestamp, heartbeat: Millis, memory: &Memory) -> Vec<Step> {
     let every = Millis(heartbeat.0 / BEATS_IN_TIME);
-    // A beat from the future is one from before the clock was set.
-    let is_fresh = memory.beaten_at.is_some_and(|at| at <= now && now - at < every);
-    if is_fresh { Vec::new() } else { vec![Step::Beat] }
+    if is_fresh(memory.beaten_at, now, every) { Vec::new() } else { vec![Step::Beat] }
+}
+
+/// Whether something was done less than that ago. Something in the future was done before the clock was set.
+fn is_fresh(done_at: Option<Timestamp>, now: Timestamp, every: Millis) -> bool {
+    done_at.is_some_and(|at| at <= now && now - at < every)
 }
 
 impl Memory {
     /// The runner manager was told.
-    pub fn was_told(&mut self, process: Process) {
+    pub fn was_told(&mut self, process: Process, now: Timestamp) {
         self.told = Some(process);
+        self.told_at = Some(now);
     }
 
     /// Auto Scaling took a heartbeat.
@@ -218,7 +229,7 @@ mod tests {
         *memory = decision.memory;
         for step in &decision.steps {
             match step {
-                Step::Tell(process) => memory.was_told(*process),
+                Step::Tell(process) => memory.was_told(*process, now),
                 Step::Beat => memory.has_beaten(now),
                 Step::Complete => {}
             }
@@ -239,10 +250,12 @@ mod tests {
     }
 
     #[test]
-    fn the_runner_manager_is_told_once_and_the_hook_held_open_until_it_is_gone() {
+    fn the_runner_manager_is_told_each_minute_and_the_hook_held_open_until_it_is_gone() {
         let mut memory = Memory::default();
         let runs = seen(Target::Leaves, Manager::Runs(MANAGER));
         assert_eq!(act(T0, &runs, &mut memory), [Step::Tell(MANAGER), Step::Beat]);
+        assert_eq!(act(T0 + Millis::secs(59), &runs, &mut memory), []);
+        assert_eq!(act(T0 + Millis::secs(60), &runs, &mut memory), [Step::Tell(MANAGER)]);
         assert_eq!(act(T0 + Millis::secs(99), &runs, &mut memory), []);
         assert_eq!(act(T0 + Millis::secs(100), &runs, &mut memory), [Step::Beat]);
         let gone = seen(Target::Leaves, Manager::Gone);
@@ -255,7 +268,8 @@ mod tests {
         let mut memory = Memory::default();
         act(T0, &seen(Target::Leaves, Manager::Runs(MANAGER)), &mut memory);
         let blind = |manager| seen(Target::Unknown(unknown()), manager);
-        assert_eq!(act(T0 + Millis::secs(100), &blind(Manager::Runs(MANAGER)), &mut memory), [Step::Beat]);
+        let again = act(T0 + Millis::secs(100), &blind(Manager::Runs(MANAGER)), &mut memory);
+        assert_eq!(again, [Step::Tell(MANAGER), Step::Beat]);
         assert_eq!(act(T0 + Millis::secs(101), &blind(Manager::Gone), &mut memory), [Step::Complete]);
     }
 
@@ -299,7 +313,7 @@ mod tests {
             now = now + Millis::secs(5);
             let decision = decide(now, HEARTBEAT, &runs, &memory);
             memory = decision.memory;
-            if decision.steps == [Step::Beat] {
+            if decision.steps.contains(&Step::Beat) {
                 if memory.put_off == 2 {
                     assert!(now - taken < HEARTBEAT, "{now:?}");
                     taken = now;
@@ -323,8 +337,8 @@ mod tests {
         let runs = seen(Target::Leaves, Manager::Runs(MANAGER));
         act(T0, &runs, &mut memory);
         let before = T0 - Millis::minutes(30);
-        assert_eq!(act(before, &runs, &mut memory), [Step::Beat]);
-        assert_eq!(act(before + Millis::secs(99), &runs, &mut memory), []);
+        assert_eq!(act(before, &runs, &mut memory), [Step::Tell(MANAGER), Step::Beat]);
+        assert_eq!(act(before + Millis::secs(59), &runs, &mut memory), []);
     }
 
     #[test]
@@ -337,7 +351,7 @@ mod tests {
 
     #[test]
     fn what_is_written_down_is_read_again() {
-        let memory = Memory { leaving_since: Some(T0), told: Some(MANAGER), ..Memory::default() };
+        let memory = Memory { leaving_since: Some(T0), told: Some(MANAGER), told_at: Some(T0), ..Memory::default() };
         let text = serde_json::to_string(&memory).unwrap();
         assert_eq!(serde_json::from_str::<Memory>(&text).unwrap(), memory);
     }
