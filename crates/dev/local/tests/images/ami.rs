@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::machine::{Done, Machine};
-use crate::shelf::{AWS_CLI, BUILDX, GITLAB_RUNNER, Shelf, aws_cli, buildx, gitlab_runner};
+use crate::shelf::{self, AWS_CLI, BUILDX, GITLAB_RUNNER, Shelf, aws_cli, buildx};
 use serde_json::{Value, json};
 
 const STATEMENT: &str = "/etc/runnerless-image.json";
@@ -21,8 +22,25 @@ fn shelf() -> Shelf {
     });
     let shelf = Shelf::new(&runner);
     shelf.put("member", fs::read(member).unwrap());
-    shelf.put("gitlab-runner", gitlab_runner(GITLAB_RUNNER));
+    shelf.put("gitlab-runner", gitlab_runner());
     shelf
+}
+
+/// The official runner that `make test OFFICIAL=path` names, else its stand-in.
+fn gitlab_runner() -> Vec<u8> {
+    official().map_or_else(|| shelf::gitlab_runner(GITLAB_RUNNER), |program| fs::read(program).unwrap())
+}
+
+fn official() -> Option<PathBuf> {
+    std::env::var_os("OFFICIAL").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// The version that it says of itself.
+fn gitlab_runner_version() -> String {
+    let Some(program) = official() else { return GITLAB_RUNNER.to_owned() };
+    let output = Command::new(program).arg("--version").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    said.lines().find_map(|line| line.strip_prefix("Version:")).unwrap().trim().to_owned()
 }
 
 /// What makes a good image.
@@ -58,7 +76,7 @@ fn members(shelf: &Shelf) -> Options {
         ("member-version", env!("CARGO_PKG_VERSION").to_owned()),
         ("member-sha256", shelf.sum("member")),
         ("gitlab-runner-url", shelf.url("gitlab-runner")),
-        ("gitlab-runner-version", GITLAB_RUNNER.to_owned()),
+        ("gitlab-runner-version", gitlab_runner_version()),
         ("gitlab-runner-sha256", shelf.sum("gitlab-runner")),
     ]
     .into()
@@ -121,7 +139,7 @@ fn an_image_keeps_its_promises_and_a_second_run_changes_nothing() {
         &format!("aws-cli/{AWS_CLI}"),
         "runnerless-runner ",
         "runnerless-member ",
-        &format!("Version:      {GITLAB_RUNNER}\n"),
+        &format!("Version:      {}\n", gitlab_runner_version()),
     ] {
         assert!(said.contains(words), "{words}: {said}");
     }
@@ -166,12 +184,12 @@ fn changes_what_is_new_and_keeps_what_is_refused(machine: &Machine, shelf: &Shel
     shelf.put("aws-cli", aws_cli("2.32.0", AWS_CLI));
     options.insert("aws-cli-version", "2.32.0".to_owned());
     options.insert("aws-cli-sha256", shelf.sum("aws-cli"));
-    shelf.put("gitlab-runner", gitlab_runner("19.4.01"));
+    shelf.put("gitlab-runner", shelf::gitlab_runner("19.4.01"));
     let mut others = options.clone();
     others.extend(members(shelf));
     let wrong = provision(machine, &others);
     assert_eq!((wrong.code, wrong.out.as_str()), (1, ""), "{}", wrong.err);
-    let gitlab = format!("not so: gitlab-runner is {GITLAB_RUNNER}");
+    let gitlab = format!("not so: gitlab-runner is {}", gitlab_runner_version());
     for words in ["not so: the AWS CLI is 2.32.0", &gitlab, "2 of its promises", "NOT finished"] {
         assert!(wrong.err.contains(words), "{words}: {}", wrong.err);
     }
