@@ -7,6 +7,7 @@ use runnerless_aws_ec2::pool::Left;
 use runnerless_core::chain::chain;
 use runnerless_core::pool::Action;
 use runnerless_core::time::Timestamp;
+use runnerless_gitlab::metrics::Tables;
 use runnerless_gitlab::rest::JobsApi;
 use runnerless_lambda_kit::{Clock, within};
 
@@ -14,15 +15,15 @@ use crate::report::{Done, Outcome, Report};
 use crate::run::Scaler;
 
 /// What acts in one run.
-pub(crate) struct Hand<'a, 's, L, P, J, C> {
-    scaler: &'a Scaler<'s, L, P, J, C>,
+pub(crate) struct Hand<'a, 's, L, P, M, J, C> {
+    scaler: &'a Scaler<'s, L, P, M, J, C>,
     until: Timestamp,
     /// A process that ends members whatever they run, and could not be suspended.
     loose: Option<&'static str>,
 }
 
-impl<'a, 's, L: Ledger, P: Pool, J: JobsApi, C: Clock> Hand<'a, 's, L, P, J, C> {
-    pub(crate) const fn new(scaler: &'a Scaler<'s, L, P, J, C>, until: Timestamp) -> Self {
+impl<'a, 's, L: Ledger, P: Pool, M: Tables, J: JobsApi, C: Clock> Hand<'a, 's, L, P, M, J, C> {
+    pub(crate) const fn new(scaler: &'a Scaler<'s, L, P, M, J, C>, until: Timestamp) -> Self {
         Self { scaler, until, loose: None }
     }
 

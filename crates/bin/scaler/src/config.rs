@@ -71,13 +71,13 @@ impl Config {
     pub fn scaler<'a>(
         &'a self,
         jobs: Result<&'a RestClient, &'a str>,
-    ) -> Scaler<'a, DynamoLedger, AutoScaling, RestClient, SystemClock> {
+    ) -> Scaler<'a, DynamoLedger, AutoScaling, Exporters, RestClient, SystemClock> {
         Scaler {
             group: &self.group,
             settings: &self.settings,
             ledger: &self.ledger,
             pool: &self.pool,
-            exporters: &self.exporters,
+            tables: &self.exporters,
             jobs,
             waiting: &self.waiting,
             clock: &SystemClock,

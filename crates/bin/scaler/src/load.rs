@@ -7,6 +7,7 @@ use runnerless_aws::ports::Ledger;
 use runnerless_aws_ec2::Pool;
 use runnerless_core::change::RowKey;
 use runnerless_core::pool::{Group, Pending, PoolRow, Scrape};
+use runnerless_gitlab::metrics::Tables;
 use runnerless_gitlab::rest::JobsApi;
 use runnerless_lambda_kit::Clock;
 
@@ -27,14 +28,14 @@ pub(crate) struct Loaded {
 ///
 /// # Errors
 /// AWS did not tell. Metrics and waiting jobs that cannot be had are part of what is loaded.
-pub(crate) async fn load<L: Ledger, P: Pool, J: JobsApi, C: Clock>(
-    scaler: &Scaler<'_, L, P, J, C>,
+pub(crate) async fn load<L: Ledger, P: Pool, M: Tables, J: JobsApi, C: Clock>(
+    scaler: &Scaler<'_, L, P, M, J, C>,
 ) -> Result<Loaded, Error> {
     let Scaler { pool, clock, settings, .. } = scaler;
     let mut group = pool.group(scaler.group).await?.ok_or_else(|| Error::NoGroup(scaler.group.to_owned()))?;
     let scraped = async {
         let machines = pool.machines(scaler.group).await?;
-        let scrapes = scrape::all(scaler.exporters, &group, &machines, *clock).await;
+        let scrapes = scrape::all(scaler.tables, &group, &machines, *clock).await;
         Ok::<_, Error>((machines, scrapes))
     };
     let key = [RowKey::Pool(scaler.group.to_owned())];

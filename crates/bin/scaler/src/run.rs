@@ -5,7 +5,7 @@ use runnerless_aws::ports::{Applied, Ledger};
 use runnerless_aws_ec2::Pool;
 use runnerless_core::pool::{Decision, PoolRow, Settings, decide, remember};
 use runnerless_core::time::{Millis, Timestamp};
-use runnerless_gitlab::metrics::Exporters;
+use runnerless_gitlab::metrics::Tables;
 use runnerless_gitlab::rest::JobsApi;
 use runnerless_lambda_kit::Clock;
 
@@ -20,7 +20,7 @@ const REPORT: Millis = Millis::secs(3);
 
 /// What it takes to size a pool.
 #[derive(Debug)]
-pub struct Scaler<'a, L, P, J, C> {
+pub struct Scaler<'a, L, P, M, J, C> {
     /// The group's name.
     pub group: &'a str,
     /// How it is sized.
@@ -29,8 +29,8 @@ pub struct Scaler<'a, L, P, J, C> {
     pub ledger: &'a L,
     /// Auto Scaling.
     pub pool: &'a P,
-    /// What asks members for their metrics.
-    pub exporters: &'a Exporters,
+    /// The members' metrics.
+    pub tables: &'a M,
     /// GitLab's jobs API, or why there is none.
     pub jobs: Result<&'a J, &'a str>,
     /// Whose waiting jobs are the pool's.
@@ -39,7 +39,7 @@ pub struct Scaler<'a, L, P, J, C> {
     pub clock: &'a C,
 }
 
-impl<L: Ledger, P: Pool, J: JobsApi, C: Clock> Scaler<'_, L, P, J, C> {
+impl<L: Ledger, P: Pool, M: Tables, J: JobsApi, C: Clock> Scaler<'_, L, P, M, J, C> {
     /// Runs once. `run` names this run, like no other; `ends_at` is when the invocation ends.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use runnerless_aws_ec2::Machine;
 use runnerless_core::chain::chain;
 use runnerless_core::pool::{Group, Scrape, exposition};
 use runnerless_core::time::Millis;
-use runnerless_gitlab::metrics::Exporters;
+use runnerless_gitlab::metrics::Tables;
 use runnerless_lambda_kit::{Clock, within};
 
 /// Members that are asked at once: each is a connection, of which a function has a thousand, and a body in memory.
@@ -19,7 +19,7 @@ const LIMIT: Millis = Millis::secs(20);
 
 /// Asks every member that may be running. A member that is not among the answers, or failed, counts as busy.
 pub(crate) async fn all(
-    exporters: &Exporters,
+    tables: &impl Tables,
     group: &Group,
     machines: &BTreeMap<String, Machine>,
     clock: &impl Clock,
@@ -31,7 +31,7 @@ pub(crate) async fn all(
     let answers = stream::iter(asked).map(|id| async move {
         let address = machines.get(&id).and_then(|machine| machine.address);
         let scrape = match address {
-            Some(address) => one(exporters, address, clock).await,
+            Some(address) => one(tables, address, clock).await,
             None => failed("EC2 shows no address of it"),
         };
         (id, scrape)
@@ -44,8 +44,8 @@ pub(crate) async fn all(
     scrapes
 }
 
-async fn one(exporters: &Exporters, address: IpAddr, clock: &impl Clock) -> Scrape {
-    let table = match exporters.ask(address).await {
+async fn one(tables: &impl Tables, address: IpAddr, clock: &impl Clock) -> Scrape {
+    let table = match tables.ask(address).await {
         Ok(table) => table,
         Err(error) => return Scrape::Failed(chain(&error)),
     };

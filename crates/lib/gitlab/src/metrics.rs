@@ -1,5 +1,7 @@
 //! The metrics of runner managers, over HTTP as Prometheus asks for them: fetched here, read by the decisions.
 
+use std::error::Error;
+use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -27,7 +29,7 @@ pub struct Table {
 pub enum NoTable {
     /// Nobody answered, not in time or not to the end.
     #[error("no answer")]
-    NoAnswer(#[source] reqwest::Error),
+    NoAnswer(#[source] Box<dyn Error + Send + Sync>),
     /// Something else answers there.
     #[error("answered {0}")]
     Status(StatusCode),
@@ -43,6 +45,15 @@ pub enum NoTable {
 #[derive(Debug, thiserror::Error)]
 #[error("the client for metrics could not be set up")]
 pub struct NoClient(#[source] reqwest::Error);
+
+/// Tells what runner managers answer about themselves.
+pub trait Tables: Sync {
+    /// One runner manager's metrics.
+    ///
+    /// # Errors
+    /// Why there are none. Nobody may take that for an idle one.
+    fn ask(&self, address: IpAddr) -> impl Future<Output = Result<Table, NoTable>> + Send;
+}
 
 /// Asks runner managers for their metrics, directly: by no proxy, along no redirect, and each once.
 #[derive(Clone, Debug)]
@@ -68,14 +79,12 @@ impl Exporters {
             .pool_max_idle_per_host(0);
         Ok(Self { http: builder.build().map_err(NoClient)?, port })
     }
+}
 
-    /// One runner manager's metrics.
-    ///
-    /// # Errors
-    /// Why there are none. Nobody may take that for an idle one.
-    pub async fn ask(&self, address: IpAddr) -> Result<Table, NoTable> {
+impl Tables for Exporters {
+    async fn ask(&self, address: IpAddr) -> Result<Table, NoTable> {
         let url = format!("http://{}/metrics", SocketAddr::new(address, self.port));
-        let no_answer = |error: reqwest::Error| NoTable::NoAnswer(error.without_url());
+        let no_answer = |error: reqwest::Error| NoTable::NoAnswer(error.without_url().into());
         let mut answer = self.http.get(url).header(ACCEPT, FORMAT).send().await.map_err(no_answer)?;
         if answer.status() != StatusCode::OK {
             return Err(NoTable::Status(answer.status()));
@@ -170,6 +179,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let exporters = Exporters::new(listener.local_addr().unwrap().port(), Duration::from_millis(1)).unwrap();
         let error = exporters.ask("127.0.0.1".parse().unwrap()).await.unwrap_err();
-        assert!(matches!(&error, NoTable::NoAnswer(source) if source.is_timeout()), "{error:?}");
+        let NoTable::NoAnswer(source) = &error else { panic!("{error:?}") };
+        assert!(source.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout), "{error:?}");
     }
 }

@@ -222,7 +222,7 @@ impl World {
             settings: &self.settings,
             ledger: &self.ledger,
             pool: &*self.pool,
-            exporters: &exporters,
+            tables: &exporters,
             jobs: self.no_jobs.map_or(Ok(&self.jobs), Err),
             waiting: &self.waiting,
             clock: &self.clock,
