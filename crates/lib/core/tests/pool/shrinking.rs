@@ -225,6 +225,21 @@ fn what_failed_to_be_retired_is_decided_anew() {
 }
 
 #[test]
+fn a_reading_that_failed_after_a_member_was_named_breaks_the_row_of_good_ones() {
+    let mut bench = Bench::of(3);
+    bench.settings.minimum = 2;
+    assert_eq!(retired(&bench.minutes(WINDOW)), ["i-01"]);
+    // Nothing was done. It does not tell once, while nobody would let it go anyway.
+    bench.minute().fails(1);
+    bench.run();
+    bench.minute().tells(1, 0, 0);
+    bench.run();
+    (2..=3).for_each(|other| bench.tells(other, 1, 1));
+    assert_eq!(held(&bench.minute().run()), &Held::NoneIdle { idle_scrapes: 3 }, "it told twice since");
+    assert_eq!(retired(&bench.minute().run()), ["i-01"]);
+}
+
+#[test]
 fn without_a_hook_that_waits_for_the_longest_job_nothing_is_retired() {
     let mut bench = Bench::of(3);
     bench.group.hook = None;

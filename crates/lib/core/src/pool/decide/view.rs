@@ -97,12 +97,19 @@ fn one<'a>(
     match member.phase {
         Phase::Leaving => return unseen(Standing::Leaving),
         Phase::Other(_) => return unseen(Standing::Other),
-        Phase::InService if settling => return unseen(Standing::Settling),
         Phase::Booting | Phase::InService => {}
     }
-    match reading(now, scrape, &before) {
+    let named_at = before.retired_at.filter(|_| settling && member.phase == Phase::InService);
+    let seen = match reading(now, scrape, &before) {
         Ok(reading) => told(settings, member, reading, before),
         Err(why) => silent(now, settings, member, why, before),
+    };
+    match named_at {
+        // What it tells is remembered all the same: one that stays after all is let go by readings that are in a row.
+        Some(at) => {
+            Seen { memory: MemberMemory { retired_at: Some(at), ..seen.memory }, standing: Standing::Settling, ..seen }
+        }
+        None => seen,
     }
 }
 
