@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::functions::checkin;
 use crate::gitlab::{Hook, Step};
+use crate::pool::Happens;
 
 /// Something happens.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(crate) enum Event {
     Written(usize),
     /// The schedule starts a sweep.
     Sweep,
+    /// Something happens to the pool.
+    Pool(Happens),
     /// Nothing more goes wrong from now on.
     Calm,
     /// Somebody looks whether the world is quiet.

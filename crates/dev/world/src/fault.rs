@@ -58,6 +58,8 @@ pub enum Delay {
     GitLab,
     /// Its whole length, and what a launch in vain costs.
     Outage,
+    /// A run of the scaler that comes to nothing, or a member: only jobs of a pool wait for either.
+    Pool,
 }
 
 faults! {
@@ -195,11 +197,66 @@ faults! {
     CheckInFailed = "check_in_failed", Boot, 1.0;
     /// Checkin does what it was asked, and its answer is lost.
     CheckInAnswerLost = "check_in_answer_lost", Boot, 1.0;
+    /// A run of a pool's scaler that does not take place. The first of those that only a pool can meet.
+    PoolRunSkipped = "pool_run_skipped", Pool, 2.0;
+    /// Two runs of the scaler at once.
+    PoolRunDoubled = "pool_run_doubled", Pool, 6.0;
+    /// Auto Scaling asks to slow down.
+    ScalingThrottled = "scaling_throttled", Pool, 1.0;
+    /// A call of Auto Scaling that fails before it has an effect.
+    ScalingFailed = "scaling_failed", Pool, 1.0;
+    /// A call of Auto Scaling that has its effect and loses its answer.
+    ScalingAnswerLost = "scaling_answer_lost", Pool, 2.0;
+    /// What Auto Scaling shows of a group is behind by up to a minute.
+    ScalingBehind = "scaling_behind", Pool, 4.0;
+    /// A member that does not answer the question for its metrics.
+    ScrapeTimedOut = "scrape_timed_out", Pool, 2.0;
+    /// A member that refuses the connection, or answers something else.
+    ScrapeRefused = "scrape_refused", Pool, 1.0;
+    /// Jobs that come while the scaler is about to let a member go, in a call that takes seconds.
+    JobsInBetween = "jobs_in_between", Pool, 10.0;
+    /// Metrics that are cut off.
+    ScrapeCut = "scrape_cut", Pool, 1.0;
+    /// Metrics that were made a while ago.
+    MetricsOld = "metrics_old", Pool, 2.0;
+    /// Metrics that say that they are of the future.
+    MetricsAhead = "metrics_ahead", Pool, 1.0;
+    /// A member whose clock is minutes off.
+    MemberClockOff = "member_clock_off", Pool, 3.0;
+    /// A runner manager that counts its jobs from the beginning again.
+    CounterReset = "counter_reset", Pool, 6.0;
+    /// Half of the members, or all, that cannot be reached for minutes.
+    MembersUnreachable = "members_unreachable", Pool, 3.0;
+    /// Somebody changes the group by hand, most often while a run is under way.
+    GroupByHand = "group_by_hand", Pool, 3.0;
+    /// AWS replaces a member, as an instance refresh does.
+    MemberReplaced = "member_replaced", Pool, 6.0;
+    /// The group evens out its zones, where that is not suspended.
+    ZonesRebalanced = "zones_rebalanced", Pool, 60.0;
+    /// A member whose hardware is lost, or that EC2 takes back.
+    MemberLost = "member_lost", Pool, 2.0;
+    /// A member on which no runner manager ever starts.
+    MemberStillborn = "member_stillborn", Pool, 3.0;
+    /// A member that boots for minutes.
+    MemberSlow = "member_slow", Pool, 4.0;
+    /// The group cannot launch anything for minutes.
+    GroupStuck = "group_stuck", Pool, 2.0;
+    /// A runner manager whose process ends anywhere, and is started again.
+    ManagerKilled = "manager_killed", Pool, 3.0;
+    /// The program beside it whose process ends anywhere, and is started again.
+    AgentKilled = "agent_killed", Pool, 10.0;
+    /// A metadata service that does not tell whether the member is to leave.
+    TargetUnknown = "target_unknown", Pool, 3.0;
 }
 
 impl Fault {
     /// How many kinds there are.
     pub const COUNT: usize = Self::ALL.len();
+
+    /// Whether only a pool can meet it.
+    pub(crate) const fn is_of_pools(self) -> bool {
+        self as usize >= Self::PoolRunSkipped as usize
+    }
 
     /// The kind of this name.
     #[must_use]
@@ -264,7 +321,8 @@ impl Rates {
     /// No trouble.
     pub(crate) const CALM: Self = Self([0; Fault::COUNT]);
 
-    /// Draws which kinds strike in a world, and how often. `off` never strike.
+    /// Draws which kinds strike in a world, and how often. `off` never strike. Those that only a pool can meet are
+    /// [`Self::draw_of_pools`]'s.
     pub(crate) fn draw(rng: &mut Rng, off: &[Fault]) -> Self {
         // One world in ten is calm: what is promised without trouble is looked at without trouble.
         let (kinds, usual) = match rng.u32(0..10) {
@@ -274,14 +332,27 @@ impl Rates {
             _ => (1.0, 0.01),
         };
         let mut rates = Self::CALM;
-        for fault in Fault::ALL {
-            let strikes = rng.f64() < kinds;
-            let rate = usual * fault.part() * SPREAD[rng.usize(0..SPREAD.len())];
-            if strikes && !off.contains(fault) {
-                rates.0[*fault as usize] = parts(rate);
-            }
-        }
+        let kinds_of = Fault::ALL.iter().filter(|fault| !fault.is_of_pools());
+        kinds_of.for_each(|fault| rates.draw_one(*fault, rng, (kinds, usual), off));
         rates
+    }
+
+    /// Draws the same for the kinds that only a pool can meet. A calm world stays calm.
+    pub(crate) fn draw_of_pools(&mut self, rng: &mut Rng, off: &[Fault]) {
+        if *self == Self::CALM {
+            return;
+        }
+        let (kinds, usual) = [(0.2, 0.03), (0.6, 0.015), (1.0, 0.01)][rng.usize(0..3)];
+        let kinds_of = Fault::ALL.iter().filter(|fault| fault.is_of_pools());
+        kinds_of.for_each(|fault| self.draw_one(*fault, rng, (kinds, usual), off));
+    }
+
+    fn draw_one(&mut self, fault: Fault, rng: &mut Rng, (kinds, usual): (f64, f64), off: &[Fault]) {
+        let strikes = rng.f64() < kinds;
+        let rate = usual * fault.part() * SPREAD[rng.usize(0..SPREAD.len())];
+        if strikes && !off.contains(&fault) {
+            self.0[fault as usize] = parts(rate);
+        }
     }
 
     /// How often it strikes, in parts of a million.

@@ -18,6 +18,7 @@ mod functions;
 pub mod gitlab;
 mod hands;
 mod metrics;
+mod pool;
 mod process;
 mod report;
 mod run;
@@ -29,7 +30,7 @@ mod trace;
 mod world;
 
 pub use arguments::{Arguments, BadArguments};
-pub use check::{Promise, Violation};
+pub use check::{PoolCounts, Promise, Violation};
 pub use fault::{Delay, Fault, Hits};
 pub use report::{Seed, Vacuous};
 pub use run::{Broken, Outcome, Plan, run};

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::check::Promise;
+use crate::check::{PoolCounts, Promise};
 use crate::fault::Fault;
 use crate::run::{Outcome, Plan};
 
@@ -37,7 +37,10 @@ impl Outcome {
         }
         let least = self.jobs / ONE_HIT_IN;
         let kinds = Fault::ALL.iter().filter(|fault| !plan.off.contains(fault));
-        let met = kinds.map(|fault| Vacuous { jobs: self.jobs, name: fault.name(), hits: self.hits.of(*fault), least });
+        let kinds = kinds.map(|fault| (fault.name(), self.hits.of(*fault)));
+        // Where no member is let go, and none that has jobs is named by others, nothing is shown of how members leave.
+        let of_pools = [("members let go", self.pool.let_go), ("busy members named by others", self.pool.named_busy)];
+        let met = kinds.chain(of_pools).map(|(name, hits)| Vacuous { jobs: self.jobs, name, hits, least });
         met.filter(|met| met.hits < met.least).collect()
     }
 
@@ -51,6 +54,17 @@ impl Outcome {
     fn broke(&self, promise: Promise) -> usize {
         let breaks = |broken: &&crate::Broken| broken.violations.iter().any(|violation| violation.promise == promise);
         self.broken.iter().filter(breaks).count()
+    }
+
+    /// What pools did.
+    fn pools(&self) -> Value {
+        let PoolCounts { pools, jobs, grown, let_go, raced, named_busy, lost, after_crash, waited, longest } =
+            self.pool;
+        json!({
+            "worlds": pools, "jobs": jobs, "grown": grown, "let_go": let_go, "took_a_job_as_they_went": raced,
+            "busy_named_by_others": named_busy, "jobs_lost_with_hardware": lost,
+            "jobs_lost_after_a_crash": after_crash, "waits": waited, "longest_untroubled_wait_ms": longest.0,
+        })
     }
 
     /// The line `world`.
@@ -81,7 +95,7 @@ impl Outcome {
             "jobs_per_second": rounded(self.jobs as f64 / seconds.max(0.001)),
             "virtual_hours": self.lasted.0 / 3_600_000,
             "longest_wait_ms": self.waits.iter().map(|(cause, wait)| (*cause, wait.0)).collect::<BTreeMap<_, _>>(),
-            "waits": self.waited,
+            "waits": self.waited, "pools": self.pools(),
             "calls_per_job": calls, "metrics": self.metrics,
             "ok": self.is_fine(plan),
         })

@@ -15,6 +15,7 @@ use runnerless_reconciler::Listing;
 use runnerless_router::Rules;
 
 use crate::fault::{Fault, Rates};
+use crate::pool::PoolSetup;
 
 /// When every world begins.
 pub(crate) const BEGIN: Timestamp = Timestamp(1_789_373_730_000);
@@ -63,6 +64,9 @@ impl Knowledge {
         !matches!(self, Self::Hooks)
     }
 }
+
+/// What tells the draws of a world's pool from its others: any number will do.
+const POOLS: u64 = 0x706f_6f6c;
 
 /// The time between two sentinels of a lane (see the template).
 const SENTINELS: Millis = Millis::minutes(10);
@@ -120,6 +124,8 @@ pub(crate) struct Setup {
     pub(crate) sentinel_every: Millis,
     pub(crate) front: runnerless_ingest::Rules,
     pub(crate) rates: Rates,
+    /// The pool, where there is one.
+    pub(crate) pool: Option<PoolSetup>,
 }
 
 /// A lane.
@@ -193,7 +199,7 @@ impl Setup {
         let isolated = rng.bool();
         let launches = lanes.iter().any(|lane| lane.lane.engine == Engine::Ec2);
         let rotations = draw_rotations(rng, minutes, lanes.len(), wish);
-        Self {
+        let mut setup = Self {
             jobs: wish.jobs,
             knowledge,
             two_phase: rng.u32(0..4) > 0,
@@ -219,7 +225,15 @@ impl Setup {
             front: front(),
             lanes,
             rates: Rates::draw(rng, &wish.off),
+            pool: None,
+        };
+        // By draws of its own: a world without a pool is the same whatever pools are like.
+        let mut own = Rng::with_seed(wish.seed ^ POOLS);
+        if own.u32(0..3) == 0 {
+            setup.pool = Some(PoolSetup::draw(&mut own, knowledge));
+            setup.rates.draw_of_pools(&mut own, &wish.off);
         }
+        setup
     }
 }
 

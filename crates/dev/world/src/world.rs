@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use fastrand::Rng;
 use runnerless_aws::ParameterCache;
 use runnerless_aws::fake::{FakeLedger, FakeMapping};
+use runnerless_aws_ec2::FakePool;
 use runnerless_checkin::Memory;
 use runnerless_core::change::Write;
 use runnerless_core::live::{LIVE_PK, STACK};
@@ -16,7 +17,7 @@ use runnerless_core::route::LaneEntry;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_ingest::Noted;
 
-use crate::check::{Calls, Check, Left, Verdict, Whom};
+use crate::check::{Calls, Check, Left, PoolLeft, Verdict, Whom};
 use crate::ec2::{self, Cloud};
 use crate::event::Event;
 use crate::fault::{Fault, Hits, Rates};
@@ -24,6 +25,7 @@ use crate::functions;
 use crate::gitlab::{GitLab, GitLabRules, Load, LoadLane, RunnerKind, RunnerSpec};
 use crate::hands::Hands;
 use crate::metrics::{self, Metrics};
+use crate::pool::{self, Pool};
 use crate::process::{Fate, Process};
 use crate::setup::{BEGIN, LaneSetup, PARAMETERS, SECRET, SIGNING, Setup, Wish};
 use crate::timeline::{Due, Tasks, Timeline};
@@ -51,6 +53,7 @@ pub(crate) struct World {
     pub(crate) setup: Setup,
     pub(crate) ledger: FakeLedger,
     pub(crate) mapping: FakeMapping,
+    pub(crate) scaling: FakePool,
     /// What each of ingest's environments remembers: secrets, and the projects that it noted.
     pub(crate) front_doors: Vec<(ParameterCache, Noted)>,
     /// What each of checkin's environments remembers.
@@ -63,6 +66,7 @@ pub(crate) struct World {
 pub(crate) struct State {
     pub(crate) gitlab: GitLab,
     pub(crate) cloud: Cloud,
+    pub(crate) pool: Option<Pool>,
     pub(crate) check: Check,
     pub(crate) trace: Trace,
     pub(crate) rates: Rates,
@@ -120,6 +124,7 @@ impl World {
         let state = State {
             gitlab,
             cloud: Cloud::default(),
+            pool: None,
             check: Check::new(&setup),
             trace: Trace::new(wish.keeps, BEGIN),
             rates: setup.rates.clone(),
@@ -140,6 +145,7 @@ impl World {
             setup,
             ledger: FakeLedger::default(),
             mapping: FakeMapping::default(),
+            scaling: FakePool::default(),
             front_doors: (0..FRONT_DOORS).map(|_| (secrets(), Noted::default())).collect(),
             desks: (0..DESKS).map(|_| Memory::default()).collect(),
             state: Mutex::new(state),
@@ -184,6 +190,7 @@ impl World {
         for (at, step) in state.gitlab.load(&load) {
             self.timeline.happens_at(at, Event::User(step));
         }
+        pool::furnish(self, &mut state, &projects);
         drop(state);
         self.map();
         for (after, lane) in &self.setup.rotations {
@@ -251,6 +258,10 @@ impl World {
         {
             state.gitlab_due = Some(due);
             self.timeline.happens_at(due, Event::GitLab);
+        }
+        let State { pool, gitlab, .. } = &mut *state;
+        if let Some(pool) = pool.as_mut().filter(|pool| !pool.bell.is_idle() && gitlab.has_job_for(pool.runner)) {
+            pool.bell.ring();
         }
         drop(state);
         for hook in hooks {
@@ -323,8 +334,10 @@ impl World {
             }
             Event::Record(record) => Some(Box::pin(functions::terminator::hears(self, record))),
             Event::Sweep => functions::reconciler::starts(self),
+            Event::Pool(what) => pool::happens(self, what),
             Event::Calm => {
                 self.state().rates = Rates::CALM;
+                pool::calms(self);
                 self.timeline.happens_in(LOOK, Event::Look);
                 None
             }
@@ -371,8 +384,11 @@ impl World {
         let now = self.now();
         let mut state = self.state();
         let counted = self.ledger.item(LIVE_PK).and_then(|counts| counts.get(STACK)?.as_i64()).unwrap_or_default();
-        let rests = under_way == 0 && counted == 0 && state.cloud.left().next().is_none();
-        let quiet = rests && state.gitlab.is_quiet() && state.check.is_quiet(self.setup.knowledge);
+        // Runner managers run for ever.
+        let standing = state.pool.as_ref().map_or(0, Pool::managers);
+        let rests = under_way == standing && counted == 0 && state.cloud.left().next().is_none();
+        let quiet =
+            rests && pool::rests(self, &state) && state.gitlab.is_quiet() && state.check.is_quiet(self.setup.knowledge);
         if quiet || now - BEGIN > LONGEST {
             state.is_over = true;
         } else {
@@ -452,14 +468,17 @@ pub(crate) fn run(wish: &Wish) -> Ended {
     let endless = world.run();
     let metrics = metrics::take();
     let now = world.now();
-    let World { setup, ledger, state, .. } = world;
+    let World { setup, ledger, scaling, state, .. } = world;
     let state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let State { gitlab, cloud, check, trace, hits, calls, .. } = state;
+    let State { gitlab, cloud, pool, check, trace, hits, calls, .. } = state;
+    let group = scaling.now(pool::GROUP);
+    let of_pool = setup.pool.as_ref().zip(pool.as_ref()).zip(group.as_ref());
     let jobs = gitlab.jobs();
     let left = Left {
         setup: &setup,
         gitlab: &gitlab,
         cloud: &cloud,
+        pool: of_pool.map(|((setup, pool), group)| PoolLeft { setup, pool, group }),
         ledger: &ledger,
         calls: &calls,
         hits: &hits,

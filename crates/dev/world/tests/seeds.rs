@@ -29,6 +29,18 @@ fn every_promise_is_kept_in_the_fixed_worlds_and_a_second_run_is_the_same() {
     }
 }
 
+/// Worlds with a pool are among the fixed ones: one in three.
+#[test]
+fn pools_grow_and_let_members_go_in_the_fixed_worlds_and_members_with_jobs_are_named_by_others() {
+    silence();
+    let pool = run(&plans()[0]).pool;
+    let met = [pool.grown, pool.let_go, pool.named_busy, pool.raced, pool.lost];
+    assert!(
+        pool.pools >= 80 && met.iter().all(|met| *met > 0),
+        "so little came of pools that nothing was shown: {pool:?}"
+    );
+}
+
 #[test]
 fn a_seed_is_replayed_with_its_lines_and_another_seed_is_another_world() {
     silence();
@@ -53,7 +65,8 @@ fn a_run_that_met_too_little_is_vacuous_and_one_that_left_it_out_on_purpose_is_n
     let plan = Plan { off: vec![Fault::HookLost], ..plans()[0].clone() };
     let outcome = runnerless_world::Outcome { jobs: 1_000_000, ..runnerless_world::Outcome::default() };
     let names: Vec<&str> = outcome.vacuous(&plan).iter().map(|vacuous| vacuous.name).collect();
-    assert_eq!(names.len(), Fault::COUNT - 1);
+    // And that no pool let a member go, nor was one with jobs named by others.
+    assert_eq!(names.len(), Fault::COUNT - 1 + 2);
     assert!(!names.contains(&Fault::HookLost.name()) && !outcome.is_fine(&plan));
 }
 

@@ -91,7 +91,7 @@ pub(super) fn allowance(
     let (mut length, mut worst, mut in_vain) = (Millis(UNTROUBLED.0 + costs.boot().0), None, 0);
     for met in within {
         let cost = match met.fault.delay() {
-            Delay::Nothing => Millis(0),
+            Delay::Nothing | Delay::Pool => Millis(0),
             Delay::Seconds => Millis::secs(15),
             Delay::Sweep => Millis(150_000 + costs.boot().0),
             Delay::Launch | Delay::Boot | Delay::GitLab => {

@@ -12,7 +12,7 @@ use runnerless_core::time::{Millis, Timestamp};
 use serde_json::Value;
 
 use super::bound::unseen;
-use super::{Check, Promise, Violation};
+use super::{Check, PoolCounts, PoolLeft, Promise, Violation};
 use crate::ec2::Cloud;
 use crate::fault::Hits;
 use crate::gitlab::{Finding, GitLab, Manager, RunnerKind};
@@ -24,6 +24,8 @@ pub(crate) struct Left<'a> {
     pub(crate) setup: &'a Setup,
     pub(crate) gitlab: &'a GitLab,
     pub(crate) cloud: &'a Cloud,
+    /// What is left of the pool, where there is one.
+    pub(crate) pool: Option<PoolLeft<'a>>,
     pub(crate) ledger: &'a FakeLedger,
     pub(crate) calls: &'a Calls,
     pub(crate) hits: &'a Hits,
@@ -45,6 +47,8 @@ pub(crate) struct Verdict {
     pub(crate) waits: BTreeMap<&'static str, Millis>,
     /// How many jobs were waited for that a bound was kept to.
     pub(crate) waited: u64,
+    /// What the pool did.
+    pub(crate) pool: PoolCounts,
 }
 
 /// Whether the system id is that of a launch's own runner.
@@ -56,7 +60,7 @@ fn is_of(system_id: &str, launch: &LaunchId) -> bool {
 impl Check {
     /// Judges.
     pub(crate) fn judge(mut self, left: Left<'_>) -> Verdict {
-        let Left { setup, gitlab, cloud, ledger, calls, hits, metrics, endless, now } = left;
+        let Left { setup, gitlab, cloud, pool, ledger, calls, hits, metrics, endless, now } = left;
         let mut verdict = Verdict::default();
         if !self.violations.is_empty() {
             verdict.violations = self.violations;
@@ -77,6 +81,10 @@ impl Check {
         self.judge_records(setup, gitlab, cloud);
         self.judge_calls(gitlab, calls, hits);
         self.judge_alarms(setup, hits, metrics);
+        if let Some(pool) = pool {
+            verdict.pool = self.judge_pool(&pool, gitlab, now);
+            self.judge_pool_alarms(pool.setup, hits, metrics);
+        }
         verdict.violations = self.violations;
         verdict
     }

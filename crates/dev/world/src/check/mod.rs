@@ -3,6 +3,7 @@
 mod bound;
 mod instances;
 mod judge;
+mod pool;
 mod rows;
 mod strict;
 mod waits;
@@ -20,6 +21,8 @@ use crate::setup::{Knowledge, Outage, Setup};
 use rows::Rows;
 
 pub(crate) use judge::{Calls, Left, Verdict};
+pub use pool::PoolCounts;
+pub(crate) use pool::{By, PoolLeft, Ran};
 
 /// A promise that was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +59,22 @@ pub enum Promise {
     Row,
     /// An alarm was sounded in a world in which nothing went wrong.
     FalseAlarm,
+    /// A job of a pool ended with its member, or a member was let go that had not told often enough that it is idle.
+    PoolEnded,
+    /// A pool was sized beyond its limits, or by a larger step than it may be.
+    PoolBounds,
+    /// A pool's desired capacity was lowered, so that the group chooses whom it ends.
+    PoolLowered,
+    /// A run of the scaler acted that had not stored what it saw, or was only to look.
+    PoolOutOfTurn,
+    /// A run of the scaler did not tell what failed, or why it did nothing.
+    PoolSilent,
+    /// Nothing was left to do, and members of a pool were there that nobody needs.
+    PoolLarge,
+    /// A pool's member that was to leave went on taking jobs.
+    PoolLingers,
+    /// A pool's group may end members by itself.
+    PoolLoose,
     /// The world did not end.
     Endless,
 }
@@ -80,6 +99,8 @@ pub(crate) enum Whom {
     Launch(LaunchId),
     /// The jobs of a lane: its launches take each other's.
     Lane(LaneId),
+    /// The jobs of the pool.
+    Pool,
     /// All.
     Everybody,
 }
@@ -122,6 +143,7 @@ pub(crate) struct Check {
     foreign_lanes: BTreeSet<LaneId>,
     strict: strict::Strict,
     instances: instances::Instances,
+    pool: pool::PoolCheck,
 }
 
 /// Each hits everybody for as long as it lasts.
@@ -151,6 +173,7 @@ impl Check {
             foreign_lanes: foreign.map(|lane| lane.lane.id()).collect(),
             strict: strict::Strict::default(),
             instances: instances::Instances::default(),
+            pool: pool::PoolCheck::new(setup.pool.as_ref()),
         }
     }
 
@@ -181,6 +204,11 @@ impl Check {
     /// A process serves all jobs.
     pub(crate) fn serves_everybody(&mut self, process: u32) {
         self.serves.insert(process, Whom::Everybody);
+    }
+
+    /// A process serves the pool.
+    pub(crate) fn serves_pool(&mut self, process: u32) {
+        self.serves.insert(process, Whom::Pool);
     }
 
     /// A process does what another one asks it to.

@@ -192,6 +192,8 @@ impl Check {
             self.launch_written(&id, Launch::read(item), process, gitlab);
         } else if let Some(project) = pk.strip_prefix("project#").and_then(|id| id.parse().ok()) {
             self.known.entry(project).or_insert(now);
+        } else if pk.starts_with("pool#") {
+            self.pool_row_written(process, now);
         } else if let Some(key) = job_key(pk) {
             let before = self.rows.jobs.get(&key).cloned();
             if before.as_ref().is_none_or(|before| *before != Job::read(item)) {

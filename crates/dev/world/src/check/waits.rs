@@ -91,6 +91,7 @@ impl Check {
             Whom::Launch(of) => self.rows.charged.contains(&(job, of.clone())),
             Whom::Lane(of) => lane.as_ref().is_none_or(|lane| lane == of) || self.rows.was_given_one_of(of, job),
             Whom::Everybody | Whom::Process(_) => true,
+            Whom::Pool => false,
         }
     }
 

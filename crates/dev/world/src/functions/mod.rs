@@ -23,6 +23,8 @@ const CLOCK_OFF: std::ops::Range<i64> = -4_000..4_000;
 /// Most steps that a function takes before it is ended: more than nearly all do.
 const STEPS: std::ops::Range<u32> = 1..24;
 
+/// Most steps of a run of the scaler: it asks a handful of members before it acts.
+const SCALER_STEPS: std::ops::Range<u32> = 1..60;
 /// Up to this step, a runner has accepted its job.
 const EARLY: u32 = 24;
 
@@ -35,6 +37,20 @@ pub(crate) fn function<'w>(world: &'w World, name: &'static str, limit: Millis) 
 pub(crate) fn instance(world: &World, limit: Millis) -> Hands<'_> {
     let ends = [Fault::InstanceKilled, Fault::InstanceStops];
     hands(world, "instance", limit, (&ends, Fault::RunnerFrozen), lambda::STEPS, lambda::FROZEN)
+}
+
+/// A process of the scaler.
+pub(crate) fn of_pool<'w>(world: &'w World, name: &'static str, limit: Millis) -> Hands<'w> {
+    let hands = hands(world, name, limit, (&[Fault::FunctionKilled], Fault::FunctionFrozen), SCALER_STEPS, FROZEN);
+    world.state().check.serves_pool(hands.process.number);
+    hands
+}
+
+/// A process on a member of a pool, which ends like this.
+pub(crate) fn of_member<'w>(world: &'w World, name: &'static str, limit: Millis, ends: Fault) -> Hands<'w> {
+    let hands = hands(world, name, limit, (&[ends], Fault::RunnerFrozen), lambda::STEPS, lambda::FROZEN);
+    world.state().check.serves_pool(hands.process.number);
+    hands
 }
 
 /// A process with a fate: whether, when and for how long it is troubled.

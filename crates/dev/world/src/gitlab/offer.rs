@@ -63,6 +63,12 @@ impl GitLab {
         }
     }
 
+    /// Whether a job waits that this runner may have now.
+    #[must_use]
+    pub fn has_job_for(&self, runner: u64) -> bool {
+        self.first_for(runner).is_some()
+    }
+
     fn first_for(&self, runner: u64) -> Option<u64> {
         let runner = self.runners.get(&runner)?;
         self.queue.iter().copied().find(|id| {

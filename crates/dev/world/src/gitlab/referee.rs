@@ -169,6 +169,28 @@ impl GitLab {
         })
     }
 
+    /// How long each job waited that this runner is made for.
+    pub fn waits_for(&self, runner: u64) -> impl Iterator<Item = Wait> {
+        let made_for = move |wait: &Wait| self.jobs.get(&wait.job.job).is_some_and(|job| self.is_for(runner, job));
+        self.waits().filter(made_for)
+    }
+
+    /// Whether a job that this runner is made for is not over.
+    #[must_use]
+    pub fn has_work_for(&self, runner: u64) -> bool {
+        self.jobs.values().any(|job| !job.status.is_over() && self.is_for(runner, job))
+    }
+
+    /// When the last job ended that this runner is made for.
+    #[must_use]
+    pub fn last_end_for(&self, runner: u64) -> Option<Timestamp> {
+        self.jobs.values().filter(|job| self.is_for(runner, job)).filter_map(|job| job.finished_at).max()
+    }
+
+    fn is_for(&self, runner: u64, job: &Job) -> bool {
+        self.runners.get(&runner).is_some_and(|runner| runner.fits(job, self.is_protected(job.pipeline)))
+    }
+
     /// Judges every job. At the end of a world in which everything was given its time, a job that is not over is lost.
     #[must_use]
     pub fn judge(&self, now: Timestamp) -> Judged {

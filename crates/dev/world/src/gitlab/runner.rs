@@ -15,6 +15,8 @@ pub enum RunnerKind {
     Ours,
     /// Somebody else's, which takes jobs when a [`super::Step::Foreign`] says so.
     Foreign,
+    /// A pool's, as which its runner managers ask.
+    Pool,
 }
 
 /// A runner to be made.

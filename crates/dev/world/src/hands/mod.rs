@@ -4,6 +4,7 @@ mod aws;
 mod fleet;
 mod gitlab;
 mod ledger;
+mod pool;
 
 use std::future::{Future, pending};
 use std::pin::pin;

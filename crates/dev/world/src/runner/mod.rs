@@ -4,7 +4,7 @@
 //! `lib/engine`, `bin/executor` and `bin/runner`. Each move on the ledger is the real one.
 
 mod desk;
-mod engine;
+pub(crate) mod engine;
 pub(crate) mod executor;
 pub(crate) mod foreign;
 pub(crate) mod instance;
