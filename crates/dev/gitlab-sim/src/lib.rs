@@ -32,6 +32,7 @@ mod saved;
 mod server;
 mod sim;
 mod start;
+mod storage;
 mod world;
 mod zip;
 

@@ -1,5 +1,6 @@
 //! Starting and ending.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -13,7 +14,8 @@ use crate::hooks::deliver::Clients;
 use crate::id_token::SignerError;
 use crate::random;
 use crate::saved::{self, SavedError};
-use crate::server::{listen, tls};
+use crate::server::listen::{self, Door};
+use crate::server::tls;
 use crate::sim::Sim;
 use crate::world::{Place, World};
 
@@ -74,6 +76,7 @@ pub enum Stop {
 /// A simulator that listens and is not served yet.
 pub struct Simulator {
     listener: TcpListener,
+    storage: TcpListener,
     tls: Option<TlsAcceptor>,
     sim: Sim,
     ca_file: Option<PathBuf>,
@@ -102,13 +105,17 @@ impl Simulator {
         let cannot = |error| StartError::Listen(options.listen, error);
         let listener = TcpListener::bind(options.listen).await.map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
+        let storage = TcpListener::bind(SocketAddr::new(options.listen.ip(), 0)).await.map_err(cannot)?;
+        let storage_address = storage.local_addr().map_err(cannot)?;
         let ca_file = options.tls.then(|| dir.join(tls::CA_FILE));
         let tls = options.tls.then(|| tls::acceptor(&dir)).transpose()?;
         let clients = Clients::new().map_err(StartError::Client)?;
         let saved = saved::load(&dir)?;
         let known = saved.as_ref().map(|saved| saved.admin_token.clone());
+        let scheme = if options.tls { "https" } else { "http" };
         let place = Arc::new(Place {
-            url: format!("{}://{address}{}", if options.tls { "https" } else { "http" }, options.root),
+            url: format!("{scheme}://{address}{}", options.root),
+            storage_url: format!("{scheme}://{storage_address}"),
             root: options.root,
             dir,
             admin_token: options.admin_token.or(known).unwrap_or_else(|| format!("glpat-{}", random::word(20))),
@@ -121,7 +128,7 @@ impl Simulator {
         if world.jobs.values().any(|job| !job.spec.id_tokens.is_empty()) {
             world.place.signer()?;
         }
-        Ok(Self { listener, tls, sim: Sim::new(world, clients), ca_file })
+        Ok(Self { listener, storage, tls, sim: Sim::new(world, clients), ca_file })
     }
 
     /// Where it listens, as in `http://127.0.0.1:4000`, with its root.
@@ -149,7 +156,11 @@ impl Simulator {
     pub async fn serve(self, stop: impl Future<Output = Stop>) -> Result<(), SavedError> {
         self.sim.with(World::resume_deliveries);
         let timers = tokio::spawn(self.sim.clone().run_timers());
-        let why = listen::run(self.listener, self.tls, self.sim.clone(), stop).await;
+        let never = std::future::pending::<Infallible>();
+        let why = tokio::select! {
+            why = listen::run(self.listener, self.tls.clone(), self.sim.clone(), Door::GitLab, stop) => why,
+            never = listen::run(self.storage, self.tls, self.sim.clone(), Door::Storage, never) => match never {},
+        };
         timers.abort();
         self.sim.end_deliveries();
         match why {

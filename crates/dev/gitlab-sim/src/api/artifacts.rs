@@ -10,6 +10,7 @@ use super::auth;
 use crate::server::answer::Answer;
 use crate::server::request::Request;
 use crate::sim::Sim;
+use crate::storage;
 use crate::world::World;
 use crate::world::job::{Artifact, Job};
 
@@ -124,7 +125,25 @@ pub(super) fn download(sim: &Sim, request: &Request, id: &str) -> Result<Answer,
     let id = auth::id(id, "id")?;
     let token = request.header("job-token").map(str::to_owned).or_else(|| request.query("job_token"));
     let token = token.ok_or_else(|| Answer::message(401, "401 Unauthorized"))?;
-    sim.with(|world| find(world, id, &token))
+    let direct = request.query("direct_download").is_some_and(|value| matches!(value.as_str(), "true" | "1"));
+    sim.with(|world| {
+        let found = find(world, id, &token)?;
+        // As GitLab does it: the file itself through its own server, or a signed link to where it is stored.
+        if direct && world.settings.object_storage {
+            return Ok(Answer::empty(302).with("Location", storage::link(world, id)));
+        }
+        Ok(found)
+    })
+}
+
+/// The bytes of a job's archive for who has a signed link: a case file's zip, or what the job uploaded.
+pub(crate) fn stored_archive(world: &World, id: u64) -> Option<Vec<u8>> {
+    let held = |job: &&Job| job.status.is_executing();
+    let prepared = world.jobs.values().rev().filter(held).find_map(|job| {
+        let names_it = dependency(job, id).is_some();
+        job.raw.as_ref().and_then(|raw| raw.download.clone()).filter(|_| names_it)
+    });
+    prepared.or_else(|| std::fs::read(&world.jobs.get(&id)?.artifacts.get("archive")?.path).ok())
 }
 
 fn find(world: &mut World, id: u64, token: &str) -> Result<Answer, Answer> {
@@ -160,12 +179,15 @@ fn missing() -> Answer {
 
 /// The zip of a case file, when this job may have it: by its own token, or by the one that the case gave.
 fn prepared(job: &Job, id: u64, token: &str) -> Option<Vec<u8>> {
-    let raw = job.raw.as_ref()?;
-    let zip = raw.download.as_ref()?;
-    let dependencies = raw.body.get("dependencies").and_then(Value::as_array)?;
-    let entry = dependencies.iter().find(|entry| entry.get("id").and_then(Value::as_u64) == Some(id))?;
-    let given = entry.get("token").and_then(Value::as_str);
+    let zip = job.raw.as_ref()?.download.as_ref()?;
+    let given = dependency(job, id)?.get("token").and_then(Value::as_str);
     (job.hold.token == token || given == Some(token)).then(|| zip.clone())
+}
+
+/// What a case file says of a job that its own needs.
+fn dependency(job: &Job, id: u64) -> Option<&Value> {
+    let dependencies = job.raw.as_ref()?.body.get("dependencies").and_then(Value::as_array)?;
+    dependencies.iter().find(|entry| entry.get("id").and_then(Value::as_u64) == Some(id))
 }
 
 fn zip_answer(name: &str, zip: Vec<u8>) -> Answer {

@@ -12,6 +12,7 @@ mod request;
 mod runners;
 mod user_runners;
 
+pub(crate) use artifacts::stored_archive;
 use serde_json::json;
 
 use crate::server::answer::Answer;

@@ -9,7 +9,7 @@ use crate::world::World;
 use crate::world::job::Job;
 use crate::world::project::{Pipeline, Project};
 use crate::world::runner::RunnerType;
-use crate::world::spec::Variable;
+use crate::world::spec::{Kept, Variable};
 use crate::world::status::Status;
 
 /// How many commits a job gets when it names no depth: GitLab's default for new projects.
@@ -35,10 +35,10 @@ pub(crate) fn job_body(world: &World, id: u64) -> Option<Value> {
         "hooks": [],
         "image": job.spec.image.as_deref().map(image),
         "services": job.spec.services.iter().map(|name| service(name)).collect::<Vec<_>>(),
-        "artifacts": null,
+        "artifacts": artifacts(job),
         "cache": [],
         "credentials": [],
-        "dependencies": [],
+        "dependencies": dependencies(world, job),
         "features": {
             "trace_sections": true,
             "token_mask_prefixes": ["glpat-"],
@@ -149,6 +149,38 @@ fn steps(job: &Job, timeout: u64) -> Vec<Value> {
         }));
     }
     steps
+}
+
+/// Null for a job that keeps nothing. What GitLab does not know of an artifact is null, not left out.
+fn artifacts(job: &Job) -> Value {
+    let kept = |kept: &Kept| {
+        let mut value = json!({
+            "name": kept.name,
+            "untracked": kept.untracked,
+            "paths": kept.paths,
+            "when": kept.when,
+            "expire_in": kept.expire_in,
+            "artifact_type": kept.kind,
+            "artifact_format": kept.format,
+        });
+        if !kept.exclude.is_empty() {
+            value["exclude"] = json!(kept.exclude);
+        }
+        value
+    };
+    if job.spec.artifacts.is_empty() { Value::Null } else { job.spec.artifacts.iter().map(kept).collect() }
+}
+
+/// The jobs whose artifacts this one gets, with its own token; a job that left no archive is among them without one.
+fn dependencies(world: &World, job: &Job) -> Vec<Value> {
+    let dependency = |other: &Job| {
+        let mut value = json!({"id": other.id, "name": other.spec.name, "token": job.hold.token});
+        if let Some(archive) = other.artifacts.get("archive") {
+            value["artifacts_file"] = json!({"filename": archive.filename, "size": archive.size});
+        }
+        value
+    };
+    world.inputs_of(job).into_iter().map(dependency).collect()
 }
 
 fn image(name: &str) -> Value {

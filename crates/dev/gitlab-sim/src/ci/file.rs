@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::artifacts;
 use super::error::{CiError, Place};
 use super::job::{Draft, Shared};
 use super::keywords;
@@ -122,6 +123,7 @@ fn jobs(drafts: &[Draft], defaults: &Shared, globals: &[Variable]) -> Result<Vec
             .as_ref()
             .map(|needs| needs::resolve(&Place::job(&draft.name, "needs"), needs, &names))
             .transpose()?;
+        let inputs = artifacts::inputs(&draft.name, draft.dependencies.as_ref(), draft.needs.as_ref(), &names)?;
         let own = variables::overridden(globals, &draft.variables);
         for instance in all {
             jobs.push(Job {
@@ -133,6 +135,8 @@ fn jobs(drafts: &[Draft], defaults: &Shared, globals: &[Variable]) -> Result<Vec
                 variables: variables::overridden(&own, &instance.variables),
                 tags: shared.tags.clone().unwrap_or_default(),
                 needs: needs.clone(),
+                inputs: inputs.clone(),
+                artifacts: shared.artifacts.clone().unwrap_or_default(),
                 allow_failure: draft.allow_failure.clone(),
                 when: draft.when,
                 timeout_s: shared.timeout_s,

@@ -1,5 +1,6 @@
 //! One job of the file, before `parallel` and `needs` are worked out.
 
+use super::artifacts;
 use super::deployment;
 use super::error::{CiError, Place};
 use super::keywords;
@@ -9,7 +10,7 @@ use super::read;
 use super::script;
 use super::variables::{self, Owner};
 use super::yaml::{Map, Value};
-use super::{AllowFailure, Environment, IdToken, Retry, Variable, When, duration};
+use super::{AllowFailure, Artifact, Environment, IdToken, Retry, Variable, When, duration};
 
 /// The longest time limit of a job: a month, as Rails counts it.
 const TIMEOUT_LIMIT_S: u64 = 2_629_746;
@@ -59,6 +60,7 @@ pub(super) struct Shared {
     pub(super) image: Option<String>,
     pub(super) services: Option<Vec<String>>,
     pub(super) id_tokens: Option<Vec<IdToken>>,
+    pub(super) artifacts: Option<Vec<Artifact>>,
 }
 
 impl Shared {
@@ -74,6 +76,7 @@ impl Shared {
             image: map.get("image").map(|value| image(&at("image"), value)).transpose()?,
             services: map.get("services").map(|value| services(&at("services"), value)).transpose()?,
             id_tokens: map.get("id_tokens").map(|value| deployment::id_tokens(&at("id_tokens"), value)).transpose()?,
+            artifacts: map.get("artifacts").map(|value| artifacts::artifacts(&at("artifacts"), value)).transpose()?,
         })
     }
 
@@ -88,6 +91,7 @@ impl Shared {
             image: self.image.or_else(|| defaults.image.clone()),
             services: self.services.or_else(|| defaults.services.clone()),
             id_tokens: self.id_tokens.or_else(|| defaults.id_tokens.clone()),
+            artifacts: self.artifacts.or_else(|| defaults.artifacts.clone()),
         }
     }
 }
@@ -101,6 +105,7 @@ pub(super) struct Draft {
     pub(super) shared: Shared,
     pub(super) variables: Vec<Variable>,
     pub(super) needs: Option<Vec<Need>>,
+    pub(super) dependencies: Option<Vec<Need>>,
     pub(super) allow_failure: AllowFailure,
     pub(super) when: When,
     pub(super) parallel: Option<Parallel>,
@@ -128,6 +133,10 @@ impl Draft {
                 .get("variables")
                 .map_or(Ok(Vec::new()), |value| variables::variables(&at("variables"), value, Owner::Job))?,
             needs: map.get("needs").map(|value| needs::needs(&at("needs"), value)).transpose()?,
+            dependencies: map
+                .get("dependencies")
+                .map(|value| artifacts::dependencies(&at("dependencies"), value))
+                .transpose()?,
             allow_failure: allow_failure(&at("allow_failure"), map, when)?,
             when,
             parallel: map.get("parallel").map(|value| matrix::parallel(&at("parallel"), value)).transpose()?,

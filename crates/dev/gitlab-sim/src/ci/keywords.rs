@@ -20,11 +20,13 @@ pub(super) const OF_JOBS: &[&str] = &[
     "environment",
     "resource_group",
     "id_tokens",
+    "artifacts",
+    "dependencies",
 ];
 
 /// What `default` may have.
 pub(super) const OF_DEFAULT: &[&str] =
-    &["before_script", "after_script", "tags", "retry", "timeout", "image", "services", "id_tokens"];
+    &["before_script", "after_script", "tags", "retry", "timeout", "image", "services", "id_tokens", "artifacts"];
 
 /// What a file may have beside jobs.
 pub(super) const OF_FILES: &[&str] =
@@ -35,11 +37,9 @@ pub(super) const NO_JOBS: &[&str] = &["true", "false", "nil", "pages", "pages:de
 
 /// Keywords of GitLab that no part of the subset has.
 const LEFT_OUT: &[&str] = &[
-    "artifacts",
     "cache",
     "coverage",
     "dast_configuration",
-    "dependencies",
     "except",
     "hooks",
     "identity",
@@ -70,7 +70,7 @@ pub(super) fn refusal(keyword: &str, known: &[&str]) -> String {
     let cure = match keyword {
         "inherit" => "write its keywords out",
         "rules" | "only" | "except" | "workflow" => "remove it: every job of the file is created",
-        "artifacts" | "cache" | "dependencies" => "remove it: no files are kept between jobs",
+        "cache" => "remove it: no files are kept between pipelines",
         "type" => "write `stage`",
         _ if left_out(keyword) => "remove it",
         _ => return format!("is not a keyword here; remove it (known: `{}`)", known.join("`, `")),

@@ -9,13 +9,15 @@
 //!   anchors;
 //! - of a job: `extends`, `stage`, `script`, `before_script`, `after_script`, `variables`, `tags`, `needs`,
 //!   `allow_failure`, `when`, `start_in`, `timeout`, `retry`, `parallel`, the names of `image` and `services`, the name,
-//!   address and action of `environment`, `resource_group`, and `id_tokens`.
+//!   address and action of `environment`, `resource_group`, `id_tokens`, `artifacts` with the reports that nothing but
+//!   GitLab's pages reads, and `dependencies`.
 //!
 //! Two liberties: the values of a matrix may be any scalar, where GitLab wants text or a whole number, and two jobs
 //! that get the same name are refused, where GitLab silently keeps one.
 //!
 //! Source: GitLab's keyword reference, the entries of `Gitlab::Ci::Config`, and Ruby's Psych.
 
+mod artifacts;
 mod deployment;
 mod duration;
 mod error;
@@ -95,6 +97,10 @@ pub struct Job {
     pub tags: Vec<String>,
     /// The full names of the jobs that it waits for. `None`: it waits for all earlier stages.
     pub needs: Option<Vec<String>>,
+    /// The full names of the jobs whose artifacts it gets. `None`: those of all jobs in earlier stages.
+    pub inputs: Option<Vec<String>>,
+    /// What is kept of it: the archive first, then each report.
+    pub artifacts: Vec<Artifact>,
     /// Whether its failure is the pipeline's. A manual job may fail unless the file says otherwise.
     pub allow_failure: AllowFailure,
     /// When it runs.
@@ -115,6 +121,27 @@ pub struct Job {
     pub resource_group: Option<String>,
     /// The tokens that say who it is.
     pub id_tokens: Vec<IdToken>,
+}
+
+/// One file that is kept of a job, as its runner is asked for it. Variables are not replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Artifact {
+    /// Its name without ending.
+    pub name: Option<String>,
+    /// Whether files that git does not know belong to it.
+    pub untracked: bool,
+    /// Which files.
+    pub paths: Vec<String>,
+    /// Which of them not.
+    pub exclude: Vec<String>,
+    /// `on_success`, `on_failure` or `always`.
+    pub when: String,
+    /// How long it is kept.
+    pub expire_in: Option<String>,
+    /// What it is: `archive`, or a kind of report.
+    pub kind: String,
+    /// How it is packed: `zip`, `gzip` or `raw`.
+    pub format: String,
 }
 
 /// What a job deploys to.

@@ -17,6 +17,15 @@ pub(super) struct Need {
     name: String,
     /// Whether the job may be missing.
     optional: bool,
+    /// Whether its files come with it.
+    pub(super) artifacts: bool,
+}
+
+impl Need {
+    /// A job that must be there.
+    pub(super) fn of_job(name: String) -> Self {
+        Self { name, optional: false, artifacts: true }
+    }
 }
 
 /// Reads `needs`.
@@ -29,13 +38,12 @@ pub(super) fn needs(place: &Place<'_>, value: &Value) -> Result<Vec<Need>, CiErr
 }
 
 fn need(place: &Place<'_>, value: &Value) -> Result<Need, CiError> {
-    let Value::Map(map) = value else { return Ok(Need { name: read::text(place, value)?, optional: false }) };
+    let Value::Map(map) = value else { return Ok(Need::of_job(read::text(place, value)?)) };
     read::only_keys(place, map, &["job", "artifacts", "optional"])?;
     let job = map.get("job").ok_or_else(|| place.below("job").refuse("is missing; name the job"))?;
     let flag = |key: &str, absent| map.get(key).map_or(Ok(absent), |value| read::boolean(&place.below(key), value));
-    // Whether files come with it changes nothing for a pipeline without artifacts.
-    flag("artifacts", true)?;
-    Ok(Need { name: read::text(&place.below("job"), job)?, optional: flag("optional", false)? })
+    let artifacts = flag("artifacts", true)?;
+    Ok(Need { name: read::text(&place.below("job"), job)?, optional: flag("optional", false)?, artifacts })
 }
 
 /// The full names that a job's `needs` mean. `names` has the full names of each job of the file.
@@ -45,7 +53,7 @@ pub(super) fn resolve(
     names: &BTreeMap<String, Vec<String>>,
 ) -> Result<Vec<String>, CiError> {
     let mut resolved = Vec::new();
-    for Need { name, optional } in needs {
+    for Need { name, optional, .. } in needs {
         match names.get(name) {
             Some(all) => resolved.extend(all.iter().cloned()),
             None if names.values().flatten().any(|full| full == name) => resolved.push(name.clone()),
@@ -67,11 +75,18 @@ pub(super) fn resolve(
     Ok(resolved)
 }
 
-/// Refuses needs of later stages and needs that wait for each other.
+/// Refuses needs of later stages, needs that wait for each other, and files of jobs that need not have ended.
 pub(super) fn check(stages: &[String], jobs: &[Job]) -> Result<(), CiError> {
     let stage_of: BTreeMap<_, _> =
         jobs.iter().map(|job| (job.name.as_str(), stages.iter().position(|stage| *stage == job.stage))).collect();
     for job in jobs {
+        let late = |input: &&String| stage_of.get(input.as_str()) >= stage_of.get(job.name.as_str());
+        if job.needs.is_none()
+            && let Some(input) = job.inputs.iter().flatten().find(late)
+        {
+            let problem = format!("has `{input}`, which is of no earlier stage; move one of the two, or remove it");
+            return Err(Place::job(&job.base_name, "dependencies").refuse(problem));
+        }
         for need in job.needs.iter().flatten() {
             if stage_of.get(need.as_str()) > stage_of.get(job.name.as_str()) {
                 let problem = format!("has `{need}` of a later stage; move one of the two, or remove the need");

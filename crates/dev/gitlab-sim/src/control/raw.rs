@@ -141,5 +141,7 @@ fn spec(name: String, script: Vec<String>, after_script: Vec<String>, timeout_s:
         environment: None,
         resource_group: None,
         id_tokens: Vec::new(),
+        artifacts: Vec::new(),
+        inputs: None,
     }
 }

@@ -16,8 +16,15 @@ pub(crate) fn missing(
     let artifacts = items(body, "artifacts");
     let demands = [
         (matches!(spec.allow_failure, AllowFailure::ExitCodes(_)), "return_exit_code"),
-        (artifacts.iter().any(is_report), "upload_multiple_artifacts"),
-        (artifacts.iter().any(|entry| filled(entry, "exclude")), "artifacts_exclude"),
+        (
+            artifacts.iter().any(is_report) || spec.artifacts.iter().any(|kept| kept.kind != "archive"),
+            "upload_multiple_artifacts",
+        ),
+        (
+            artifacts.iter().any(|entry| filled(entry, "exclude"))
+                || spec.artifacts.iter().any(|kept| !kept.exclude.is_empty()),
+            "artifacts_exclude",
+        ),
         (
             items(body, "steps").iter().any(|step| step.get("name").is_some_and(|name| name == "release")),
             "multi_build_steps",

@@ -103,6 +103,8 @@ mod tests {
             environment: None,
             resource_group: None,
             id_tokens: Vec::new(),
+            artifacts: Vec::new(),
+            inputs: None,
         }
     }
 

@@ -43,6 +43,8 @@ pub(crate) struct Place {
     pub dir: PathBuf,
     /// The token that may do everything in the user API.
     pub admin_token: String,
+    /// Where artifacts are stored: a server of its own, as object storage is. Without an end slash.
+    pub storage_url: String,
     /// The key of ID tokens, from the first time that it is needed.
     pub signer: Mutex<Option<Arc<Signer>>>,
 }
@@ -277,6 +279,17 @@ impl World {
             Ok(id) => self.projects.get(&id),
             Err(_) => self.projects.values().find(|project| project.path == name),
         }
+    }
+
+    /// The jobs whose artifacts a job gets, the newest of each name.
+    pub(crate) fn inputs_of(&self, job: &Job) -> Vec<&Job> {
+        let pipeline = self.pipelines.get(&job.pipeline).map_or(&[][..], |pipeline| &pipeline.jobs);
+        let all = pipeline.iter().filter_map(|id| self.jobs.get(id)).filter(|other| !other.retried);
+        let wanted = |other: &&Job| match &job.spec.inputs {
+            Some(names) => names.contains(&other.spec.name),
+            None => other.spec.stage_index < job.spec.stage_index,
+        };
+        all.filter(wanted).collect()
     }
 
     /// Counts a call; the seconds to wait when there were too many in this minute.

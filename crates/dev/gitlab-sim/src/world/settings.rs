@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     pub trace_limit_bytes: u64,
     /// Largest artifact, in bytes.
     pub artifact_limit_bytes: u64,
+    /// Artifacts are in object storage: who asks for one with `direct_download=true` is sent there.
+    pub object_storage: bool,
     /// Patches per minute and job token; 0 for no limit.
     pub trace_per_min: u64,
     /// `jobs/request` per minute and runner token; 0 for no limit.
@@ -91,6 +93,7 @@ impl Default for Settings {
             put_202: 0,
             trace_limit_bytes: 100 * 1024 * 1024,
             artifact_limit_bytes: 100 * 1024 * 1024,
+            object_storage: false,
             trace_per_min: 200,
             request_per_min: 2000,
             job_per_min: 200,

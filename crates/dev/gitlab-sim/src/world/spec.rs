@@ -50,6 +50,33 @@ pub(crate) struct JobSpec {
     /// `id_tokens:`.
     #[serde(default)]
     pub id_tokens: Vec<IdToken>,
+    /// `artifacts:`.
+    #[serde(default)]
+    pub artifacts: Vec<Kept>,
+    /// Full names of the jobs whose artifacts it gets; `None` for all of earlier stages.
+    #[serde(default)]
+    pub inputs: Option<Vec<String>>,
+}
+
+/// One file that is kept of a job; variables not replaced.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    /// Its name without ending.
+    pub name: Option<String>,
+    /// Whether files that git does not know belong to it.
+    pub untracked: bool,
+    /// Which files.
+    pub paths: Vec<String>,
+    /// Which of them not.
+    pub exclude: Vec<String>,
+    /// After which ends of the job.
+    pub when: String,
+    /// How long.
+    pub expire_in: Option<String>,
+    /// `archive`, or a kind of report.
+    pub kind: String,
+    /// `zip`, `gzip` or `raw`.
+    pub format: String,
 }
 
 /// What a job deploys to; variables not replaced.
@@ -166,6 +193,8 @@ impl JobSpec {
             }),
             resource_group: job.resource_group,
             id_tokens: job.id_tokens.into_iter().map(id_token).collect(),
+            artifacts: job.artifacts.into_iter().map(kept).collect(),
+            inputs: job.inputs,
         })
     }
 
@@ -173,6 +202,11 @@ impl JobSpec {
     pub(crate) fn allows_failure(&self) -> bool {
         self.allow_failure == AllowFailure::Yes
     }
+}
+
+fn kept(artifact: ci::Artifact) -> Kept {
+    let ci::Artifact { name, untracked, paths, exclude, when, expire_in, kind, format } = artifact;
+    Kept { name, untracked, paths, exclude, when, expire_in, kind, format }
 }
 
 fn id_token(token: ci::IdToken) -> IdToken {

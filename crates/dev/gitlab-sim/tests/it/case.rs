@@ -107,3 +107,28 @@ async fn a_case_can_be_cancelled_after_its_201() {
     assert_eq!(seen["status"], "canceling");
     assert_eq!(job.end("failed").await.header("job-status"), Some("canceled"));
 }
+
+#[tokio::test]
+async fn an_archive_in_object_storage_is_for_who_has_the_link_and_brings_no_token() {
+    let bench = Bench::start().await;
+    bench.settings(json!({"object_storage": true})).await;
+    let dependency = json!({"id": 190_001, "name": "build", "token": "glcbt-66_given",
+                            "artifacts_file": {"filename": "artifacts.zip", "size": 150}});
+    case(&bench, json!({"script": ["x"], "download": {"a.txt": "stored\n"}, "job": {"dependencies": [dependency]}}))
+        .await;
+    let job = bench.any_runner().await.take().await;
+    let quiet = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let get = |url: &str| quiet.get(url.to_owned());
+    let call = format!("{}/api/v4/jobs/190001/artifacts", bench.url);
+    let plain = bench.send(get(&call).header("JOB-TOKEN", &job.token)).await;
+    assert_eq!(plain.status, 200, "through GitLab where no direct download is asked for");
+    let sent = bench.send(get(&format!("{call}?direct_download=true")).header("JOB-TOKEN", &job.token)).await;
+    let link = sent.header("location").unwrap().to_owned();
+    assert_eq!(sent.status, 302);
+    assert!(!link.starts_with(&bench.url), "{link}");
+    assert!(bench.send(get(&link)).await.text.contains("a.txtstored\n"));
+    assert_eq!(bench.send(get(link.split('?').next().unwrap())).await.status, 403);
+    assert_eq!(bench.violations().await, [""; 0]);
+    assert_eq!(bench.send(get(&link).header("JOB-TOKEN", &job.token)).await.status, 400);
+    assert_eq!(bench.violations().await, ["secret_abroad"]);
+}

@@ -154,3 +154,57 @@ async fn files_that_are_refused() {
     assert_eq!(reply.status, 400);
     assert!(reply.text.contains("job") && reply.text.contains("stage"), "{}", reply.text);
 }
+
+#[tokio::test]
+async fn later_jobs_get_the_archives_of_earlier_ones() {
+    let bench = Bench::start().await;
+    let file = "stages: [a, b]\nmake:\n  stage: a\n  script: [echo]\n  artifacts: {paths: [out], expire_in: 1 day}\n\
+                other:\n  stage: a\n  script: [echo]\nall:\n  stage: b\n  script: [echo]\n\
+                none:\n  stage: b\n  script: [echo]\n  dependencies: []\n";
+    let project = bench.project("acme/widget", file).await;
+    let runner = bench.any_runner().await;
+    bench.pipeline(project).await;
+    let maker = runner.take().await;
+    let kept = &maker.body["artifacts"][0];
+    assert_eq!(
+        (&kept["artifact_type"], &kept["paths"], &kept["expire_in"]),
+        (&json!("archive"), &json!(["out"]), &json!("1 day"))
+    );
+    assert!(kept["name"].is_null() && kept.get("exclude").is_none(), "{kept}");
+    assert_eq!(maker.body["dependencies"], json!([]));
+    let part =
+        "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"artifacts.zip\"\r\n\r\nPK it\r\n--b--\r\n";
+    let upload = bench.request(Method::POST, &format!("/api/v4/jobs/{}/artifacts", maker.id));
+    let upload = upload.header("JOB-TOKEN", &maker.token).header("Content-Type", "multipart/form-data; boundary=b");
+    assert_eq!(bench.send(upload.body(part)).await.status, 201);
+    maker.end("success").await;
+    assert_eq!(runner.run("success").await, "other");
+    let all = runner.take().await;
+    let inputs = all.body["dependencies"].as_array().unwrap();
+    let names: Vec<&str> = inputs.iter().map(|input| input["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["make", "other"]);
+    assert_eq!(inputs[0]["artifacts_file"], json!({"filename": "artifacts.zip", "size": 5}));
+    assert!(inputs[1].get("artifacts_file").is_none(), "it left nothing");
+    assert_eq!(inputs[0]["token"], json!(all.token), "a job reads with its own token");
+    let get = bench.request(Method::GET, &format!("/api/v4/jobs/{}/artifacts", maker.id));
+    assert_eq!(bench.send(get.header("JOB-TOKEN", &all.token)).await.text, "PK it");
+    assert_eq!(runner.take().await.body["dependencies"], json!([]));
+}
+
+#[tokio::test]
+async fn a_job_with_reports_needs_a_runner_that_uploads_several_artifacts() {
+    let bench = Bench::start().await;
+    let file = "report:\n  script: [echo]\n  artifacts: {reports: {junit: x.xml}}\n\
+                thin:\n  script: [echo]\n  artifacts: {paths: [x], exclude: [x/y]}\nplain:\n  script: [echo]\n";
+    let project = bench.project("acme/widget", file).await;
+    let mut runner = bench.any_runner().await;
+    let pipeline = bench.pipeline(project).await;
+    assert_eq!(runner.run("success").await, "plain");
+    for job in ["report", "thin"] {
+        assert_eq!(bench.job(pipeline, job).await["failure_reason"], "runner_unsupported", "{job}");
+    }
+    runner.features = json!({"upload_multiple_artifacts": true, "artifacts_exclude": true});
+    bench.pipeline(project).await;
+    assert_eq!(runner.run("success").await, "report");
+    assert_eq!(runner.run("success").await, "thin");
+}

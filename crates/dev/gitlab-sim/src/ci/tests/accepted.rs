@@ -18,6 +18,8 @@ fn the_smallest_file_has_gitlabs_defaults() {
             variables: vec![],
             tags: vec![],
             needs: None,
+            inputs: None,
+            artifacts: vec![],
             allow_failure: AllowFailure::No,
             when: When::OnSuccess,
             timeout_s: None,
@@ -182,6 +184,53 @@ later: {stage: deploy, script: x}
     assert_eq!(needs("now"), list(&[]));
     assert_eq!(needs("same_stage"), list(&["now"]));
     assert_eq!(needs("later"), None);
+}
+
+#[test]
+fn artifacts_become_an_archive_and_reports() {
+    let read = job(&with(
+        "artifacts: {name: $CI_JOB_NAME, paths: [out/, '*.txt'], exclude: ['out/**/*.o'], untracked: true, \
+         when: always, expire_in: 1 week, reports: {sast: s.json, junit: [a.xml, b.xml]}}",
+    ));
+    let seen: Vec<_> = read
+        .artifacts
+        .iter()
+        .map(|kept| {
+            (kept.kind.as_str(), kept.format.as_str(), kept.name.as_deref(), kept.when.as_str(), kept.paths.len())
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("archive", "zip", Some("$CI_JOB_NAME"), "always", 2),
+            ("junit", "gzip", Some("junit.xml"), "always", 2),
+            ("sast", "raw", Some("gl-sast-report.json"), "always", 1),
+        ]
+    );
+    assert!(read.artifacts[0].untracked && read.artifacts[0].exclude == ["out/**/*.o"]);
+    assert_eq!(read.artifacts[1].expire_in.as_deref(), Some("1 week"));
+    assert_eq!(job(&with("artifacts: {reports: {junit: x}}")).artifacts.len(), 1, "no archive of nothing");
+}
+
+#[test]
+fn a_job_gets_files_by_dependencies_else_by_needs_else_of_earlier_stages() {
+    let text = "
+b: {stage: build, script: x, parallel: 2}
+c: {stage: build, script: x}
+all: {script: x}
+some: {script: x, dependencies: [b]}
+none: {script: x, dependencies: []}
+needing: {script: x, needs: [b, {job: c, artifacts: false}]}
+both: {script: x, needs: [b, c], dependencies: [c]}
+";
+    let read = pipeline(text);
+    let inputs = |name: &str| read.job(name).unwrap().inputs.clone();
+    let list = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    assert_eq!(inputs("all"), None);
+    assert_eq!(inputs("some"), list(&["b 1/2", "b 2/2"]));
+    assert_eq!(inputs("none"), list(&[]));
+    assert_eq!(inputs("needing"), list(&["b 1/2", "b 2/2"]));
+    assert_eq!(inputs("both"), list(&["c"]));
 }
 
 #[test]
