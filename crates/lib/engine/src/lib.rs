@@ -5,6 +5,7 @@
 //! runner, and why.
 
 mod accept;
+mod artifacts;
 mod ask;
 mod config;
 pub mod duration;

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::accept::{Accepted, Offer};
+use crate::artifacts::Courier;
 use crate::ask::{Asked, ask};
 use crate::config::{Host, JobIds, RunConfig};
 use crate::job::{self, Limits, Setup, SetupError, Signal, Stages, header, log_format};
@@ -216,7 +217,15 @@ impl OneJob<'_> {
             signals,
             self.stop.clone(),
         );
-        job::run(self.config, body, &setup, &mut stages).await
+        let courier = Courier {
+            config: self.config,
+            client: self.client,
+            id: self.assignment.id,
+            token: &self.assignment.token,
+            body,
+            setup: &setup,
+        };
+        job::run(&courier, &mut stages).await
     }
 
     /// When reporting must be over: the configured limit, or the host's own end.

@@ -5,6 +5,7 @@
 //! [`Client::delete_runner`]) repeat themselves a few times; `jobs/request` never does, because an answer that was
 //! lost may have carried a job, nor does what makes a runner.
 
+mod artifacts;
 mod body;
 mod client;
 mod enrol;
@@ -19,8 +20,9 @@ mod secret;
 mod trace;
 mod update;
 
+pub use artifacts::{ArtifactAnswer, ArtifactFile, ArtifactForm, DownloadError, Downloaded};
 pub use body::{
-    ArtifactsFile, CacheEntry, Dependency, GitInfo, Hook, Image, Input, JobBody, JobFeatures, JobInfo,
+    Artifact, ArtifactsFile, CacheEntry, Dependency, GitInfo, Hook, Image, Input, JobBody, JobFeatures, JobInfo,
     NO_TIMEOUT_SENT_SECS, RunnerInfo, Service, Step, Variable,
 };
 pub(crate) use client::Answer;

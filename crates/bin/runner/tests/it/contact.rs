@@ -16,18 +16,20 @@ fn the_request_names_what_is_implemented_and_nothing_more() {
     let body = request.json();
     assert_eq!((&body["token"], &body["system_id"]), (&json!(RUNNER_TOKEN), &json!("r_testtesttest")));
     let features = &body["info"]["features"];
-    for on in ["two_phase_job_commit", "refspecs", "cancel_gracefully", "return_exit_code", "trace_checksum"] {
+    for on in [
+        "two_phase_job_commit",
+        "refspecs",
+        "cancel_gracefully",
+        "return_exit_code",
+        "trace_checksum",
+        "artifacts",
+        "upload_multiple_artifacts",
+        "upload_raw_artifacts",
+        "artifacts_exclude",
+    ] {
         assert_eq!(features[on], true, "{on}");
     }
-    for off in [
-        "artifacts",
-        "cache",
-        "upload_multiple_artifacts",
-        "vault_secrets",
-        "native_steps_integration",
-        "session",
-        "job_inputs",
-    ] {
+    for off in ["cache", "vault_secrets", "native_steps_integration", "session", "job_inputs"] {
         assert_ne!(features[off], true, "{off}");
     }
     assert!(body.get("last_update").is_none(), "the request must not be parked");

@@ -49,7 +49,9 @@ struct State {
     log: Vec<u8>,
     job_status: String,
     interval: u32,
-    /// By `POST`, `PUT`, `PATCH`.
+    /// The zips of other jobs, by their ids.
+    archives: HashMap<u64, Vec<u8>>,
+    /// By `POST`, `PUT`, `PATCH`, `UPLOAD`, `DOWNLOAD`.
     faults: HashMap<&'static str, VecDeque<Answer>>,
     /// When the log holds the text, the job's status becomes the other.
     turn: Option<(String, String)>,
@@ -122,6 +124,16 @@ impl Coordinator {
         self.with(|state| state.handed_out.clone().unwrap())
     }
 
+    /// The archive of another job.
+    pub fn add_archive(&self, job: u64, zip: Vec<u8>) {
+        self.with(|state| drop(state.archives.insert(job, zip)));
+    }
+
+    /// The requests about artifacts.
+    pub fn about_artifacts(&self) -> Vec<Request> {
+        self.requests().into_iter().filter(is_about_artifacts).collect()
+    }
+
     pub fn serve_git(&self, repository: PathBuf) {
         self.with(|state| state.repository = Some(repository));
     }
@@ -173,6 +185,8 @@ impl Coordinator {
     fn answer(&self, request: &mut Request) -> Option<git::Answer> {
         self.with(|state| {
             let method: &'static str = match request.method.as_str() {
+                "POST" if is_about_artifacts(request) => "UPLOAD",
+                "GET" if is_about_artifacts(request) => "DOWNLOAD",
                 "POST" => "POST",
                 "PUT" => "PUT",
                 "PATCH" => "PATCH",
@@ -209,6 +223,18 @@ fn usual(state: &mut State, request: &Request) -> (u16, Vec<(&'static str, Strin
         ("POST", "/api/v4/runners/verify") => {
             (200, vec![("Content-Type", "application/json".to_owned())], br#"{"id":7}"#.to_vec())
         }
+        ("POST", _) if is_about_artifacts(request) => (
+            201,
+            vec![("Content-Type", "application/json".to_owned()), ("X-Request-Id", "r1".to_owned())],
+            b"{}".to_vec(),
+        ),
+        ("GET", path) if is_about_artifacts(request) => {
+            let id = path.split('/').nth(4).and_then(|id| id.parse().ok()).unwrap_or_default();
+            match state.archives.get(&id) {
+                Some(zip) => (200, vec![("Content-Type", "application/zip".to_owned())], zip.clone()),
+                None => (404, Vec::new(), b"{\"message\":\"404 Not Found\"}".to_vec()),
+            }
+        }
         ("PUT", _) => (200, job_headers(state), b"200".to_vec()),
         ("PATCH", _) => {
             let start: usize = request.headers["content-range"].split('-').next().unwrap().parse().unwrap();
@@ -229,6 +255,10 @@ fn usual(state: &mut State, request: &Request) -> (u16, Vec<(&'static str, Strin
         }
         _ => (404, Vec::new(), Vec::new()),
     }
+}
+
+fn is_about_artifacts(request: &Request) -> bool {
+    request.path.split('?').next().is_some_and(|path| path.ends_with("/artifacts"))
 }
 
 pub fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {

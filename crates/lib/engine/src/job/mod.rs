@@ -12,6 +12,7 @@ pub(crate) use limits::Limits;
 pub(crate) use setup::{Setup, SetupError, header, log_format};
 pub(crate) use stage::{Signal, Stages};
 
+use crate::artifacts::Courier;
 use crate::config::{ImagePolicy, RunConfig};
 use crate::duration;
 use crate::log::Stream;
@@ -21,23 +22,35 @@ use crate::verdict::Verdict;
 /// A stage ended the job's good run.
 type Step = Result<(), Verdict>;
 
-/// Most attempts that `GET_SOURCES_ATTEMPTS` may ask for.
-const MOST_ATTEMPTS: u32 = 10;
+/// Most attempts that a job may ask for at a stage.
+pub(crate) const MOST_ATTEMPTS: u32 = 10;
 /// First wait between two attempts; doubles.
-const FIRST_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
+pub(crate) const FIRST_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Runs all stages. The log's last line is not written here: the verdict may still change when the end is reported.
-pub(crate) async fn run(config: &RunConfig, body: &JobBody, setup: &Setup, stages: &mut Stages) -> Verdict {
-    let prepared = prepare(config, body, setup, stages).await;
-    let verdict = match prepared {
-        Ok(()) => steps(body, setup, stages).await,
-        Err(verdict) => verdict,
+pub(crate) async fn run(courier: &Courier<'_>, stages: &mut Stages) -> Verdict {
+    let Courier { config, body, setup, .. } = *courier;
+    let (verdict, keeps) = match prepare(config, body, setup, stages).await {
+        Err(verdict) => (verdict, false),
+        Ok(()) => match inputs(courier, stages).await {
+            // What was there before it went wrong may be what the job wants kept; a job that must end keeps nothing.
+            Err(verdict) => {
+                let failed = matches!(verdict, Verdict::Exit(_) | Verdict::Signal(_));
+                (verdict, failed)
+            }
+            Ok(()) => {
+                let verdict = steps(body, setup, stages).await;
+                let goes_on = verdict.lets_after_script_run();
+                (verdict, goes_on)
+            }
+        },
     };
-    leave(body, setup, stages, &verdict).await;
+    let verdict = if keeps { keep(courier, stages, verdict).await } else { verdict };
+    leave(setup, stages, &verdict).await;
     verdict
 }
 
-/// Everything before the script.
+/// What comes before anything of the job is there.
 async fn prepare(config: &RunConfig, body: &JobBody, setup: &Setup, stages: &mut Stages) -> Step {
     prepare_executor(config, body, stages)?;
     setup.make().map_err(|error| Verdict::System(chain(&error)))?;
@@ -45,14 +58,19 @@ async fn prepare(config: &RunConfig, body: &JobBody, setup: &Setup, stages: &mut
     let uname = rustix::system::uname();
     stages.log().job(Stream::Out, format!("Running on {}...\n", uname.nodename().to_string_lossy()).as_bytes());
     section.close();
-    get_sources(body, setup, stages).await?;
+    Ok(())
+}
+
+/// What the script works on: sources, caches (said, not done, in this version), and the artifacts of other jobs.
+async fn inputs(courier: &Courier<'_>, stages: &mut Stages) -> Step {
+    get_sources(courier.body, courier.setup, stages).await?;
     stages.end_leftovers().await?;
-    if !body.cache.is_empty() {
+    if !courier.body.cache.is_empty() {
         let section = stages.open("restore_cache", "Restoring cache");
         stages.log().warn("this version of the runner keeps no caches: the job runs without them");
         section.close();
     }
-    refusals::dependencies(body, stages)
+    courier.bring(stages).await
 }
 
 fn prepare_executor(config: &RunConfig, body: &JobBody, stages: &Stages) -> Step {
@@ -162,14 +180,23 @@ async fn after_script(body: &JobBody, setup: &Setup, stages: &mut Stages, verdic
     }
 }
 
-/// What follows the script: caches and artifacts (said, not done, in this version), and the cleaning up.
-async fn leave(body: &JobBody, setup: &Setup, stages: &mut Stages, verdict: &Verdict) {
+/// What of the job is kept. A job that went well fails with an artifact that cannot be.
+async fn keep(courier: &Courier<'_>, stages: &mut Stages, verdict: Verdict) -> Verdict {
+    refusals::caches(courier.body, stages, verdict == Verdict::Success);
+    match courier.keep(stages, &verdict).await {
+        Err(whole @ (Verdict::Over | Verdict::Stopped)) => whole,
+        Err(failed) if verdict == Verdict::Success => failed,
+        _ => verdict,
+    }
+}
+
+/// The cleaning up.
+async fn leave(setup: &Setup, stages: &mut Stages, verdict: &Verdict) {
     if matches!(verdict, Verdict::Over | Verdict::Stopped | Verdict::JobTimeout(_)) {
         stages.end_leftovers_quietly().await;
         setup.clean_quietly(stages.log());
         return;
     }
-    refusals::keepsakes(body, stages, *verdict == Verdict::Success);
     // Folders that were never made need no cleaning: the job was refused before.
     if !setup.is_made() {
         return;

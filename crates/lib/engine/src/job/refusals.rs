@@ -1,7 +1,7 @@
 //! What this runner does not do, said clearly: refused where the job would run without what it needs, warned about
 //! where it would only leave less behind.
 
-use runnerless_gitlab::protocol::{Dependency, JobBody};
+use runnerless_gitlab::protocol::JobBody;
 
 use super::{Stages, Step};
 use crate::config::ImagePolicy;
@@ -49,51 +49,12 @@ pub(super) fn unknown_work(body: &JobBody) -> Step {
     Ok(())
 }
 
-/// A job must not run without its inputs.
-pub(super) fn dependencies(body: &JobBody, stages: &Stages) -> Step {
-    let has_file =
-        |dependency: &&Dependency| dependency.artifacts_file.as_ref().is_some_and(|file| !file.filename.is_empty());
-    let needed: Vec<&str> =
-        body.dependencies.iter().filter(has_file).map(|dependency| dependency.name.as_str()).collect();
-    if needed.is_empty() {
-        return Ok(());
-    }
-    let section = stages.open("download_artifacts", "Downloading artifacts");
-    section.close();
-    Err(Verdict::Configuration(format!(
-        "the job needs artifacts of {}, and this version of the runner does not download artifacts. Set `dependencies: []` \
-         (or `needs: [{{job: ..., artifacts: false}}]`) if it can do without, or use another runner",
-        needed.join(", ")
-    )))
-}
-
-/// Caches and artifacts that the job wants kept.
-pub(super) fn keepsakes(body: &JobBody, stages: &Stages, succeeded: bool) {
-    let (cache, upload, end) = if succeeded {
-        ("archive_cache", "upload_artifacts_on_success", "successful")
-    } else {
-        ("archive_cache_on_failure", "upload_artifacts_on_failure", "failed")
-    };
+/// Caches that the job wants kept.
+pub(super) fn caches(body: &JobBody, stages: &Stages, succeeded: bool) {
     if succeeded && !body.cache.is_empty() {
-        let section = stages.open(cache, &format!("Saving cache for {end} job"));
+        let section = stages.open("archive_cache", "Saving cache for successful job");
         stages.log().warn("this version of the runner keeps no caches: nothing was saved");
         section.close();
-    }
-    if body.artifacts.iter().any(|entry| is_due(entry, succeeded)) {
-        let section = stages.open(upload, &format!("Uploading artifacts for {end} job"));
-        stages
-            .log()
-            .warn("this version of the runner does not upload artifacts: later jobs and reports will not have them");
-        section.close();
-    }
-}
-
-/// Whether an artifact's `when` asks for it after this end.
-fn is_due(entry: &serde_json::Value, succeeded: bool) -> bool {
-    match entry.get("when").and_then(serde_json::Value::as_str) {
-        Some("always") => true,
-        Some("on_failure") => !succeeded,
-        _ => succeeded,
     }
 }
 
@@ -123,16 +84,5 @@ mod tests {
             assert!(matches!(unknown_work(&body(&job)), Err(Verdict::Configuration(_))), "{job}");
         }
         assert!(unknown_work(&body(&format!("{{{script}}}"))).is_ok());
-    }
-
-    #[test]
-    fn artifacts_are_due_by_their_when() {
-        for (when, on_success, on_failure) in
-            [("on_success", true, false), ("on_failure", false, true), ("always", true, true), ("new", true, false)]
-        {
-            let entry = serde_json::json!({"when": when});
-            assert_eq!((is_due(&entry, true), is_due(&entry, false)), (on_success, on_failure), "{when}");
-        }
-        assert!(is_due(&serde_json::json!({"when": null}), true));
     }
 }

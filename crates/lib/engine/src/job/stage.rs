@@ -1,7 +1,10 @@
 //! One stage: a section of the log around a shell that may be stopped for five reasons.
 
 use std::ffi::OsString;
+use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -23,6 +26,8 @@ const SHORT_GRACE: Grace = Duration::from_secs(2);
 /// How long a process that a script left behind may keep its output open before it is ended.
 const HOLD: Duration = Duration::from_secs(60);
 
+/// As much of what a shell prints is kept, in bytes; more is a list of files that nobody would upload.
+const MOST_PRINTED: usize = 64 * 1024 * 1024;
 /// The shell's exit code for a command that it does not find.
 const NOT_FOUND: i32 = 127;
 
@@ -122,28 +127,56 @@ impl Stages {
         StageLimit::default().and(Some((Instant::now() + limit, Verdict::ScriptTimeout(limit))))
     }
 
+    /// The limit of what follows the script: that of the whole job.
+    pub(crate) fn upload_limit(&self) -> StageLimit {
+        StageLimit::default()
+    }
+
     /// Runs a step of the job's script: its first output makes the log worth sending at once.
     pub(crate) async fn script(&mut self, script: &Script, folder: &Path, limit: StageLimit) -> Result<(), Verdict> {
-        self.run(script, folder, limit, true).await
+        let log = self.log.clone();
+        let sink = |stream: Stream, bytes: &[u8]| {
+            log.job(stream, bytes);
+            log.script_speaks();
+        };
+        self.run(script, folder, limit, sink).await
     }
 
     /// Runs any other stage.
     pub(crate) async fn shell(&mut self, script: &Script, folder: &Path, limit: StageLimit) -> Result<(), Verdict> {
-        self.run(script, folder, limit, false).await
+        let log = self.log.clone();
+        self.run(script, folder, limit, |stream: Stream, bytes: &[u8]| log.job(stream, bytes)).await
     }
 
-    async fn run(&mut self, script: &Script, folder: &Path, limit: StageLimit, speaks: bool) -> Result<(), Verdict> {
+    /// Runs a shell for what it prints. What it complains about goes to the log.
+    pub(crate) async fn capture(
+        &mut self,
+        script: &Script,
+        folder: &Path,
+        limit: StageLimit,
+    ) -> Result<Vec<u8>, Verdict> {
+        let log = self.log.clone();
+        let mut printed = Vec::new();
+        let sink = |stream: Stream, bytes: &[u8]| match stream {
+            Stream::Out if printed.len() < MOST_PRINTED => printed.extend_from_slice(bytes),
+            Stream::Out => {}
+            _ => log.job(stream, bytes),
+        };
+        self.run(script, folder, limit, sink).await?;
+        Ok(printed)
+    }
+
+    async fn run(
+        &mut self,
+        script: &Script,
+        folder: &Path,
+        limit: StageLimit,
+        sink: impl FnMut(Stream, &[u8]),
+    ) -> Result<(), Verdict> {
         let text = script.finish();
         let spec = ShellSpec { script: &text, folder, environment: &self.environment };
         let system = |error: &dyn std::error::Error| Verdict::System(chain(error));
         let shell = Shell::start(&spec).map_err(|error| system(&error))?;
-        let log = self.log.clone();
-        let sink = |stream: Stream, bytes: &[u8]| {
-            log.job(stream, bytes);
-            if speaks {
-                log.script_speaks();
-            }
-        };
         let interrupt =
             interrupt(self.signal.clone(), self.stop.clone(), self.heeds_cancel, self.limits.whole(), limit);
         let ended = shell.run(&self.family, sink, interrupt, HOLD).await.map_err(|error| system(&error))?;
@@ -189,12 +222,37 @@ impl Stages {
 
     /// Waits between two attempts, unless the job must end.
     pub(crate) async fn pause(&self, pause: Duration) -> Result<(), Verdict> {
-        let limit = self.preparation_limit();
+        self.within(self.preparation_limit(), tokio::time::sleep(pause)).await
+    }
+
+    /// Work of this process itself, broken off where the job must end.
+    pub(crate) async fn within<T>(&self, limit: StageLimit, work: impl Future<Output = T>) -> Result<T, Verdict> {
         let interrupt =
             interrupt(self.signal.clone(), self.stop.clone(), self.heeds_cancel, self.limits.whole(), limit);
         tokio::select! {
-            () = tokio::time::sleep(pause) => Ok(()),
+            done = work => Ok(done),
             (verdict, _) = interrupt => Err(verdict),
+        }
+    }
+
+    /// Work with files, on a thread of its own. Where the job must end it is told to give up, and waited for: nothing of
+    /// it may go on while folders are removed.
+    pub(crate) async fn on_thread<T: Send + 'static>(
+        &self,
+        limit: StageLimit,
+        work: impl FnOnce(&AtomicBool) -> T + Send + 'static,
+    ) -> Result<T, Verdict> {
+        let given_up = Arc::new(AtomicBool::new(false));
+        let heard = Arc::clone(&given_up);
+        let mut working = tokio::task::spawn_blocking(move || work(&heard));
+        match self.within(limit, &mut working).await {
+            Ok(done) => done.map_err(|error| Verdict::System(chain(&error))),
+            Err(verdict) => {
+                given_up.store(true, Ordering::Relaxed);
+                // A file system that does not answer is not waited for any longer.
+                let _ = tokio::time::timeout(SHORT_GRACE, working).await;
+                Err(verdict)
+            }
         }
     }
 

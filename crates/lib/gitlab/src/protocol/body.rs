@@ -7,6 +7,7 @@
 use serde::Deserialize;
 
 use super::lenient::{integer, list, nullable, text};
+use super::secret::Secret;
 
 /// What the runner assumes when GitLab sends no job timeout or one that is not positive, in seconds; the official
 /// runner's own default.
@@ -48,9 +49,9 @@ pub struct JobBody {
     /// `services:`, which a shell does not run.
     #[serde(default, deserialize_with = "list")]
     pub services: Vec<Service>,
-    /// What the job wants to keep; kept as JSON until artifacts are implemented, because only its presence counts.
+    /// What the job wants to keep.
     #[serde(default, deserialize_with = "list")]
-    pub artifacts: Vec<serde_json::Value>,
+    pub artifacts: Vec<Artifact>,
     /// What the job wants to find again.
     #[serde(default, deserialize_with = "list")]
     pub cache: Vec<CacheEntry>,
@@ -206,6 +207,35 @@ pub struct Service {
     pub name: String,
 }
 
+/// One thing that the job wants to keep: its archive, or a report.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Artifact {
+    /// The file's name without its ending, variables unexpanded; empty when the job names none.
+    #[serde(default, deserialize_with = "text")]
+    pub name: String,
+    /// Whether files that git does not know belong to it.
+    #[serde(default, deserialize_with = "nullable")]
+    pub untracked: bool,
+    /// Which files, as patterns with variables unexpanded.
+    #[serde(default, deserialize_with = "list")]
+    pub paths: Vec<String>,
+    /// Which of these not.
+    #[serde(default, deserialize_with = "list")]
+    pub exclude: Vec<String>,
+    /// `on_success`, `on_failure` or `always`; empty is `on_success`.
+    #[serde(default, deserialize_with = "text")]
+    pub when: String,
+    /// How long GitLab keeps it, in GitLab's words.
+    #[serde(default, deserialize_with = "text")]
+    pub expire_in: String,
+    /// What GitLab takes it for: `archive`, `junit`, `dotenv` and so on.
+    #[serde(default, deserialize_with = "text")]
+    pub artifact_type: String,
+    /// How the files are packed: `zip`, `gzip` or `raw`; empty is `zip`.
+    #[serde(default, deserialize_with = "text")]
+    pub artifact_format: String,
+}
+
 /// One of `cache:`.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct CacheEntry {
@@ -223,6 +253,9 @@ pub struct Dependency {
     /// That job's name.
     #[serde(default, deserialize_with = "text")]
     pub name: String,
+    /// Opens its artifacts: newer GitLabs send the token of the job that needs them.
+    #[serde(default, deserialize_with = "nullable")]
+    pub token: Secret,
     /// Absent when it left nothing to download.
     #[serde(default)]
     pub artifacts_file: Option<ArtifactsFile>,

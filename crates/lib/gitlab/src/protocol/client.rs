@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::{Certificate, NoProxy, RequestBuilder, StatusCode, Url, redirect, retry};
+use reqwest::{Certificate, NoProxy, RequestBuilder, Response, StatusCode, Url, redirect, retry};
 use runnerless_core::way::{Proxy, Way};
 use serde::Serialize;
 
@@ -87,7 +87,7 @@ pub struct Client {
     http: reqwest::Client,
     /// `https://host/root/api/v4/`.
     base: Url,
-    info: Info,
+    config: ClientConfig,
 }
 
 impl Client {
@@ -97,20 +97,7 @@ impl Client {
     /// When the URL, the proxy or the certificates cannot be used.
     pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
         let base = api_base(&config.url)?;
-        let mut builder = reqwest::Client::builder()
-            .no_proxy()
-            .user_agent(format!("{}/{}", config.info.name, config.info.version))
-            // A redirected POST would become a GET; the right URL is the operator's to set, and the answer names it.
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .connect_timeout(config.connect_timeout)
-            .timeout(config.request_timeout)
-            // One connection is all that a single job needs.
-            .pool_max_idle_per_host(1);
-        if let Some(proxy) = &config.proxy {
-            let bypass = NoProxy::from_string(&proxy.bypass);
-            builder = builder.proxy(reqwest::Proxy::https(&proxy.url).map_err(ConfigError::Proxy)?.no_proxy(bypass));
-        }
+        let mut builder = plain(&config)?;
         if base.scheme() == "http" {
             // Reading the system's certificates costs milliseconds and memory, and without TLS nothing uses them.
             builder = builder.tls_certs_only(Vec::new());
@@ -118,13 +105,57 @@ impl Client {
             builder = builder.tls_certs_only(certificates(pem)?);
         }
         let http = builder.build().map_err(ConfigError::Client)?;
-        Ok(Self { http, base, info: config.info })
+        Ok(Self { http, base, config })
     }
 
     /// What this client says about itself.
     #[must_use]
     pub fn info(&self) -> &Info {
-        &self.info
+        &self.config.info
+    }
+
+    /// The same client for the GitLab at the scheme, host and port of a URL, as an upload that is redirected there needs
+    /// it. `None` when the URL names no such host, or gives up the encryption of this one.
+    #[must_use]
+    pub fn moved_to(&self, location: &str) -> Option<Self> {
+        let target = self.base.join(location).ok().filter(|target| self.may_go_to(target))?;
+        let url = target.origin().ascii_serialization();
+        Self::new(ClientConfig { url, ..self.config.clone() }).ok()
+    }
+
+    /// Whether a redirect may lead there: what began encrypted stays so.
+    pub(super) fn may_go_to(&self, target: &Url) -> bool {
+        target.host_str().is_some()
+            && (target.scheme() == "https" || (target.scheme() == "http" && self.base.scheme() == "http"))
+    }
+
+    /// Whether a URL is of the same scheme, host and port as this GitLab's.
+    pub(super) fn is_home(&self, target: &Url) -> bool {
+        target.origin() == self.base.origin()
+    }
+
+    /// A client for what a redirect leads to, which is not GitLab: it knows the system's authorities and GitLab's own.
+    pub(super) fn abroad(&self, target: &Url) -> Result<reqwest::Client, ConfigError> {
+        let mut builder = plain(&self.config)?;
+        if target.scheme() == "http" {
+            builder = builder.tls_certs_only(Vec::new());
+        } else if let Some(pem) = &self.config.ca_pem {
+            builder = builder.tls_certs_merge(certificates(pem)?);
+        }
+        builder.build().map_err(ConfigError::Client)
+    }
+
+    /// The URL of a call below `/api/v4/`. `path` is made of fixed words and numbers only.
+    pub(super) fn url(&self, path: &str, query: Option<&str>) -> Url {
+        let mut url = self.base.clone();
+        url.set_query(query);
+        url.set_path(&format!("{}{path}", self.base.path()));
+        url
+    }
+
+    /// A call to GitLab that wants whatever comes.
+    pub(super) fn call(&self, method: reqwest::Method, url: Url) -> RequestBuilder {
+        self.http.request(method, url)
     }
 
     /// The instance's URL without `/api/v4/`.
@@ -135,16 +166,30 @@ impl Client {
 
     /// A request below `/api/v4/`. `path` is made of fixed words and numbers only.
     pub(crate) fn request(&self, method: reqwest::Method, path: &str, query: Option<&str>) -> RequestBuilder {
-        let mut url = self.base.clone();
-        url.set_query(query);
-        url.set_path(&format!("{}{path}", self.base.path()));
-        self.http.request(method, url).header(ACCEPT, "application/json")
+        self.call(method, self.url(path, query)).header(ACCEPT, "application/json")
     }
 
     /// The same with a JSON body.
     pub(super) fn json(&self, method: reqwest::Method, path: &str, body: &impl Serialize) -> RequestBuilder {
         self.request(method, path, None).header(CONTENT_TYPE, "application/json").json(body)
     }
+}
+
+/// What all clients have in common: no surprises from the environment, no redirects, no hidden repetitions.
+fn plain(config: &ClientConfig) -> Result<reqwest::ClientBuilder, ConfigError> {
+    let builder = reqwest::Client::builder()
+        .no_proxy()
+        .user_agent(format!("{}/{}", config.info.name, config.info.version))
+        // A redirected POST would become a GET; the right URL is the operator's to set, and the answer names it.
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .connect_timeout(config.connect_timeout)
+        .timeout(config.request_timeout)
+        // One connection is all that a single job needs.
+        .pool_max_idle_per_host(1);
+    let Some(proxy) = &config.proxy else { return Ok(builder) };
+    let bypass = NoProxy::from_string(&proxy.bypass);
+    Ok(builder.proxy(reqwest::Proxy::https(&proxy.url).map_err(ConfigError::Proxy)?.no_proxy(bypass)))
 }
 
 /// An answer, read whole.
@@ -169,7 +214,21 @@ impl Answer {
 
     async fn limited(operation: &'static str, request: RequestBuilder, limit: usize) -> Result<Self, TransportError> {
         let no_answer = |source: reqwest::Error| TransportError::NoAnswer { operation, source: source.without_url() };
-        let mut response = request.send().await.map_err(no_answer)?;
+        let response = request.send().await.map_err(no_answer)?;
+        Self::of_response(operation, response, limit).await
+    }
+
+    /// Reads the rest of a short answer.
+    pub(super) async fn small(operation: &'static str, response: Response) -> Result<Self, TransportError> {
+        Self::of_response(operation, response, SMALL_ANSWER).await
+    }
+
+    async fn of_response(
+        operation: &'static str,
+        mut response: Response,
+        limit: usize,
+    ) -> Result<Self, TransportError> {
+        let no_answer = |source: reqwest::Error| TransportError::NoAnswer { operation, source: source.without_url() };
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
             if body.len() + chunk.len() > limit {

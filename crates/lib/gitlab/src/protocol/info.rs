@@ -82,6 +82,14 @@ pub struct Features {
     pub return_exit_code: bool,
     /// The job is accepted in a second step.
     pub two_phase_job_commit: bool,
+    /// Files of the job are kept, and those of other jobs brought.
+    pub artifacts: bool,
+    /// More than one file is kept: reports beside the archive.
+    pub upload_multiple_artifacts: bool,
+    /// A report may be sent as it is.
+    pub upload_raw_artifacts: bool,
+    /// `artifacts:exclude` is heeded.
+    pub artifacts_exclude: bool,
 }
 
 impl Features {
@@ -102,6 +110,10 @@ impl Features {
             cancel_gracefully: true,
             return_exit_code: true,
             two_phase_job_commit: true,
+            artifacts: true,
+            upload_multiple_artifacts: true,
+            upload_raw_artifacts: true,
+            artifacts_exclude: true,
         }
     }
 }
