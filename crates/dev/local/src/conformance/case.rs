@@ -1,11 +1,14 @@
 //! A case file: the job for the simulator, and what is expected of its end.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use super::kept::Kept;
 
 /// How long a runner may take for a case that does not say.
 const LIMIT_S: u64 = 60;
@@ -38,6 +41,8 @@ pub(super) struct Expect {
     pub(super) log_lacks: Vec<String>,
     /// The log's sections, in order.
     pub(super) sections: Option<Vec<String>>,
+    /// The artifacts that GitLab has of the job, all of them, by type.
+    pub(super) artifacts: Option<BTreeMap<String, Kept>>,
 }
 
 /// A case file that cannot be used.
@@ -46,7 +51,8 @@ pub(super) enum CaseError {
     #[error("{path} cannot be read")]
     File { path: PathBuf, source: io::Error },
     #[error(
-        "{path} is no case: an object with script, and expect of state, exit_code, reason, log_has, log_lacks, sections"
+        "{path} is no case: an object with script, and expect of state, exit_code, reason, log_has, log_lacks, \
+         sections, artifacts"
     )]
     Shape { path: PathBuf, source: serde_json::Error },
 }

@@ -97,6 +97,11 @@ impl Control {
         self.api.create_runner(&runner).await
     }
 
+    /// Changes how GitLab is set up.
+    pub(crate) async fn settings(&self, settings: &Value) -> Result<(), HttpError> {
+        self.call(Method::POST, "settings", settings).await.map(drop)
+    }
+
     /// The case's job, pending at once; returns its id.
     pub(crate) async fn create_job(&self, case: &Value) -> Result<u64, HttpError> {
         let made = self.call(Method::POST, "jobs", case).await?;

@@ -1,9 +1,11 @@
 //! What came of one run of a case.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::kept::{self, Kept};
 use super::log;
 use super::runner::Trip;
 
@@ -28,6 +30,8 @@ pub(super) struct End {
     pub(super) text: String,
     /// How the runner's process went.
     pub(super) trip: Trip,
+    /// What was kept of the job, by type.
+    pub(super) artifacts: BTreeMap<String, Kept>,
     /// What GitLab would not forgive.
     pub(super) violations: Vec<String>,
     path: PathBuf,
@@ -63,6 +67,7 @@ impl End {
             sections: log::sections(&log),
             text: log::plain(&log),
             log,
+            artifacts: kept::artifacts(&seen["artifacts"]),
             trip,
             violations,
             path,
@@ -78,6 +83,7 @@ impl End {
             "reason": self.reason,
             "reported": {"state": reported.state, "exit_code": reported.exit_code, "reason": reported.reason},
             "sections": self.sections,
+            "artifacts": self.artifacts,
             "runner_exit": self.trip.code,
             "late": self.trip.late,
             "ms": u64::try_from(self.trip.took.as_millis()).unwrap_or(u64::MAX),

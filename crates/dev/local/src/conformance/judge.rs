@@ -1,7 +1,10 @@
 //! Whether an end is as expected, and whether two ends are the same.
 
+use std::collections::BTreeMap;
+
 use super::case::{Case, Expect};
 use super::end::End;
+use super::kept::Kept;
 
 /// What a job fails with that GitLab never handed out, because the runner lacks a feature that it needs.
 const NOT_HANDED_OUT: &str = "runner_unsupported";
@@ -64,10 +67,19 @@ fn unmet_of(expect: &Expect, end: &End) -> Vec<String> {
     {
         unmet.push(format!("sections are {:?}, expected {sections:?}", end.sections));
     }
+    if let Some(artifacts) = &expect.artifacts
+        && *artifacts != end.artifacts
+    {
+        unmet.push(format!("artifacts are {}, expected {}", written(&end.artifacts), written(artifacts)));
+    }
     let has = |text: &&String| end.log.contains(text.as_str()) || end.text.contains(text.as_str());
     unmet.extend(expect.log_has.iter().filter(|text| !has(text)).map(|text| format!("the log lacks {text:?}")));
     unmet.extend(expect.log_lacks.iter().filter(has).map(|text| format!("the log has {text:?}")));
     unmet
+}
+
+fn written(artifacts: &BTreeMap<String, Kept>) -> String {
+    serde_json::json!(artifacts).to_string()
 }
 
 /// How our end differs from the official runner's, in words.
@@ -89,6 +101,7 @@ pub(super) fn differences(ours: &End, theirs: &End) -> Vec<String> {
             format!("{:?}", (theirs.exit_code, theirs.reported.exit_code)),
         ),
         ("sections", ours.sections.join(" "), theirs.sections.join(" ")),
+        ("artifacts", written(&ours.artifacts), written(&theirs.artifacts)),
     ];
     let mut all: Vec<String> = pairs
         .into_iter()
