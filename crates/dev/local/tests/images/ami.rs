@@ -31,6 +31,7 @@ fn gitlab_runner() -> Vec<u8> {
     official().map_or_else(|| shelf::gitlab_runner(GITLAB_RUNNER), |program| fs::read(program).unwrap())
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test has no command line, and reads its environment only here")]
 fn official() -> Option<PathBuf> {
     std::env::var_os("OFFICIAL").filter(|path| !path.is_empty()).map(PathBuf::from)
 }

@@ -1,14 +1,10 @@
 //! Artifacts of real jobs: what is kept, what is brought, and what becomes of the job when it cannot be.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::io::{Cursor, Read as _, Write as _};
 
+use crate::support::coordinator::{Answer, Coordinator, Request, status};
+use crate::support::{Desk, Finished, JOB_TOKEN, after_script, job, variable};
 use serde_json::{Value, json};
-use support::coordinator::{Answer, Coordinator, Request, status};
-use support::{Desk, Finished, JOB_TOKEN, after_script, job, variable};
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
