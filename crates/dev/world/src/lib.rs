@@ -8,6 +8,8 @@
 //!
 //! An instance of EC2 is one more process, which speaks through `checkin`; [`ec2`] is what is around it: a boot before it,
 //! AWS's reclaim over it, and answers about it that get lost or are behind.
+//!
+//! In some worlds there is a [`pool`] beside it all: runner managers that live long, and the scaler that gives their group its size.
 
 mod arguments;
 mod check;
