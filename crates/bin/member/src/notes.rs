@@ -86,7 +86,7 @@ mod tests {
         let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../pool/template.yaml");
         let template = fs::read_to_string(template).unwrap();
         let from = template.find("grep -qs ").unwrap();
-        let look = template[from..].split(';').next().unwrap();
+        let look = template[from..].split(" ||").next().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notes.json");
         let look = look.replace("/run/runnerless-member.json", &path.display().to_string());

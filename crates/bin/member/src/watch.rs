@@ -57,8 +57,9 @@ impl Watch<'_> {
     }
 
     async fn look(&mut self) {
-        let manager = self.arguments.manager.look(self.memory.manager).await;
-        let seen = Seen { target: self.cloud.target().await, manager };
+        let target = self.cloud.target().await;
+        // Last: when none is there, this is noted before the user data starts another.
+        let seen = Seen { target, manager: self.arguments.manager.look(self.memory.manager).await };
         let was_leaving = self.memory.leaving_since.is_some();
         let decision = decide(now(), self.arguments.heartbeat, &seen, &self.memory);
         self.memory = decision.memory;

@@ -58,12 +58,11 @@ impl Outcome {
 
     /// What pools did.
     fn pools(&self) -> Value {
-        let PoolCounts { pools, jobs, grown, let_go, raced, named_busy, lost, after_crash, waited, longest } =
-            self.pool;
+        let PoolCounts { pools, jobs, grown, let_go, raced, named_busy, lost, waited, longest } = self.pool;
         json!({
             "worlds": pools, "jobs": jobs, "grown": grown, "let_go": let_go, "took_a_job_as_they_went": raced,
             "busy_named_by_others": named_busy, "jobs_lost_with_hardware": lost,
-            "jobs_lost_after_a_crash": after_crash, "waits": waited, "longest_untroubled_wait_ms": longest.0,
+            "waits": waited, "longest_untroubled_wait_ms": longest.0,
         })
     }
 

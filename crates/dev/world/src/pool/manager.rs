@@ -6,6 +6,7 @@ use std::future::{Future, poll_fn, ready};
 use std::task::Poll;
 
 use futures_util::future::join_all;
+use runnerless_core::pool::leaving::Manager;
 use runnerless_core::time::Millis;
 use runnerless_lambda_kit::Clock as _;
 
@@ -57,6 +58,10 @@ fn begins<'w>(world: &'w World, id: &str) -> Option<Hands<'w>> {
     let now = world.now();
     let mut state = world.state();
     let member = state.pool.as_mut()?.members.get_mut(id)?;
+    if member.notes.leaving_since.is_some() && matches!(member.manager(), Manager::Gone) {
+        // The user data starts none again on a member that is to leave.
+        return None;
+    }
     member.begins(hands.process.number, hands.process.plug(), now);
     state.trace.add(now, format_args!("{hands} runs on {id}"));
     drop(state);

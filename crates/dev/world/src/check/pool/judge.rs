@@ -37,8 +37,6 @@ pub struct PoolCounts {
     pub named_busy: u64,
     /// Jobs that were lost with their hardware.
     pub lost: u64,
-    /// Jobs of runner managers that were started again while their members left.
-    pub after_crash: u64,
     /// Waits that were judged.
     pub waited: u64,
     /// The longest of them without trouble.
@@ -56,7 +54,6 @@ impl PoolCounts {
             (&mut self.raced, other.raced),
             (&mut self.named_busy, other.named_busy),
             (&mut self.lost, other.lost),
-            (&mut self.after_crash, other.after_crash),
             (&mut self.waited, other.waited),
         ] {
             *mine += others;

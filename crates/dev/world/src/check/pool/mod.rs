@@ -235,15 +235,9 @@ impl Check {
     /// A member's instance is gone, with the jobs of this process.
     pub(crate) fn member_gone(&mut self, id: &str, how: Ended, (process, jobs): (Option<u32>, u32)) {
         let Some(process) = process else { return };
-        let crashed = self.pool.members.get(id).is_some_and(Truth::crashed);
         match how {
             Ended::Lost => {
                 self.pool.counts.lost += u64::from(jobs);
-                self.pool.lost.push(process);
-            }
-            // The one that user data started again has jobs that came after its member was seen without a runner manager.
-            Ended::Answered if crashed => {
-                self.pool.counts.after_crash += u64::from(jobs);
                 self.pool.lost.push(process);
             }
             Ended::Answered | Ended::Silent if jobs > 0 => {

@@ -22,7 +22,6 @@ pub(super) struct Truth {
     idle: Vec<Told>,
     /// Whether its counts began anew meanwhile: it may have come to the same number of jobs again.
     anew: bool,
-    crashed: bool,
     /// When somebody, or the group, first wished that it goes.
     named_at: Option<Timestamp>,
 }
@@ -50,11 +49,7 @@ impl Truth {
     pub(super) fn crashes(&mut self, now: Timestamp) {
         self.jobs = self.jobs.min(1);
         self.ends(now);
-        (self.crashed, self.anew) = (true, true);
-    }
-
-    pub(super) const fn crashed(&self) -> bool {
-        self.crashed
+        self.anew = true;
     }
 
     pub(super) fn is_named(&mut self, now: Timestamp) {
