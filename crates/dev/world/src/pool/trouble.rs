@@ -140,7 +140,7 @@ fn resumes(world: &World, now: Timestamp) {
 pub(crate) fn by_hand(world: &World) {
     let Some(group) = world.scaling.now(GROUP) else { return };
     let (minimum, maximum) = (group.minimum, group.maximum);
-    match world.draw(|rng| rng.u32(0..10)) {
+    match world.draw(|rng| rng.u32(0..13)) {
         0..=4 => {
             let desired = world.draw(|rng| rng.u32(minimum..=maximum));
             change(world, |group| group.desired = desired);
@@ -166,7 +166,7 @@ pub(crate) fn by_hand(world: &World) {
                 change(world, bare);
             }
         }
-        8 => change(world, |group| group.suspended.retain(|process| process != REBALANCE)),
+        8..=11 => change(world, |group| group.suspended.retain(|process| process != REBALANCE)),
         _ => {
             let until = world.now() + world.draw(|rng| Millis(rng.i64(STUCK)));
             with_spells(world, |spells| spells.suspended_until = Some(until));
