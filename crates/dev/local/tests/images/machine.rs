@@ -57,7 +57,7 @@ fn root() -> Result<PathBuf, String> {
     if let Some(why) = obstacle() {
         return Err(why);
     }
-    let folder = repository().join(".local/tests/ami");
+    let folder = repository().join(".local/tests/images");
     fs::create_dir_all(&folder).unwrap();
     let root = folder.join(ROOT);
     // Two processes make it one after the other: the second finds it.

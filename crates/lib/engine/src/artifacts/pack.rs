@@ -282,7 +282,7 @@ mod tests {
     use zip::ZipArchive;
 
     use super::*;
-    use crate::log::{Log, LogFormat, Masks};
+    use crate::log::Log;
 
     struct Bench {
         folder: tempfile::TempDir,
@@ -291,8 +291,7 @@ mod tests {
 
     impl Bench {
         fn new() -> Self {
-            let masks = Masks::new([""; 0], false, &[]);
-            let log = Log::new(LogFormat { timestamps: false, sections: false, limit: 100_000, masks });
+            let log = Log::plain();
             Self { folder: tempfile::tempdir().unwrap(), log }
         }
 

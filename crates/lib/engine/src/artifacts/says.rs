@@ -53,12 +53,10 @@ impl Says {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::{LogFormat, Masks};
 
     #[test]
     fn lines_are_as_wide_as_those_of_the_official_runner() {
-        let masks = Masks::new([""; 0], false, &[]);
-        let log = Log::new(LogFormat { timestamps: false, sections: false, limit: 1000, masks });
+        let log = Log::plain();
         let says = Says(log.clone());
         says.info("out/drop/**/*: excluded 1 files", &[]);
         says.warn("Retrying...", &[("error", "too large".to_owned()), ("context", "c".to_owned())]);

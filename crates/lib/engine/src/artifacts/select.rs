@@ -187,7 +187,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::log::{Log, LogFormat, Masks};
+    use crate::log::Log;
 
     struct Bench {
         folder: tempfile::TempDir,
@@ -202,8 +202,7 @@ mod tests {
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
                 fs::write(path, file).unwrap();
             }
-            let masks = Masks::new([""; 0], false, &[]);
-            let log = Log::new(LogFormat { timestamps: false, sections: false, limit: 100_000, masks });
+            let log = Log::plain();
             Self { folder, log }
         }
 

@@ -293,7 +293,7 @@ mod tests {
     use zip::write::SimpleFileOptions;
 
     use super::*;
-    use crate::log::{Log, LogFormat, Masks};
+    use crate::log::Log;
 
     enum Item {
         File(&'static str, &'static str, u32),
@@ -309,8 +309,7 @@ mod tests {
 
     impl Bench {
         fn new() -> Self {
-            let masks = Masks::new([""; 0], false, &[]);
-            let log = Log::new(LogFormat { timestamps: false, sections: false, limit: 100_000, masks });
+            let log = Log::plain();
             let outer = tempfile::tempdir().unwrap();
             fs::create_dir(outer.path().join("project")).unwrap();
             Self { outer, log }

@@ -252,6 +252,15 @@ fn index(stream: Stream) -> usize {
 }
 
 #[cfg(test)]
+impl Log {
+    /// One in which what was said stands as it was said.
+    pub(crate) fn plain() -> Self {
+        let masks = Masks::new([""; 0], false, &[]);
+        Self::new(LogFormat { timestamps: false, sections: false, limit: 100_000, masks })
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
