@@ -1,7 +1,7 @@
 //! What every caller of functions does.
 //!
 //! The emulator has a name of its own for what a function in Python raises. That the names of our functions' errors come
-//! through is shown by `dev/local/tests/stacks/stack.rs`. The emulator passes on what is no JSON; Lambda refuses it, and so does the
+//! through is shown by `dev/local/tests/long/stack.rs`. The emulator passes on what is no JSON; Lambda refuses it, and so does the
 //! stand-in.
 
 use runnerless_aws_admin::ports::{Answered, FunctionCalls, RemoteError};

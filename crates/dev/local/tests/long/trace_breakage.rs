@@ -10,16 +10,13 @@
 //! The log is some hundred kilobytes over several seconds. What differs between any two runs is left out: the seconds in
 //! section markers, the job's id, the work folder.
 
-#![allow(clippy::unwrap_used, reason = "a test's helper may panic: that fails the test")]
-
-mod support;
-
 use std::time::Duration;
 
 use hyper::Method;
 use serde_json::{Value, json};
-use support::{GitLab, Runner, comparable};
 use tokio::time::sleep;
+
+use super::support::{GitLab, Runner, comparable};
 
 /// About 400 KB.
 const SCRIPT: &str = "for block in $(seq 1 60); do\n  for line in $(seq 1 70); do\n    \

@@ -29,7 +29,7 @@ fn repository() -> PathBuf {
 }
 
 fn helper(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/long/scripts").join(name)
 }
 
 /// The words before a program that is to be the first process of fresh namespaces.

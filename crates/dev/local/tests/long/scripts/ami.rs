@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::machine::{Done, Machine};
-use crate::shelf::{self, AWS_CLI, BUILDX, GITLAB_RUNNER, Shelf, aws_cli, buildx};
+use super::machine::{Done, Machine};
+use super::shelf::{self, AWS_CLI, BUILDX, GITLAB_RUNNER, Shelf, aws_cli, buildx};
 use serde_json::{Value, json};
 
 const STATEMENT: &str = "/etc/runnerless-image.json";

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use crate::machine::{Done, Machine};
-use crate::shelf::{AWS_CLI, Shelf, aws_cli};
+use super::machine::{Done, Machine};
+use super::shelf::{AWS_CLI, Shelf, aws_cli};
 
-const SCRIPT: &str = include_str!("../../../../../images/executor/install.sh");
+const SCRIPT: &str = include_str!("../../../../../../images/executor/install.sh");
 
 fn shelf() -> Shelf {
     Shelf::new(&Path::new(env!("CARGO_BIN_EXE_runnerless-local")).with_file_name("runnerless-runner"))
