@@ -40,7 +40,7 @@ pub(crate) async fn speak<L: Ledger, P: Parameters, F: Fleet>(
     let answer = match does {
         Does::Bind(bind) => {
             let job_token = sealed(ports, &read.launch, &bind, now).await?;
-            let got = Got { job: bind.job, job_token, beat_ms: Some(bind.beat) };
+            let got = Got { job_token, beat_ms: Some(bind.beat), ..Got::from(bind.job) };
             settled(ports.memory.left(book.bind_read(read, got, now).await, now))?
         }
         Does::GiveBack(job) => give_back(&book, SERVICE, &read.launch, job, now).await?,

@@ -60,7 +60,7 @@ impl<L: Ledger> Host for LaunchHost<'_, L> {
         let Some(key) = self.key(job) else {
             return Err(BindRefused("GitLab's description of the job names no project".to_owned()));
         };
-        let got = Got { job: key, job_token: self.sealed(key, token), beat_ms: Some(self.beat) };
+        let got = Got { job_token: self.sealed(key, token), beat_ms: Some(self.beat), ..Got::from(key) };
         let bound = Book(self.ledger).bind(self.launch, got, (self.clock)()).await;
         bound.map_err(|error| BindRefused(chain(&error)))?;
         self.stage.send_replace(Stage::Bound);

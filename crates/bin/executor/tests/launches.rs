@@ -352,7 +352,7 @@ fn a_second_delivery_reports_the_job_of_a_first_that_is_silent_and_leaves_one_th
     support::block(async {
         book.begin(&row.launch, &nonce_sha256(NONCE), "first", now()).await.unwrap();
         let job_token = TokenSeal::new(RUNNER_TOKEN, &row.launch).unwrap().seal(key(1), JOB_TOKEN).ok();
-        book.bind(&row.launch, Got { job: key(1), job_token, beat_ms: None }, now()).await.unwrap();
+        book.bind(&row.launch, Got { job_token, ..Got::from(key(1)) }, now()).await.unwrap();
         book.renew(&row.launch, now()).await.unwrap();
     });
     world.hook(1, "running");
@@ -375,7 +375,7 @@ fn a_report_that_gitlab_puts_off_is_still_owed() {
     support::block(async {
         book.begin(&row.launch, &nonce_sha256(NONCE), "first", now()).await.unwrap();
         let job_token = TokenSeal::new(RUNNER_TOKEN, &row.launch).unwrap().seal(key(1), JOB_TOKEN).ok();
-        book.bind(&row.launch, Got { job: key(1), job_token, beat_ms: None }, now()).await.unwrap();
+        book.bind(&row.launch, Got { job_token, ..Got::from(key(1)) }, now()).await.unwrap();
         book.renew(&row.launch, now() - limits::HEARTBEAT_LEASE).await.unwrap();
     });
     world.hook(1, "running");

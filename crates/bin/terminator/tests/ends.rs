@@ -140,7 +140,7 @@ impl World {
         let world = Self::polling().await;
         let seal = TokenSeal::new(LANE_TOKEN, &world.id()).unwrap();
         let job_token = Some(seal.seal(KEY, JOB_TOKEN).unwrap());
-        let got = Got { job: KEY, job_token, beat_ms: Some(limits::BEAT) };
+        let got = Got { job_token, beat_ms: Some(limits::BEAT), ..Got::from(KEY) };
         Book(&world.ledger).bind(&world.id(), got, T0).await.unwrap();
         Book(&world.ledger).renew(&world.id(), T0).await.unwrap();
         world.hook("running").await;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::cache::Caches;
 use crate::change::Due;
 use crate::id::{JobKey, LaneId, LaunchId};
 use crate::lane::{Engine, Lane, TagSet};
@@ -116,6 +117,9 @@ pub struct LaunchRow {
     /// How often its runner gives a sign of life, if it said so when it bound its job; else it renews once a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beat_ms: Option<Millis>,
+    /// The caches that the bound job names, and its runner may ask URLs for. Erased when the launch ends.
+    #[serde(default, skip_serializing_if = "Caches::is_empty")]
+    pub caches: Caches,
     /// Until when its present state may last without a word from it.
     pub lease_until: Timestamp,
     /// Its hard end.
@@ -210,6 +214,7 @@ impl LaunchRow {
         self.end_reason = Some(reason.into());
         self.request = None;
         self.job_token = None;
+        self.caches = Caches::default();
         self.lease(now + limits::SETTLE_CHECK);
     }
 
@@ -228,6 +233,7 @@ impl LaunchRow {
         self.end_reason = Some(reason.into());
         self.request = None;
         self.job_token = None;
+        self.caches = Caches::default();
         if let Some(own) = &mut self.own_runner {
             own.token = None;
         }

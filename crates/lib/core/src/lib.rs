@@ -4,6 +4,7 @@
 //! data (conditional writes and the effects to have), each with its reason. Binaries load, plan, act and report; they
 //! decide nothing. This crate knows no runtime, no SDK, no HTTP, no clock, no randomness and no environment.
 
+pub mod cache;
 pub mod chain;
 pub mod change;
 pub mod drain;

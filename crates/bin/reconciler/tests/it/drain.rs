@@ -68,7 +68,7 @@ impl Stack {
         let row = self.polling(job).await;
         let job_token = TokenSeal::new("glrt-t3_lane", &row.launch).unwrap().seal(key(job), "glcbt-job").ok();
         let book = Book(&self.world.ledger);
-        let got = Got { job: key(job), job_token, beat_ms: Some(limits::BEAT) };
+        let got = Got { job_token, beat_ms: Some(limits::BEAT), ..Got::from(key(job)) };
         book.bind(&row.launch, got, T0).await.unwrap();
         book.renew(&row.launch, T0).await.unwrap();
         self.world.hook(job, "unit", "running", T0).await;

@@ -83,7 +83,7 @@ impl Stack {
         book.begin(&row.launch, &row.nonce_sha256, "c", T0).await.unwrap();
         let seal = TokenSeal::new(TOKEN, &row.launch).unwrap();
         let job_token = Some(seal.seal(key(1), JOB_TOKEN).unwrap());
-        book.bind(&row.launch, Got { job: key(1), job_token, beat_ms: None }, T0).await.unwrap();
+        book.bind(&row.launch, Got { job_token, ..Got::from(key(1)) }, T0).await.unwrap();
         book.renew(&row.launch, T0).await.unwrap();
         stack.lost.gitlab.runs(1, JOB_TOKEN);
         stack

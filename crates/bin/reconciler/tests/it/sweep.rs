@@ -84,7 +84,7 @@ async fn running(world: &World, rules: &Rules, gitlab: &Lost) -> LaunchId {
     let job_token = TokenSeal::new("glrt-t3_lane", &row.launch).unwrap().seal(key(1), "glcbt-job").ok();
     let book = Book(&world.ledger);
     book.begin(&row.launch, &row.nonce_sha256, "c", T0).await.unwrap();
-    let got = Got { job: key(1), job_token, beat_ms: Some(limits::BEAT) };
+    let got = Got { job_token, beat_ms: Some(limits::BEAT), ..Got::from(key(1)) };
     book.bind(&row.launch, got, T0).await.unwrap();
     book.renew(&row.launch, T0).await.unwrap();
     world.hook(1, "unit", "running", T0).await;

@@ -127,7 +127,7 @@ impl Serving<'_, '_> {
         let bound = Cell::new(false);
         let bind = async {
             let sealed = TokenSeal::new(token, id).and_then(|seal| seal.seal(offer.key, &offer.token)).ok();
-            let got = Got { job: offer.key, job_token: sealed, beat_ms: Some(limits::BEAT) };
+            let got = Got { job_token: sealed, beat_ms: Some(limits::BEAT), ..Got::from(offer.key) };
             let made = Book(hands).bind(id, got, hands.now()).await.is_ok();
             bound.set(made);
             made

@@ -1,5 +1,6 @@
 //! Bind: what the runner really got from GitLab.
 
+use crate::cache::Caches;
 use crate::change::{Change, Plan, put};
 use crate::id::{JobKey, LaunchId};
 use crate::job::{JobRow, JobState};
@@ -31,12 +32,14 @@ pub struct Got {
     pub job_token: Option<SealedToken>,
     /// How often the runner will give a sign of life; `None` for one that renews once a minute.
     pub beat_ms: Option<Millis>,
+    /// The caches that the job names, see [`crate::cache`].
+    pub caches: Caches,
 }
 
 impl From<JobKey> for Got {
     /// A runner that leaves nothing to report its job with.
     fn from(job: JobKey) -> Self {
-        Self { job, job_token: None, beat_ms: None }
+        Self { job, job_token: None, beat_ms: None, caches: Caches::default() }
     }
 }
 
@@ -96,6 +99,7 @@ fn bound_launch(launch: &LaunchRow, got: Got, now: Timestamp) -> Option<Change> 
     after.bound_job = Some(got.job);
     after.job_token = got.job_token;
     after.beat_ms = got.beat_ms;
+    after.caches = got.caches;
     after.lease((now + limits::HEARTBEAT_LEASE).min(launch.deadline.max(now)));
     put(Some(launch), after)
 }

@@ -222,7 +222,7 @@ mod moves {
 
     #[test]
     fn the_job_of_a_lost_one_is_reported() {
-        let got = Got { job: key(1), job_token: Some(SealedToken::new("sealed")), beat_ms: None };
+        let got = Got { job_token: Some(SealedToken::new("sealed")), ..Got::from(key(1)) };
         let pending = pending_job(1);
         let plan = bind(rows(&polling(&sentinel_row("l-s")), Some(&pending), None), got, T0).unwrap();
         let launch = launch_of(&renew(&launch_with_id(&plan, "l-s"), T0).unwrap());

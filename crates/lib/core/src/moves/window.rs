@@ -30,7 +30,7 @@ fn moves(now: Timestamp) -> Vec<(&'static str, Plan)> {
     let (job, charged) = charged_pair(1, "l-1");
     let asks = polling(&charged);
     let rows = BindRows { launch: &asks, got: Some(&job), gots_charge: None, charged: None };
-    let got = Got { job: key(1), job_token: Some(SealedToken::new("sealed")), beat_ms: None };
+    let got = Got { job_token: Some(SealedToken::new("sealed")), ..Got::from(key(1)) };
     let bound = bind(rows, got, now).unwrap();
     let runs = launch_of(&bound);
     let job_of_it = job_of(&bound);
