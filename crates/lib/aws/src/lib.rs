@@ -8,6 +8,7 @@ mod adapter;
 #[doc(hidden)]
 pub mod attributes;
 pub mod book;
+mod caches;
 pub mod clock;
 mod connections;
 mod error;
@@ -22,6 +23,7 @@ mod runner_token;
 #[doc(hidden)]
 pub use adapter::failure;
 pub use adapter::{DynamoLedger, DynamoMapping, EventBus, LambdaInvoker, ParameterStore};
+pub use caches::{CacheBucket, SignError};
 pub use error::{AwsError, Cause, Service};
 pub use launch_nonce::{NoNonce, launch_nonce};
 pub use parameters::{Branch, ParameterCache};
