@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runnerless_aws::{Credentials, DynamoLedger, ParameterStore, Place};
+use runnerless_aws::{CacheBucket, Credentials, DynamoLedger, ParameterStore, Place};
 use runnerless_aws_ec2::Ec2Fleet;
 use runnerless_core::chain::chain;
 use runnerless_lambda_kit::{Call, Env, EnvError, Named as _, metrics, now};
@@ -18,8 +18,8 @@ use crate::{Ports, SERVICE, Settings, handle};
 pub struct Config {
     /// `RUNNERLESS_LEDGER_TABLE`.
     pub ledger_table: String,
-    /// `RUNNERLESS_PARAMETER_PATH`, `RUNNERLESS_GITLAB_URL`, `RUNNERLESS_IMAGE_POLICY` and `RUNNERLESS_INSTANCE_ROLE`, which
-    /// is empty where the stack launches no instances.
+    /// `RUNNERLESS_PARAMETER_PATH`, `RUNNERLESS_GITLAB_URL`, `RUNNERLESS_IMAGE_POLICY`, `RUNNERLESS_CACHE_BUCKET`, which is
+    /// empty where the stack keeps no caches, and `RUNNERLESS_INSTANCE_ROLE`, which is where it launches no instances.
     pub settings: Settings,
     /// Where AWS is.
     pub place: Place,
@@ -33,16 +33,19 @@ impl Config {
     /// # Errors
     /// The first variable that is missing or wrong.
     pub fn read(env: &Env) -> Result<Self, EnvError> {
+        let (place, credentials) = (env.place()?, env.credentials()?);
+        let bucket = |name: String| CacheBucket::new(&name, &place, &credentials);
         Ok(Self {
             ledger_table: env.text("RUNNERLESS_LEDGER_TABLE")?,
             settings: Settings {
                 parameter_path: env.text("RUNNERLESS_PARAMETER_PATH")?,
                 gitlab_url: env.text("RUNNERLESS_GITLAB_URL")?,
                 image_policy: env.text("RUNNERLESS_IMAGE_POLICY")?,
+                caches: env.optional("RUNNERLESS_CACHE_BUCKET").map(bucket),
                 role: role(env)?,
             },
-            place: env.place()?,
-            credentials: env.credentials()?,
+            place,
+            credentials,
         })
     }
 }

@@ -13,6 +13,7 @@ mod request;
 mod speak;
 mod wire;
 
+use runnerless_aws::CacheBucket;
 use runnerless_aws::ports::{Ledger, Parameters};
 use runnerless_aws_ec2::Fleet;
 use runnerless_core::time::Timestamp;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub gitlab_url: String,
     /// What the runner does about `image:` and `services:`: `fail`, `warn` or `ignore`.
     pub image_policy: String,
+    /// The bucket with the jobs' caches; `None` where the stack keeps none.
+    pub caches: Option<CacheBucket>,
     /// The role of the stack's instances; `None` where it launches none.
     pub role: Option<Role>,
 }

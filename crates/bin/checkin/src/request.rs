@@ -2,6 +2,7 @@
 
 use runnerless_claim::deeds::Ending;
 use runnerless_claim::fields::{self, BadField};
+use runnerless_core::cache::{CacheKey, CacheUse, Caches};
 use runnerless_core::event::Nonce;
 use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::time::Millis;
@@ -50,6 +51,8 @@ pub(crate) enum Does {
     GiveBack(JobKey),
     /// The job is accepted, or still runs.
     Renew,
+    /// A URL for this use of a cache of the job.
+    Cache(CacheUse, CacheKey),
     /// It is over.
     End(End),
 }
@@ -60,7 +63,7 @@ impl Does {
         match self {
             Self::Bind(bind) => Some(bind.job),
             Self::End(end) => end.job,
-            Self::GiveBack(_) | Self::Renew => None,
+            Self::GiveBack(_) | Self::Renew | Self::Cache(..) => None,
         }
     }
 }
@@ -81,6 +84,8 @@ pub(crate) struct Bind {
     pub(crate) token: Zeroizing<String>,
     /// How often the runner will give a sign of life.
     pub(crate) beat: Millis,
+    /// The caches that the job names: its runner may ask URLs for these and no others.
+    pub(crate) caches: Caches,
 }
 
 impl std::fmt::Debug for Bind {
@@ -92,14 +97,21 @@ impl std::fmt::Debug for Bind {
 impl Word {
     pub(crate) fn read(body: &Value) -> Result<Self, BadField> {
         let does = match body.get("do").and_then(Value::as_str) {
-            Some("bind") => Does::Bind(Bind { job: fields::job(body)?, token: token(body)?, beat: beat(body)? }),
+            Some("bind") => {
+                let (job, caches) = (fields::job(body)?, fields::caches(body)?);
+                Does::Bind(Bind { job, token: token(body)?, beat: beat(body)?, caches })
+            }
             Some("give_back") => Does::GiveBack(fields::job(body)?),
             Some("accepted" | "renew") => Does::Renew,
+            Some("cache") => {
+                let (what, key) = fields::cache(body)?;
+                Does::Cache(what, key)
+            }
             Some("end") => {
                 let job = body.get("job").filter(|job| !job.is_null()).map(|_| fields::job(body)).transpose()?;
                 Does::End(End { outcome: ending(body)?, reason: fields::reason(body)?, job })
             }
-            _ => return Err(BadField { field: "do", what: "bind, give_back, accepted, renew or end" }),
+            _ => return Err(BadField { field: "do", what: "bind, give_back, accepted, renew, cache or end" }),
         };
         let launch = LaunchId::new(fields::text(body, "launch", "the launch's id")?);
         let nonce = Nonce::new(fields::text(body, "nonce", "the launch's nonce")?);
@@ -138,7 +150,7 @@ mod tests {
     #[test]
     fn what_is_missing_or_wrong_is_named_and_no_value_is_repeated() {
         let bind = json!({"do": "bind", "launch": "l-1", "nonce": "s3cret", "job_token": "s3cret", "beat_ms": 10_000,
-            "job": {"project_id": 1, "job_id": 2}});
+            "caches": {"restore": ["k", "l"], "save": ["k"]}, "job": {"project_id": 1, "job_id": 2}});
         assert!(Word::read(&bind).is_ok());
         assert!(!format!("{:?}", Word::read(&bind).unwrap()).contains("s3cret"));
         for (pointer, value, field) in [
@@ -154,6 +166,9 @@ mod tests {
             ("/beat_ms", json!(0), "beat_ms"),
             ("/beat_ms", json!(60_001), "beat_ms"),
             ("/beat_ms", json!("10"), "beat_ms"),
+            ("/caches", json!(["s3cret"]), "caches"),
+            ("/caches", json!({"restore": ["../s3cret"]}), "caches"),
+            ("/caches", json!({"save": vec!["s3cret"; 33]}), "caches"),
         ] {
             let mut wrong = bind.clone();
             *wrong.pointer_mut(pointer).unwrap() = value;
@@ -170,6 +185,13 @@ mod tests {
             (json!(null), "do"),
         ] {
             assert_eq!(Begin::read(&wrong).unwrap_err().field, field, "{wrong}");
+        }
+        let cache = json!({"do": "cache", "launch": "l", "nonce": "n", "what": "restore", "key": "k"});
+        assert!(Word::read(&cache).is_ok_and(|word| word.does.about().is_none()));
+        for (field, value) in [("what", "steal"), ("key", "/k"), ("key", "")] {
+            let mut wrong = cache.clone();
+            wrong[field] = value.into();
+            assert_eq!(Word::read(&wrong).unwrap_err().field, field, "{wrong}");
         }
         let end = json!({"do": "end", "launch": "l", "nonce": "n", "outcome": "fine"});
         assert_eq!(Word::read(&end).unwrap_err().field, "outcome");

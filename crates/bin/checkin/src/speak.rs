@@ -5,7 +5,7 @@ use runnerless_aws::job_token::TokenSeal;
 use runnerless_aws::ports::{Ledger, Parameters};
 use runnerless_aws::{TokenError, launch_token};
 use runnerless_aws_ec2::Fleet;
-use runnerless_claim::deeds::{end, give_back, settled, unknown};
+use runnerless_claim::deeds::{cache, end, give_back, settled, unknown};
 use runnerless_core::chain::chain;
 use runnerless_core::event::Nonce;
 use runnerless_core::lane::Engine;
@@ -30,7 +30,7 @@ pub(crate) async fn speak<L: Ledger, P: Parameters, F: Fleet>(
     let book = Book(ports.ledger);
     let known = match does {
         Does::Renew | Does::End(_) => ports.memory.bound.take(&id, now).map(Pair::from),
-        Does::Bind(_) | Does::GiveBack(_) => None,
+        Does::Bind(_) | Does::GiveBack(_) | Does::Cache(..) => None,
     };
     let read = match known {
         Some(pair) => Some(pair),
@@ -40,11 +40,12 @@ pub(crate) async fn speak<L: Ledger, P: Parameters, F: Fleet>(
     let answer = match does {
         Does::Bind(bind) => {
             let job_token = sealed(ports, &read.launch, &bind, now).await?;
-            let got = Got { job_token, beat_ms: Some(bind.beat), ..Got::from(bind.job) };
+            let got = Got { job: bind.job, job_token, beat_ms: Some(bind.beat), caches: bind.caches };
             settled(ports.memory.left(book.bind_read(read, got, now).await, now))?
         }
         Does::GiveBack(job) => give_back(&book, SERVICE, &read.launch, job, now).await?,
         Does::Renew => settled(ports.memory.left(book.renew_from(&id, Some(read.launch), now).await, now))?,
+        Does::Cache(what, key) => cache(ports.settings.caches.as_ref(), SERVICE, &read.launch, what, &key, now),
         Does::End(said) => end(&book, SERVICE, read, said.outcome, said.reason, now).await?,
     };
     Ok(Reply::Said(answer))

@@ -167,7 +167,7 @@ impl Reply {
     #[must_use]
     pub const fn status(&self) -> u16 {
         match self {
-            Self::Begun(_) | Self::Said(Answer::Done | Answer::Begun { .. }) => 200,
+            Self::Begun(_) | Self::Said(Answer::Done | Answer::Cache(_) | Answer::Begun { .. }) => 200,
             Self::Again(_) | Self::Said(Answer::Refused(_)) => 409,
             Self::Said(Answer::Gone(_)) => 410,
             Self::Later(_) => 503,

@@ -4,6 +4,7 @@
 use runnerless_aws::fake::{FakeLedger, FakeParameters};
 use runnerless_aws::job_token::TokenSeal;
 use runnerless_aws::ports::Ledger as _;
+use runnerless_aws::{CacheBucket, Credentials, Place};
 use runnerless_aws_ec2::FakeFleet;
 use runnerless_aws_ec2::fake::{Operation, Trouble};
 use runnerless_checkin::{Http, Memory, Ports, Reply, Role, Settings, handle};
@@ -80,6 +81,7 @@ impl World {
             parameter_path: "/r".to_owned(),
             gitlab_url: "https://gitlab.example.com".to_owned(),
             image_policy: "fail".to_owned(),
+            caches: Some(bucket()),
             role: Role::of_arn(ROLE),
         };
         let world = Self { ledger, parameters, fleet, settings, memory: Memory::default() };
@@ -495,4 +497,42 @@ fn the_recorded_events_are_read() {
         let http: Http = serde_json::from_str(text).unwrap();
         assert!(!format!("{http:?}").contains("nonce"), "a request does not show its body");
     }
+}
+
+/// A bucket whose URLs nobody needs to verify: that they are right is shown where they are signed.
+fn bucket() -> CacheBucket {
+    let credentials = Credentials { key_id: "AKID".to_owned(), secret: "s".to_owned().into(), session: None };
+    CacheBucket::new("caches", &Place::new("eu-west-1", None), &credentials)
+}
+
+#[tokio::test]
+async fn a_job_has_urls_for_the_caches_that_it_named_at_the_bind_and_for_no_others() {
+    let (world, nonce) = World::begun().await;
+    let ask = |what: &str, key: &str| json!({"do": "cache", "what": what, "key": key});
+    let (status, early) = world.say(&nonce, ask("restore", "k")).await;
+    assert_eq!((status, &early["ok"]), (409, &json!(false)), "{early}");
+    let mut bind = bind(1);
+    bind["caches"] = json!({"restore": ["k-protected", "old"], "save": ["k-protected"]});
+    assert_eq!(world.say(&nonce, bind).await.0, 200);
+    for (what, key, method) in
+        [("restore", "k-protected", "GET"), ("restore", "old", "GET"), ("save", "k-protected", "PUT")]
+    {
+        let (status, answer) = world.say(&nonce, ask(what, key)).await;
+        let url = answer["url"].as_str().unwrap();
+        let object = format!("https://caches.s3.eu-west-1.amazonaws.com/project/380/{key}?");
+        assert!(status == 200 && url.starts_with(&object) && url.contains("X-Amz-Expires=1800"), "{method}: {answer}");
+    }
+    for (what, key) in [("save", "old"), ("restore", "other-protected"), ("save", "k-non_protected")] {
+        let (status, answer) = world.say(&nonce, ask(what, key)).await;
+        assert_eq!((status, answer.get("url")), (409, None), "{answer}");
+        assert!(answer["refused"].as_str().unwrap().contains("named no such cache"), "{answer}");
+    }
+    let (status, answer) = world.say(&nonce, ask("save", "../381/k")).await;
+    assert!(status == 400 && answer["error"].as_str().unwrap().contains("key"), "{answer}");
+    assert_eq!(world.say("another", ask("restore", "k-protected")).await.0, 410);
+    let none = World { settings: Settings { caches: None, ..world.settings.clone() }, ..world };
+    assert_eq!(none.say(&nonce, ask("restore", "old")).await, (200, json!({"ok": true, "url": null})));
+    assert_eq!(none.say(&nonce, json!({"do": "end", "outcome": "done", "reason": ""})).await.0, 200);
+    assert!(none.launch().await.caches.is_empty());
+    assert_eq!(none.say(&nonce, ask("restore", "old")).await.0, 409, "its job is over");
 }

@@ -2,7 +2,7 @@
 
 use runnerless_aws::book::{Book, MoveError};
 use runnerless_aws::ports::{Ledger, Parameters};
-use runnerless_aws::runner_token;
+use runnerless_aws::{CacheBucket, runner_token};
 use runnerless_core::event::Nonce;
 use runnerless_core::lane::Engine;
 use runnerless_core::launch::LaunchRow;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use subtle::ConstantTimeEq as _;
 
 use crate::answer::Answer;
-use crate::deeds::{end, give_back, settled, told, unknown};
+use crate::deeds::{cache, end, give_back, settled, told, unknown};
 use crate::error::Error;
 use crate::request::{Does, Request};
 
@@ -31,6 +31,8 @@ pub struct Ports<'a, L, P, D> {
     pub parameters: &'a P,
     /// Where the secrets are in it.
     pub parameter_path: &'a str,
+    /// The bucket with the jobs' caches, where the stack has one.
+    pub caches: Option<&'a CacheBucket>,
     /// Random texts.
     pub dice: &'a D,
 }
@@ -54,9 +56,10 @@ pub async fn handle<L: Ledger, P: Parameters, D: Dice>(
     }
     match does {
         Does::Begin => begin(ports, launch, &nonce, claim, now).await,
-        Does::Bind(job) => Ok(settled(book.bind_read(read, job, now).await)?),
+        Does::Bind(got) => Ok(settled(book.bind_read(read, got, now).await)?),
         Does::GiveBack(job) => Ok(give_back(&book, SERVICE, launch, job, now).await?),
         Does::Renew => Ok(settled(book.renew_from(&id, Some(read.launch), now).await)?),
+        Does::Cache(what, key) => Ok(cache(ports.caches, SERVICE, launch, what, &key, now)),
         Does::End(ending, reason) => Ok(end(&book, SERVICE, read, ending, reason, now).await?),
     }
 }

@@ -1,8 +1,10 @@
 //! The moves of a launch that began, for whoever proved to speak for it.
 
-use runnerless_aws::AwsError;
 use runnerless_aws::book::{Book, MoveError, Pair};
 use runnerless_aws::ports::Ledger;
+use runnerless_aws::{AwsError, CacheBucket};
+use runnerless_core::cache::{self, CacheKey, CacheUse};
+use runnerless_core::chain::chain;
 use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::launch::{LaunchRow, LaunchState};
 use runnerless_core::moves::End;
@@ -69,6 +71,31 @@ pub async fn give_back<L: Ledger>(
     book.give_back(&launch.launch, job, "not bound or not accepted", now).await?;
     told(service, &launch.launch, "gave its job back");
     Ok(Answer::Done)
+}
+
+/// A URL for one use of a cache that the bound job named.
+#[must_use]
+pub fn cache(
+    bucket: Option<&CacheBucket>,
+    service: &'static str,
+    launch: &LaunchRow,
+    what: CacheUse,
+    key: &CacheKey,
+    now: Timestamp,
+) -> Answer {
+    let allowed = match cache::allowed(launch, what, key, now) {
+        Ok(allowed) => allowed,
+        Err(why) => return Answer::Refused(why.to_string()),
+    };
+    let Some(bucket) = bucket else { return Answer::Cache(None) };
+    bucket.sign(&allowed, what, now).map(Some).map_or_else(
+        |error| {
+            let (launch, error) = (launch.launch.as_str(), chain(&error));
+            tracing::error!(target: "runnerless", service, "launch.id" = launch, error, "a cache's URL was not signed");
+            Answer::Refused("the cache's URL could not be signed".to_owned())
+        },
+        Answer::Cache,
+    )
 }
 
 /// Ends the launch. Saying so again is no error.

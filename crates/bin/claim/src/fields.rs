@@ -1,6 +1,7 @@
 //! The fields of a request. The caller may be somebody else's program in any language, so that ids are taken as numbers
 //! and as texts; what is missing or wrong is named.
 
+use runnerless_core::cache::{CacheKey, CacheUse, Caches, KEY_BYTES, MOST_KEYS};
 use runnerless_core::id::JobKey;
 use serde_json::Value;
 
@@ -64,6 +65,32 @@ fn id(event: &Value, pointer: &str) -> Option<u64> {
         _ => None,
     };
     number.filter(|number| *number > 0)
+}
+
+/// The caches that the job names; none where the caller says nothing of any.
+///
+/// # Errors
+/// They are wrong.
+pub fn caches(event: &Value) -> Result<Caches, BadField> {
+    let what = "an object of two lists of keys, restore and save, of at most 32 keys";
+    let Some(caches) = event.get("caches").filter(|caches| !caches.is_null()) else { return Ok(Caches::default()) };
+    let caches: Caches = serde_json::from_value(caches.clone()).map_err(|_| bad("caches", what))?;
+    if caches.len() > MOST_KEYS { Err(bad("caches", what)) } else { Ok(caches) }
+}
+const _: () = assert!(MOST_KEYS == 32 && KEY_BYTES == 512);
+
+/// Which cache is asked for, and what for.
+///
+/// # Errors
+/// They are missing or wrong.
+pub fn cache(event: &Value) -> Result<(CacheUse, CacheKey), BadField> {
+    let what = match event.get("what").and_then(Value::as_str) {
+        Some("restore") => CacheUse::Restore,
+        Some("save") => CacheUse::Save,
+        _ => return Err(bad("what", "restore or save")),
+    };
+    let key = event.get("key").and_then(Value::as_str).and_then(|key| CacheKey::new(key).ok());
+    Ok((what, key.ok_or(bad("key", "a cache's key: at most 512 bytes, relative, without .."))?))
 }
 
 /// The reason, cut and without control characters: it is shown in logs and in `job show`.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runnerless_aws::{Credentials, DynamoLedger, ParameterStore, Place};
+use runnerless_aws::{CacheBucket, Credentials, DynamoLedger, ParameterStore, Place};
 use runnerless_lambda_kit::{Call, Env, EnvError, SystemDice, now};
 use serde_json::Value;
 
@@ -17,6 +17,8 @@ pub struct Config {
     pub ledger_table: String,
     /// `RUNNERLESS_PARAMETER_PATH`.
     pub parameter_path: String,
+    /// `RUNNERLESS_CACHE_BUCKET`, empty where the stack keeps no caches.
+    pub cache_bucket: Option<String>,
     /// Where AWS is.
     pub place: Place,
     /// Who we are there.
@@ -32,6 +34,7 @@ impl Config {
         Ok(Self {
             ledger_table: env.text("RUNNERLESS_LEDGER_TABLE")?,
             parameter_path: env.text("RUNNERLESS_PARAMETER_PATH")?,
+            cache_bucket: env.optional("RUNNERLESS_CACHE_BUCKET"),
             place: env.place()?,
             credentials: env.credentials()?,
         })
@@ -44,6 +47,7 @@ pub struct Claim {
     parameter_path: String,
     ledger: DynamoLedger,
     parameters: ParameterStore,
+    caches: Option<CacheBucket>,
 }
 
 impl Claim {
@@ -53,7 +57,9 @@ impl Claim {
     /// The variable that keeps the function from starting.
     pub fn new(env: &Env) -> Result<Self, EnvError> {
         let config = Config::read(env)?;
+        let bucket = |name: &String| CacheBucket::new(name, &config.place, &config.credentials);
         Ok(Self {
+            caches: config.cache_bucket.as_ref().map(bucket),
             ledger: DynamoLedger::new(&config.place, &config.credentials, config.ledger_table),
             parameters: ParameterStore::new(&config.place, &config.credentials),
             parameter_path: config.parameter_path,
@@ -69,6 +75,7 @@ impl Claim {
             ledger: &self.ledger,
             parameters: &self.parameters,
             parameter_path: &self.parameter_path,
+            caches: self.caches.as_ref(),
             dice: &SystemDice,
         };
         handle(&call.event, &ports, now()).await

@@ -1,7 +1,9 @@
 //! What a caller asks for.
 
+use runnerless_core::cache::{CacheKey, CacheUse};
 use runnerless_core::event::Nonce;
 use runnerless_core::id::{JobKey, LaunchId};
+use runnerless_core::moves::Got;
 use serde_json::Value;
 
 use crate::deeds::Ending;
@@ -28,11 +30,13 @@ pub enum Does {
     /// May I ask GitLab?
     Begin,
     /// GitLab handed this job out.
-    Bind(JobKey),
+    Bind(Got),
     /// The job cannot be kept.
     GiveBack(JobKey),
     /// The accepted job still runs.
     Renew,
+    /// A URL for this use of a cache of the job.
+    Cache(CacheUse, CacheKey),
     /// It is over.
     End(Ending, String),
 }
@@ -42,8 +46,8 @@ impl Does {
     #[must_use]
     pub const fn about(&self) -> Option<JobKey> {
         match self {
-            Self::Bind(job) => Some(*job),
-            Self::Begin | Self::GiveBack(_) | Self::Renew | Self::End(..) => None,
+            Self::Bind(got) => Some(got.job),
+            Self::Begin | Self::GiveBack(_) | Self::Renew | Self::Cache(..) | Self::End(..) => None,
         }
     }
 }
@@ -56,11 +60,15 @@ impl Request {
     pub fn read(event: &Value) -> Result<Self, Error> {
         let does = match event.get("do").and_then(Value::as_str) {
             Some("begin") => Does::Begin,
-            Some("bind") => Does::Bind(fields::job(event)?),
+            Some("bind") => Does::Bind(Got { caches: fields::caches(event)?, ..fields::job(event)?.into() }),
             Some("give_back") => Does::GiveBack(fields::job(event)?),
             Some("renew") => Does::Renew,
+            Some("cache") => {
+                let (what, key) = fields::cache(event)?;
+                Does::Cache(what, key)
+            }
             Some("end") => Does::End(ending(event)?, fields::reason(event)?),
-            _ => return Err(bad("do", "begin, bind, give_back, renew or end")),
+            _ => return Err(bad("do", "begin, bind, give_back, renew, cache or end")),
         };
         let launch = LaunchId::new(fields::text(event, "launch", "the event's launch id")?);
         let nonce = Nonce::new(fields::text(event, "nonce", "the event's nonce")?);
@@ -92,7 +100,7 @@ mod tests {
             (include_str!("../../../../events/claim/begin.json"), Does::Begin),
             (
                 include_str!("../../../../events/claim/bind.json"),
-                Does::Bind(JobKey { project: 380, job: 4_300_000_001 }),
+                Does::Bind(JobKey { project: 380, job: 4_300_000_001 }.into()),
             ),
             (include_str!("../../../../events/claim/give_back.json"), Does::GiveBack(JobKey { project: 380, job: 7 })),
             (include_str!("../../../../events/claim/renew.json"), Does::Renew),

@@ -3,6 +3,7 @@
 
 use runnerless_aws::fake::{FakeLedger, FakeParameters};
 use runnerless_aws::ports::Ledger as _;
+use runnerless_aws::{CacheBucket, Credentials, Place};
 use runnerless_claim::{Answer, Error, Ports, handle};
 use runnerless_core::change::RowKey;
 use runnerless_core::event::nonce_sha256;
@@ -31,6 +32,7 @@ fn lane(engine: Engine) -> Lane {
 struct World {
     ledger: FakeLedger,
     parameters: FakeParameters,
+    caches: CacheBucket,
 }
 
 impl World {
@@ -48,7 +50,9 @@ impl World {
             runner: None,
         };
         ledger.apply(&record(None, &event, T0).plan).await.unwrap();
-        let world = Self { ledger, parameters };
+        let credentials = Credentials { key_id: "AKID".to_owned(), secret: "s".to_owned().into(), session: None };
+        let caches = CacheBucket::new("caches", &Place::new("eu-west-1", None), &credentials);
+        let world = Self { ledger, parameters, caches };
         let start = Start {
             launch: LaunchId::new("l-1"),
             nonce_sha256: nonce_sha256(NONCE),
@@ -74,8 +78,8 @@ impl World {
     }
 
     async fn ask(&self, request: Value) -> Result<Answer, Error> {
-        let ports =
-            Ports { ledger: &self.ledger, parameters: &self.parameters, parameter_path: "/r", dice: &SystemDice };
+        let (ledger, parameters, caches) = (&self.ledger, &self.parameters, Some(&self.caches));
+        let ports = Ports { ledger, parameters, parameter_path: "/r", caches, dice: &SystemDice };
         handle(&request, &ports, T0 + Millis::secs(1)).await
     }
 
@@ -264,4 +268,23 @@ async fn a_request_that_is_none_is_named() {
     let error = World::new().await.ask(json!({"do": "dance"})).await.unwrap_err();
     assert_eq!(error.name(), "Claim.BadRequest");
     assert!(error.to_string().starts_with("do must be begin, bind"), "{error}");
+}
+
+#[tokio::test]
+async fn a_function_has_urls_for_the_caches_that_it_named_at_the_bind() {
+    let world = World::new().await;
+    let ask = |key: &str| json!({"do": "cache", "what": "save", "key": key});
+    world.say(json!({"do": "begin", "claim": "c"})).await;
+    assert!(is_refused(&world.say(ask("k")).await, "no job"));
+    let mut named = bind(1);
+    named["caches"] = json!({"save": ["k"]});
+    assert_eq!(world.say(named).await, ok());
+    let answer = world.say(ask("k")).await;
+    assert!(answer["url"].as_str().unwrap().starts_with("https://caches.s3.eu-west-1.amazonaws.com/project/380/k?"));
+    assert!(is_refused(&world.say(ask("other")).await, "no such cache"));
+    let mut anothers = ask("k");
+    anothers["claim"] = "d".into();
+    assert_eq!(world.say(anothers).await["gone"], true, "another delivery of the event");
+    assert_eq!(world.say(end("done")).await, ok());
+    assert!(is_refused(&world.say(ask("k")).await, "no job"));
 }

@@ -105,6 +105,7 @@ async fn serve(hands: &Hands<'_>, call: &Call) -> (u16, Value) {
         parameter_path: PARAMETERS.to_owned(),
         gitlab_url: GITLAB.to_owned(),
         image_policy: "fail".to_owned(),
+        caches: None,
         role: Role::of_arn(RUNNER_ROLE),
     };
     let desk = hands.draw(|rng| rng.usize(..hands.world.desks.len()));

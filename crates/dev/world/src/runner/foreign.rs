@@ -109,7 +109,8 @@ impl Caller<'_, '_> {
         let world = self.hands.world;
         let claim = functions::function(world, "claim", CLAIM_LIMIT);
         world.state().check.speaks_for(claim.process.number, self.hands.process.number);
-        let ports = Ports { ledger: &claim, parameters: &claim, parameter_path: PARAMETERS, dice: &claim };
+        let ports =
+            Ports { ledger: &claim, parameters: &claim, parameter_path: PARAMETERS, caches: None, dice: &claim };
         let answered = claim.live(handle(request, &ports, claim.now())).await;
         answered.ok()?.ok()
     }
