@@ -8,7 +8,7 @@ use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::moves::Got;
 use runnerless_core::sealed::SealedToken;
 use runnerless_core::time::{Millis, Timestamp};
-use runnerless_engine::{BindRefused, Host, JobIds};
+use runnerless_engine::{BindRefused, CachePlace, CacheUnknown, CacheUse, Host, JobIds};
 use runnerless_gitlab::protocol::Secret;
 use tokio::sync::watch;
 
@@ -82,5 +82,9 @@ impl<L: Ledger> Host for LaunchHost<'_, L> {
 
     async fn accepted(&self, _job: &JobIds) {
         self.stage.send_replace(Stage::Accepted);
+    }
+
+    async fn cache(&self, _job: &JobIds, _key: &str, _what: CacheUse) -> Result<CachePlace, CacheUnknown> {
+        Ok(CachePlace::Nowhere("this version of the runner keeps no caches".to_owned()))
     }
 }

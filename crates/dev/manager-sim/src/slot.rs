@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use runnerless_engine::{
-    BindRefused, Environment, GuardError, Host, ImagePolicy, JobIds, Outcome, PlaceError, RunConfig, WorkRoot, log,
-    protect_process, run_one, stop_channel,
+    BindRefused, CachePlace, CacheUnknown, CacheUse, Environment, GuardError, Host, ImagePolicy, JobIds, Outcome,
+    PlaceError, RunConfig, WorkRoot, log, protect_process, run_one, stop_channel,
 };
 use runnerless_gitlab::protocol::{Client, ClientConfig, ConfigError, Info, Secret};
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -54,6 +54,10 @@ impl Host for Telling {
     }
 
     async fn accepted(&self, _job: &JobIds) {}
+
+    async fn cache(&self, _job: &JobIds, _key: &str, _what: CacheUse) -> Result<CachePlace, CacheUnknown> {
+        Ok(CachePlace::Nowhere("this version of the runner keeps no caches".to_owned()))
+    }
 }
 
 /// The runner manager reads lines; one that is gone needs none.

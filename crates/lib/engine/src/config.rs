@@ -1,6 +1,7 @@
 //! What one run of the engine is told, and what it asks of the program around it.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use runnerless_gitlab::protocol::{Proxy, Secret};
@@ -95,6 +96,32 @@ pub struct JobIds {
 #[error("{0}")]
 pub struct BindRefused(pub String);
 
+/// What is done with a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheUse {
+    /// Its files are brought before the script.
+    Restore,
+    /// Its files are kept after it.
+    Save,
+}
+
+/// Where a cache is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CachePlace {
+    /// Nowhere: the host keeps none. A sentence for the log that names the cure.
+    Nowhere(String),
+    /// This file, which need not be there; its folder may be missing too.
+    File(PathBuf),
+    /// Behind this signed URL (GET to restore, PUT to save, for as long as it says). Whoever has it may use it: it is not
+    /// logged.
+    Url(Secret),
+}
+
+/// The host could not find out where a cache is kept: a warning, never the job's failure.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CacheUnknown(pub String);
+
 /// The program around the engine. Lambda's binds jobs to launches in the ledger; by hand there is nothing to bind.
 pub trait Host: Sync {
     /// Records that this run has the job, and what it takes to report the job lost if this process dies: its token. Called
@@ -108,6 +135,15 @@ pub trait Host: Sync {
 
     /// The job is accepted. Runs beside the job's first stages.
     fn accepted(&self, job: &JobIds) -> impl Future<Output = ()> + Send;
+
+    /// Where a cache of the job's project is kept. `key` is a relative path of at most 512 bytes without `..` and without an
+    /// empty part; the host adds which project's it is.
+    fn cache(
+        &self,
+        job: &JobIds,
+        key: &str,
+        what: CacheUse,
+    ) -> impl Future<Output = Result<CachePlace, CacheUnknown>> + Send;
 }
 
 /// A host that keeps no records.
@@ -122,4 +158,8 @@ impl Host for NoRecords {
     async fn unbind(&self, _job: &JobIds) {}
 
     async fn accepted(&self, _job: &JobIds) {}
+
+    async fn cache(&self, _job: &JobIds, _key: &str, _what: CacheUse) -> Result<CachePlace, CacheUnknown> {
+        Ok(CachePlace::Nowhere("this version of the runner keeps no caches".to_owned()))
+    }
 }

@@ -22,7 +22,10 @@ pub mod variables;
 mod verdict;
 
 pub use accept::{ACCEPT_LIMIT, BIND_LIMIT, SILENCE_LIMIT};
-pub use config::{BindRefused, Deadline, Environment, Host, ImagePolicy, JobIds, NoRecords, RunConfig};
+pub use config::{
+    BindRefused, CachePlace, CacheUnknown, CacheUse, Deadline, Environment, Host, ImagePolicy, JobIds, NoRecords,
+    RunConfig,
+};
 pub use places::{PlaceError, WorkRoot};
 pub use process::{EndError, GuardError, IpcObjects, end_descendants, protect_process};
 pub use report::Reported;

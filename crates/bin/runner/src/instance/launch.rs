@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use runnerless_core::limits;
-use runnerless_engine::{BindRefused, Host, JobIds};
+use runnerless_engine::{BindRefused, CachePlace, CacheUnknown, CacheUse, Host, JobIds};
 use runnerless_gitlab::protocol::Secret;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -164,5 +164,9 @@ impl Host for InstanceHost<'_> {
 
     async fn accepted(&self, _job: &JobIds) {
         self.accepted.send_replace(true);
+    }
+
+    async fn cache(&self, _job: &JobIds, _key: &str, _what: CacheUse) -> Result<CachePlace, CacheUnknown> {
+        Ok(CachePlace::Nowhere("this version of the runner keeps no caches".to_owned()))
     }
 }
