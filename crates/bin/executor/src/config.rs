@@ -23,6 +23,8 @@ pub struct Config {
     pub gitlab_url: String,
     /// `RUNNERLESS_IMAGE_POLICY`.
     pub images: ImagePolicy,
+    /// `RUNNERLESS_CACHE_BUCKET`, empty where the stack keeps no caches.
+    pub cache_bucket: Option<String>,
     /// `RUNNERLESS_WORK_ROOT`.
     pub work_root: PathBuf,
     /// `RUNNERLESS_SANDBOX`.
@@ -53,6 +55,7 @@ impl Config {
             parameter_path: env.text("RUNNERLESS_PARAMETER_PATH")?,
             gitlab_url: env.text("RUNNERLESS_GITLAB_URL")?,
             images: images(env)?,
+            cache_bucket: env.optional("RUNNERLESS_CACHE_BUCKET"),
             work_root: PathBuf::from(env.text("RUNNERLESS_WORK_ROOT")?),
             sandbox: sandbox(env)?,
             scrub: scrub(env)?,

@@ -1,8 +1,10 @@
 //! What the engine's moves become in the ledger.
 
+use runnerless_aws::CacheBucket;
 use runnerless_aws::book::Book;
 use runnerless_aws::job_token::TokenSeal;
 use runnerless_aws::ports::Ledger;
+use runnerless_core::cache::{self, CacheKey};
 use runnerless_core::event::JobHint;
 use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::moves::Got;
@@ -27,6 +29,8 @@ pub(crate) struct LaunchHost<'a, L> {
     pub(crate) lane_token: &'a Secret,
     /// How often this process gives a sign of life.
     pub(crate) beat: Millis,
+    /// The bucket with the jobs' caches, where the stack has one.
+    pub(crate) caches: Option<&'a CacheBucket>,
     /// Told how far the job is.
     pub(crate) stage: watch::Sender<Stage>,
 }
@@ -84,7 +88,13 @@ impl<L: Ledger> Host for LaunchHost<'_, L> {
         self.stage.send_replace(Stage::Accepted);
     }
 
-    async fn cache(&self, _job: &JobIds, _key: &str, _what: CacheUse) -> Result<CachePlace, CacheUnknown> {
-        Ok(CachePlace::Nowhere("this version of the runner keeps no caches".to_owned()))
+    async fn cache(&self, job: &JobIds, key: &str, what: CacheUse) -> Result<CachePlace, CacheUnknown> {
+        let Some(bucket) = self.caches else { return Ok(CachePlace::Nowhere(cache::NOWHERE.to_owned())) };
+        let no_project = || CacheUnknown("GitLab's description of the job names no project".to_owned());
+        let project = self.key(job).ok_or_else(no_project)?.project;
+        let key = CacheKey::new(key).map_err(|error| CacheUnknown(error.to_string()))?;
+        let url = bucket.sign(&cache::of_project(project, &key), what, (self.clock)());
+        let url = url.map_err(|error| CacheUnknown(chain(&error)))?;
+        Ok(CachePlace::Url(Secret::new(url.as_str())))
     }
 }

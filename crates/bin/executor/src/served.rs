@@ -231,7 +231,8 @@ impl<L: Ledger, P: Parameters> Serving<'_, L, P> {
         let heartbeat = Heartbeat { ledger, launch, clock, every: self.settings.beat, lost: AtomicBool::new(false) };
         let beat = Millis(i64::try_from(self.settings.beat.as_millis()).unwrap_or(i64::MAX));
         let hint = self.event.job_hint.as_ref();
-        let host = LaunchHost { ledger, launch, hint, clock, lane_token: &config.token, beat, stage };
+        let (lane_token, caches) = (&config.token, self.settings.caches.as_ref());
+        let host = LaunchHost { ledger, launch, hint, clock, lane_token, beat, caches, stage };
         let terminated = async {
             terminated.await;
             handle.stop();

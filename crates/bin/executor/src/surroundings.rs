@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use runnerless_aws::CacheBucket;
 use runnerless_core::limits;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_engine::{Deadline, Environment, ImagePolicy, RunConfig, log};
@@ -49,6 +50,8 @@ pub struct Settings {
     pub beat: Duration,
     /// The way to GitLab, for git too.
     pub way: Way,
+    /// The bucket with the jobs' caches, where the stack has one.
+    pub caches: Option<CacheBucket>,
     /// How launches are kept apart.
     pub sandbox: Sandbox,
 }
@@ -71,6 +74,7 @@ impl Settings {
             },
             beat: length(limits::BEAT),
             way: config.way.clone(),
+            caches: config.cache_bucket.as_ref().map(|name| CacheBucket::new(name, &config.place, &config.credentials)),
             sandbox,
         }
     }
@@ -180,6 +184,7 @@ mod tests {
             },
             beat: Duration::from_secs(60),
             way: Way::default(),
+            caches: None,
             sandbox: Sandbox::new(Mode::Tenant, Scrub::default()).unwrap(),
         };
         let terms = |wait_s| Terms {

@@ -56,7 +56,7 @@ impl Host for Telling {
     async fn accepted(&self, _job: &JobIds) {}
 
     async fn cache(&self, _job: &JobIds, _key: &str, _what: CacheUse) -> Result<CachePlace, CacheUnknown> {
-        Ok(CachePlace::Nowhere("this version of the runner keeps no caches".to_owned()))
+        Ok(CachePlace::Nowhere("a pool's runner manager keeps caches by its own configuration".to_owned()))
     }
 }
 

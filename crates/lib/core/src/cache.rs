@@ -19,6 +19,9 @@ pub const MOST_KEYS: usize = 32;
 /// attempts of ten minutes fit into it.
 pub const SIGNED_FOR: Millis = Millis::secs(30 * 60);
 
+/// Why a job's caches are not used where no bucket is configured, for its log.
+pub const NOWHERE: &str = "this stack keeps no caches: its operator can name a bucket for them (parameter CacheBucket)";
+
 /// The key of a cache, as it stands in the bucket: relative, and without a part that leads elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -137,6 +140,12 @@ pub enum CacheRefused {
     NotNamed,
 }
 
+/// The object of a project's cache, for whoever may use all of that project's.
+#[must_use]
+pub fn of_project(project: u64, key: &CacheKey) -> Allowed {
+    Allowed { object: key.object(project), valid: SIGNED_FOR }
+}
+
 /// The object that the launch may use for its job's cache of this key.
 ///
 /// # Errors
@@ -151,7 +160,7 @@ pub fn allowed(launch: &LaunchRow, what: CacheUse, key: &CacheKey, now: Timestam
     if left <= Millis(0) {
         return Err(CacheRefused::NotBound(launch.state));
     }
-    Ok(Allowed { object: key.object(job.project), valid: SIGNED_FOR.min(left) })
+    Ok(Allowed { valid: SIGNED_FOR.min(left), ..of_project(job.project, key) })
 }
 
 #[cfg(test)]

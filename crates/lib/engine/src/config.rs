@@ -4,6 +4,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use runnerless_core::cache::{CacheUse, NOWHERE};
 use runnerless_gitlab::protocol::{Proxy, Secret};
 use tokio::time::Instant;
 
@@ -96,15 +97,6 @@ pub struct JobIds {
 #[error("{0}")]
 pub struct BindRefused(pub String);
 
-/// What is done with a cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CacheUse {
-    /// Its files are brought before the script.
-    Restore,
-    /// Its files are kept after it.
-    Save,
-}
-
 /// Where a cache is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CachePlace {
@@ -160,6 +152,6 @@ impl Host for NoRecords {
     async fn accepted(&self, _job: &JobIds) {}
 
     async fn cache(&self, _job: &JobIds, _key: &str, _what: CacheUse) -> Result<CachePlace, CacheUnknown> {
-        Ok(CachePlace::Nowhere("this version of the runner keeps no caches".to_owned()))
+        Ok(CachePlace::Nowhere(NOWHERE.to_owned()))
     }
 }

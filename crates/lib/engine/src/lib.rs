@@ -23,13 +23,13 @@ mod verdict;
 
 pub use accept::{ACCEPT_LIMIT, BIND_LIMIT, SILENCE_LIMIT};
 pub use config::{
-    BindRefused, CachePlace, CacheUnknown, CacheUse, Deadline, Environment, Host, ImagePolicy, JobIds, NoRecords,
-    RunConfig,
+    BindRefused, CachePlace, CacheUnknown, Deadline, Environment, Host, ImagePolicy, JobIds, NoRecords, RunConfig,
 };
 pub use places::{PlaceError, WorkRoot};
 pub use process::{EndError, GuardError, IpcObjects, end_descendants, protect_process};
 pub use report::Reported;
 pub use run::{Handed, JobReport, Outcome, ask_one, run_handed, run_one};
+pub use runnerless_core::cache::CacheUse;
 pub use stop::{Stop, StopHandle, stop_channel};
 pub use tree::{NoScrubRoot, ScrubError, ScrubRoot, Snapshot, remove_tree};
 pub use verdict::Verdict;

@@ -100,6 +100,7 @@ impl World {
             },
             beat: Duration::from_millis(60),
             way: Way::default(),
+            caches: None,
             sandbox: Sandbox::new(Mode::Shared, Scrub::default()).unwrap(),
         };
         let parameters = FakeParameters::default();

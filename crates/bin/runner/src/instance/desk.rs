@@ -129,16 +129,12 @@ impl Desk {
     }
 
     /// Says a word for a launch that began. `word` has `do` and what belongs to it.
-    pub(crate) async fn say(&self, launch: &str, nonce: &str, word: &Value) -> Said<()> {
+    pub(crate) async fn say(&self, launch: &str, nonce: &str, word: &Value) -> Said<Zeroizing<Vec<u8>>> {
         let mut body = word.clone();
         body["launch"] = launch.into();
         body["nonce"] = nonce.into();
         let request = self.http.post(self.launch.clone()).header(CONTENT_TYPE, "application/json");
-        match judge(answer(request.body(body.to_string())).await) {
-            Said::Yes(_) => Said::Yes(()),
-            Said::No(why) => Said::No(why),
-            Said::Again(why) => Said::Again(why),
-        }
+        judge(answer(request.body(body.to_string())).await)
     }
 
     fn signature(&self, body: &str, keys: &RoleKeys, region: &str) -> Result<Vec<(String, String)>, DeskError> {

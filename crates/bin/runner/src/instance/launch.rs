@@ -5,12 +5,15 @@ use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use runnerless_core::cache::NOWHERE;
 use runnerless_core::limits;
 use runnerless_engine::{BindRefused, CachePlace, CacheUnknown, CacheUse, Host, JobIds};
 use runnerless_gitlab::protocol::Secret;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
+use zeroize::Zeroizing;
 
 use super::desk::{Desk, Said};
 use crate::say;
@@ -29,6 +32,15 @@ const METADATA_LIMIT: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(250);
 /// How long ending the launch is tried. What is not told the sweep finds out.
 const END_LIMIT: Duration = Duration::from_secs(45);
+
+/// How long a cache's URL is asked for: the job waits, and does without the cache then.
+const CACHE_LIMIT: Duration = Duration::from_secs(30);
+
+/// The answer to the word `cache`.
+#[derive(Deserialize)]
+struct Signed {
+    url: Option<Secret>,
+}
 
 /// How a launch ends, in the words of its route.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,10 +72,10 @@ pub(crate) struct Launch<'a> {
 
 impl Launch<'_> {
     /// Says a word until it is answered.
-    async fn insist(&self, word: &Value) -> Result<(), String> {
+    async fn insist(&self, word: &Value) -> Result<Zeroizing<Vec<u8>>, String> {
         loop {
             match self.desk.say(self.id, self.nonce, word).await {
-                Said::Yes(()) => return Ok(()),
+                Said::Yes(answer) => return Ok(answer),
                 Said::No(why) => return Err(why),
                 Said::Again(_) => sleep(PAUSE).await,
             }
@@ -74,7 +86,7 @@ impl Launch<'_> {
     pub(crate) async fn end(&self, ending: &Ending) {
         let word = json!({"do": "end", "outcome": ending.outcome, "reason": ending.reason, "job": ending.job});
         match timeout(END_LIMIT, self.insist(&word)).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(_)) => {}
             Ok(Err(why)) => say(&format!("the launch's end was not taken: {why}")),
             Err(_) => say("the launch's end was not answered: the sweep finds it"),
         }
@@ -121,7 +133,7 @@ impl InstanceHost<'_> {
         loop {
             let launch = &self.launch;
             match launch.desk.say(launch.id, launch.nonce, &word).await {
-                Said::Yes(()) => {
+                Said::Yes(_) => {
                     word = json!({"do": "renew"});
                     sleep(BEAT).await;
                 }
@@ -152,7 +164,7 @@ impl Host for InstanceHost<'_> {
         metadata_off(self.metadata, self.metadata_token).await?;
         let beat = u64::try_from(BEAT.as_millis()).unwrap_or(u64::MAX);
         let word = json!({"do": "bind", "job": named, "job_token": token.expose(), "beat_ms": beat});
-        self.launch.insist(&word).await.map_err(BindRefused)
+        self.launch.insist(&word).await.map(|_| ()).map_err(BindRefused)
     }
 
     async fn unbind(&self, job: &JobIds) {
@@ -166,7 +178,16 @@ impl Host for InstanceHost<'_> {
         self.accepted.send_replace(true);
     }
 
-    async fn cache(&self, _job: &JobIds, _key: &str, _what: CacheUse) -> Result<CachePlace, CacheUnknown> {
-        Ok(CachePlace::Nowhere("this version of the runner keeps no caches".to_owned()))
+    async fn cache(&self, _job: &JobIds, key: &str, what: CacheUse) -> Result<CachePlace, CacheUnknown> {
+        let word = json!({"do": "cache", "what": what, "key": key});
+        let answer = match timeout(CACHE_LIMIT, self.launch.insist(&word)).await {
+            Ok(answer) => answer.map_err(CacheUnknown)?,
+            Err(_) => return Err(CacheUnknown("the stack did not answer".to_owned())),
+        };
+        match serde_json::from_slice(&answer) {
+            Ok(Signed { url: Some(url) }) => Ok(CachePlace::Url(url)),
+            Ok(Signed { url: None }) => Ok(CachePlace::Nowhere(NOWHERE.to_owned())),
+            Err(_) => Err(CacheUnknown("the stack's answer cannot be read".to_owned())),
+        }
     }
 }

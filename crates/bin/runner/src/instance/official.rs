@@ -158,7 +158,7 @@ impl Single<'_> {
     /// Says that the launch lives, and when to say so again. A refusal stops nothing: what it may run is GitLab's to end.
     async fn sign_of_life(&self, launch: &Launch<'_>) -> Instant {
         match launch.desk.say(launch.id, launch.nonce, &json!({"do": "renew"})).await {
-            Said::Yes(()) => {}
+            Said::Yes(_) => {}
             Said::No(why) | Said::Again(why) => say(&format!("the launch was not renewed: {why}")),
         }
         Instant::now() + BEAT
