@@ -64,7 +64,10 @@ class Deployer:
         self.client = {name: boto3.client(name, **options) for name in ("cloudformation", "iam", "lambda", "s3")}
 
     def stack(self):
-        self.make_bucket()
+        self.make_bucket(BUCKET)
+        # What the operator has before the stack.
+        if caches := self.order["parameters"].get("CacheBucket"):
+            self.make_bucket(caches)
         template = self.package(pathlib.Path(self.order["template"]))
         outputs = self.change(template)
         functions = self.functions()
@@ -103,9 +106,9 @@ class Deployer:
         body = starter.encode() if starter else binary.read_bytes()
         return found[1] + self.upload(zipped({"bootstrap": body}), part, ".zip")
 
-    def make_bucket(self):
+    def make_bucket(self, name):
         try:
-            self.client["s3"].create_bucket(Bucket=BUCKET)
+            self.client["s3"].create_bucket(Bucket=name)
         except ClientError as error:
             if error.response["Error"]["Code"] != "BucketAlreadyOwnedByYou":
                 raise

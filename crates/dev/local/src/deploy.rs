@@ -47,6 +47,15 @@ pub enum DeployError {
         #[source]
         source: io::Error,
     },
+    /// A release's template cannot be read.
+    #[error("{path} cannot be read")]
+    Template {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The script could not be run.
     #[error("the deployment cannot be run")]
     Run(#[source] io::Error),
@@ -156,7 +165,12 @@ pub async fn deploy_release(
         None => (layout.source("template.yaml"), place(layout)?),
     };
     let executor = quoted(&binaries["executor"].to_string_lossy());
-    let mut order = order(layout, &template, &binaries, parameters);
+    let text =
+        fs::read_to_string(&template).map_err(|source| DeployError::Template { path: template.clone(), source })?;
+    let mut parameters = parameters.clone();
+    // An earlier release lacks what came later.
+    parameters.retain(|name, _| release.is_none() || text.contains(&format!("\n  {name}:\n    Type: ")));
+    let mut order = order(layout, &template, &binaries, &parameters);
     order["starters"] = json!({"executor": format!("#!/bin/sh\nsetsid {executor} &\nwait\n")});
     deployed(stack, order).await
 }

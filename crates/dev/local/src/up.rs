@@ -7,6 +7,9 @@ use crate::deploy::{self, DeployError, Deployment, Release};
 use crate::seed::{self, DEFAULT_LANE, Hook, SeedError};
 use crate::stack::{Options, Stack, StackError};
 
+/// The bucket with the jobs' caches, which the deployment makes as an operator would before.
+pub(crate) const CACHES: &str = "runnerless-caches";
+
 /// The stack cannot be brought up.
 #[derive(Debug, thiserror::Error)]
 pub enum UpError {
@@ -89,6 +92,7 @@ async fn parameters(
 ) -> Result<BTreeMap<&'static str, String>, UpError> {
     let gitlab = stack.gitlab().ok_or(UpError::NoGitLab)?;
     let mut parameters = deploy::parameters(&gitlab.url);
+    parameters.insert("CacheBucket", CACHES.to_owned());
     parameters.extend(deploy::network(&stack.aws()).await?);
     parameters.extend(others);
     Ok(parameters)

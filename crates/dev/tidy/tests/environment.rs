@@ -7,9 +7,9 @@ use runnerless_tidy::template::{Template, references, text};
 
 const PREFIX: &str = "RUNNERLESS_";
 /// Parameters beyond this are decisions that an operator should not have to make: a dozen, four that say whether and where
-/// instances are launched and whether they need the official runner, and four for a network and an account that have rules
-/// of their own. Nobody can know those eight but the operator.
-const MOST_PARAMETERS: usize = 20;
+/// instances are launched and whether they need the official runner, four for a network and an account that have rules of
+/// their own, and the bucket of the jobs' caches. Nobody can know those nine but the operator.
+const MOST_PARAMETERS: usize = 21;
 
 fn set_by(variables: &serde_json::Value) -> BTreeSet<String> {
     let names = variables["Environment"]["Variables"].as_object().into_iter().flat_map(|map| map.keys().cloned());

@@ -10,9 +10,9 @@ use runnerless_tidy::{manifest, read, root};
 use serde_json::Value;
 
 /// A file that one person reads: seven hundred lines, two hundred and fifty for what instances need, twenty for their runners
-/// at GitLab: who may make, keep and delete them, and whether they are the official one, and a hundred for networks and for
-/// what linters are told.
-const MOST_LINES: usize = 1110;
+/// at GitLab: who may make, keep and delete them, and whether they are the official one, a hundred for networks and for
+/// what linters are told, and thirty for the jobs' caches.
+const MOST_LINES: usize = 1140;
 /// The routes that the API lets everybody through to: their function proves the body.
 const PROVED_BY_THE_BODY: [&str; 1] = ["POST /launch"];
 /// GitLab gives up on a webhook after this, in seconds.
