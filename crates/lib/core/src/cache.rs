@@ -39,7 +39,7 @@ impl CacheKey {
     /// [`BadKey`].
     pub fn new(text: impl Into<String>) -> Result<Self, BadKey> {
         let text = text.into();
-        let fits = !text.is_empty() && text.len() <= KEY_BYTES && !text.contains(char::is_control);
+        let fits = !text.is_empty() && text.len() <= KEY_BYTES;
         let stays = text.split('/').all(|part| !matches!(part, "" | "." | ".."));
         if fits && stays { Ok(Self(text)) } else { Err(BadKey) }
     }
@@ -174,10 +174,10 @@ mod tests {
 
     #[test]
     fn a_key_leads_nowhere_else() {
-        for good in ["k", "main-protected", "a/b c/ü-non_protected", "...", "a..b", &"x".repeat(KEY_BYTES)] {
+        for good in ["k", "main-protected", "a/b c/ü-non_protected", "...", "a..b", "a\tb", &"x".repeat(KEY_BYTES)] {
             assert_eq!(cache(good).object(7), format!("project/7/{good}"));
         }
-        for bad in ["", "/a", "a/", "a//b", "../a", "a/..", "a/./b", ".", "a\nb", "a\0", &"x".repeat(KEY_BYTES + 1)] {
+        for bad in ["", "/a", "a/", "a//b", "../a", "a/..", "a/./b", ".", &"x".repeat(KEY_BYTES + 1)] {
             assert_eq!(CacheKey::new(bad), Err(BadKey), "{bad:?}");
             assert!(serde_json::from_value::<CacheKey>(bad.into()).is_err(), "{bad:?}");
         }
