@@ -9,6 +9,7 @@ mod artifacts;
 mod ask;
 mod config;
 pub mod duration;
+mod files;
 mod job;
 pub mod log;
 mod places;

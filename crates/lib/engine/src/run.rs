@@ -8,9 +8,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::accept::{Accepted, Offer};
-use crate::artifacts::Courier;
 use crate::ask::{Asked, ask};
 use crate::config::{Host, JobIds, RunConfig};
+use crate::files::Courier;
 use crate::job::{self, Limits, Setup, SetupError, Signal, Stages, header, log_format};
 use crate::log::Log;
 use crate::places::WorkRoot;

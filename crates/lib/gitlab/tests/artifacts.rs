@@ -66,7 +66,7 @@ async fn violations(gitlab: &GitLab) -> Value {
 async fn content(downloaded: Downloaded) -> (Vec<u8>, Option<String>) {
     let Downloaded::File(mut file) = downloaded else { panic!("no file: {downloaded:?}") };
     let mut bytes = Vec::new();
-    while let Some(part) = file.part().await.unwrap() {
+    while let Some(part) = file.content.part().await.unwrap() {
         bytes.extend_from_slice(part.as_ref());
     }
     (bytes, file.host)

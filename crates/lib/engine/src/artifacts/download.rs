@@ -1,18 +1,14 @@
 //! Before the script: the archives of the jobs that this one needs.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
 use std::time::Duration;
 
 use runnerless_core::chain::chain;
-use runnerless_gitlab::protocol::{
-    ArtifactAnswer, ArtifactFile, Dependency, DownloadError, Downloaded, TransportError,
-};
+use runnerless_gitlab::protocol::{ArtifactAnswer, Dependency, DownloadError, Downloaded};
 
-use super::unpack::unpack;
-use super::{Courier, FAILED, Says, facts, pause};
+use super::{FAILED, facts};
 use crate::duration;
+use crate::files::{Broken, Courier, Says, pause, unpack, write_down};
 use crate::job::{FIRST_PAUSE, MOST_ATTEMPTS, Stages};
 use crate::verdict::Verdict;
 
@@ -32,15 +28,6 @@ enum Missing {
     /// It may come with another attempt.
     Perhaps,
     Never(String),
-}
-
-/// A part of an archive did not come through.
-#[derive(Debug, thiserror::Error)]
-enum Broken {
-    #[error(transparent)]
-    Way(#[from] TransportError),
-    #[error("the archive cannot be stored")]
-    Store(#[from] io::Error),
 }
 
 impl Courier<'_> {
@@ -87,20 +74,13 @@ impl Courier<'_> {
             says.fatal(why);
             FAILED
         };
-        let mut archive = self.store(id).map_err(|error| failed(&chain(&Broken::Store(error))))?;
+        let mut archive =
+            self.nameless(&format!("artifacts-{id}")).map_err(|error| failed(&chain(&Broken::Store(error))))?;
         self.fetch(stages, &Needed { id, from }, &mut archive, &says).await?;
         let (root, told) = (self.setup.places.project.clone(), says.clone());
         let limit = stages.preparation_limit();
         let unpacked = stages.on_thread(limit, move |given_up| unpack(archive, &root, &told, given_up)).await?;
         unpacked.map_err(|error| failed(&chain(&error)))
-    }
-
-    /// A file without a name below the job's own temporary folder: it goes with its last user, whatever happens.
-    fn store(&self, id: u64) -> io::Result<File> {
-        let path = self.setup.places.tmpdir().join(format!("artifacts-{id}"));
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-        fs::remove_file(path)?;
-        Ok(file)
     }
 
     /// Brings one archive, from where it is stored at first, then through GitLab.
@@ -157,7 +137,7 @@ impl Courier<'_> {
         if let Some(host) = &file.host {
             says.info(&format!("Direct download from {host}"), &facts(id, token, None, None));
         }
-        match stages.within(limit, save(&mut file, archive)).await? {
+        match stages.within(limit, write_down(&mut file.content, archive)).await? {
             Ok(()) => {
                 says.info(&format!("{SAID} ok"), &facts(id, token, Some(file.status), file.request_id.as_deref()));
                 Ok(Ok(()))
@@ -171,17 +151,6 @@ impl Courier<'_> {
             }
         }
     }
-}
-
-/// Writes the file from its beginning.
-async fn save(file: &mut ArtifactFile, archive: &mut File) -> Result<(), Broken> {
-    archive.rewind()?;
-    archive.set_len(0)?;
-    while let Some(part) = file.part().await? {
-        archive.write_all(part.as_ref())?;
-    }
-    archive.rewind()?;
-    Ok(())
 }
 
 fn refused(answer: &ArtifactAnswer, needed: &Needed<'_>, says: &Says) -> Missing {

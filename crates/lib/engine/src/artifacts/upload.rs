@@ -8,11 +8,8 @@ use runnerless_core::chain::chain;
 use runnerless_gitlab::protocol::{Artifact, ArtifactAnswer, ArtifactForm, Client, TransportError};
 use tokio::task::spawn_blocking;
 
-use super::expand::expand;
-use super::pack::{Format, Level, Pack};
-use super::pipe::pipe;
-use super::select::Selection;
-use super::{Courier, FAILED, Says, facts, pause};
+use super::{FAILED, facts};
+use crate::files::{Courier, Format, Pack, Says, Wishes, expand, is_due, pause, pipe};
 use crate::job::Stages;
 use crate::verdict::Verdict;
 
@@ -26,8 +23,6 @@ const LAST_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
 /// What an artifact is called that the job does not name.
 const NO_NAME: &str = "artifacts";
-/// What the shell prints right before git's list: a login shell may have said other things.
-const LIST: &[u8] = b"runnerless-untracked\0";
 
 /// What an attempt came to, if it did not go well.
 enum Failure {
@@ -68,7 +63,6 @@ impl Courier<'_> {
     async fn keep_one(&self, stages: &mut Stages, artifact: &Artifact, job_status: &str) -> Result<(), Verdict> {
         let says = Says(stages.log().clone());
         stages.log().announce("Uploading artifacts...");
-        let wishes = self.wishes(artifact, job_status, &says);
         let format = match Format::new(&artifact.artifact_format) {
             Ok(format) => format,
             Err(error) => {
@@ -76,26 +70,22 @@ impl Courier<'_> {
                 return Err(FAILED);
             }
         };
-        let mut selection = Selection::new(&self.setup.places.project, &wishes.exclude, says.clone());
-        let paths = wishes.paths;
-        let limit = stages.upload_limit();
-        selection = stages
-            .on_thread(limit, move |given_up| {
-                paths.iter().for_each(|path| selection.add_path(path, given_up));
-                selection
-            })
-            .await?;
-        if artifact.untracked {
-            selection = self.add_untracked(stages, selection, job_status, &says).await?;
-        }
-        selection.tell_excluded();
+        let name = self.name(artifact, job_status, &says);
+        let wishes = Wishes { paths: &artifact.paths, exclude: &artifact.exclude, untracked: artifact.untracked };
+        let selection = self.select(stages, wishes, job_status, &says).await?;
         if selection.files().is_empty() {
             says.error("No files to upload", &[]);
             return Ok(());
         }
         let (root, files) = selection.into_files();
-        let pack = Arc::new(Pack { root, files, format, level: self.level(&says), says: says.clone() });
-        let filename = format.filename(&wishes.name);
+        let pack = Arc::new(Pack {
+            root,
+            files,
+            format,
+            level: self.level("ARTIFACT_COMPRESSION_LEVEL", &says),
+            says: says.clone(),
+        });
+        let filename = format.filename(&name);
         let form = ArtifactForm {
             filename: &filename,
             format: &artifact.artifact_format,
@@ -105,73 +95,15 @@ impl Courier<'_> {
         self.send(stages, &pack, &form, &says).await
     }
 
-    /// The artifact's name and paths with the job's variables filled in. What cannot be filled in stays as it is.
-    fn wishes(&self, artifact: &Artifact, job_status: &str, says: &Says) -> Wishes {
+    /// The artifact's name with the job's variables filled in. What cannot be filled in stays as it is.
+    fn name(&self, artifact: &Artifact, job_status: &str, says: &Says) -> String {
         let environment = self.environment(job_status);
         let value_of = |key: &str| environment.get(key).cloned().unwrap_or_default();
-        let path = |path: &String| match expand(path, &value_of) {
-            Ok(path) => path,
-            Err(error) => {
-                says.warn(&format!("invalid path {path:?}: {error}"), &[]);
-                path.clone()
-            }
-        };
         let name = if artifact.name.is_empty() { NO_NAME } else { &artifact.name };
-        let name = expand(name, &value_of).unwrap_or_else(|error| {
+        expand(name, &value_of).unwrap_or_else(|error| {
             says.warn(&format!("invalid artifact name: {error}"), &[]);
             name.to_owned()
-        });
-        Wishes {
-            name,
-            paths: artifact.paths.iter().map(path).collect(),
-            exclude: artifact.exclude.iter().map(path).collect(),
-        }
-    }
-
-    /// How a zip is compressed: the official runner heeds the variable with its fast zip alone.
-    fn level(&self, says: &Says) -> Level {
-        let word = self.setup.variables.get("ARTIFACT_COMPRESSION_LEVEL").unwrap_or_default();
-        let word = if self.setup.flag("FF_USE_FASTZIP", false) { word } else { "" };
-        Level::new(word).unwrap_or_else(|| {
-            says.warn(&format!("compression level {word:?} is invalid, falling back to default"), &[]);
-            Level::Deflated(6)
         })
-    }
-
-    /// Has git list what it does not know.
-    async fn add_untracked(
-        &self,
-        stages: &mut Stages,
-        mut selection: Selection,
-        job_status: &str,
-        says: &Says,
-    ) -> Result<Selection, Verdict> {
-        let mut script = self.setup.script(job_status);
-        script.line(&self.setup.enter_project());
-        script.line("printf 'runnerless-untracked\\0'");
-        script.line("git ls-files -o -z");
-        let limit = stages.upload_limit();
-        let folder = self.setup.places.builds.as_path();
-        let printed = match stages.capture(&script, folder, limit.clone()).await {
-            Ok(printed) => printed,
-            Err(failed @ (Verdict::Exit(_) | Verdict::Signal(_))) => {
-                let how = match failed {
-                    Verdict::Exit(code) => format!("exit status {code}"),
-                    _ => "ended by a signal".to_owned(),
-                };
-                says.warn(&format!("untracked: git ls-files: {how}"), &[]);
-                return Ok(selection);
-            }
-            Err(stopped) => return Err(stopped),
-        };
-        let start =
-            printed.windows(LIST.len()).position(|window| window == LIST).map_or(printed.len(), |at| at + LIST.len());
-        stages
-            .on_thread(limit, move |given_up| {
-                selection.add_untracked(&printed[start..], given_up);
-                selection
-            })
-            .await
     }
 
     async fn send(
@@ -286,42 +218,7 @@ impl Courier<'_> {
     }
 }
 
-/// An artifact's name and paths, filled in.
-struct Wishes {
-    name: String,
-    paths: Vec<String>,
-    exclude: Vec<String>,
-}
-
-/// Whether an artifact's `when` asks for it after this end.
-fn is_due(when: &str, succeeded: bool) -> bool {
-    match when {
-        "always" => true,
-        "on_failure" => !succeeded,
-        "" | "on_success" => succeeded,
-        _ => false,
-    }
-}
-
 /// Whether an artifact says of what it is made; one that does not is passed over.
 fn names_files(artifact: &Artifact) -> bool {
     !artifact.paths.is_empty() || !artifact.exclude.is_empty() || artifact.untracked
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn artifacts_are_due_by_their_when() {
-        for (when, on_success, on_failure) in [
-            ("", true, false),
-            ("on_success", true, false),
-            ("on_failure", false, true),
-            ("always", true, true),
-            ("new", false, false),
-        ] {
-            assert_eq!((is_due(when, true), is_due(when, false)), (on_success, on_failure), "{when}");
-        }
-    }
 }

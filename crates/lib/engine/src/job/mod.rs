@@ -12,9 +12,9 @@ pub(crate) use limits::Limits;
 pub(crate) use setup::{Setup, SetupError, header, log_format};
 pub(crate) use stage::{Signal, Stages};
 
-use crate::artifacts::Courier;
 use crate::config::{ImagePolicy, RunConfig};
 use crate::duration;
+use crate::files::Courier;
 use crate::log::Stream;
 use crate::script::{Hooks, Place, Script, Strategy};
 use crate::verdict::Verdict;

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::Receiver;
 
 use super::client::{Answer, Client, ConfigError};
 use super::error::TransportError;
+use super::incoming::{Incoming, no_answer};
 use super::secret::Secret;
 
 const UPLOAD: &str = "POST jobs/:id/artifacts";
@@ -79,23 +80,14 @@ pub enum DownloadError {
 /// A file that is on its way.
 #[derive(Debug)]
 pub struct ArtifactFile {
-    response: Response,
+    /// What comes.
+    pub content: Incoming,
     /// The status of the answer.
     pub status: u16,
     /// By which GitLab's administrators find the request.
     pub request_id: Option<String>,
     /// The host that a redirect led to, if one did.
     pub host: Option<String>,
-}
-
-impl ArtifactFile {
-    /// The next part; `None` at the end.
-    ///
-    /// # Errors
-    /// The connection broke, or the file is shorter than it was said to be.
-    pub async fn part(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, TransportError> {
-        self.response.chunk().await.map_err(|error| no_answer(DOWNLOAD, error))
-    }
 }
 
 impl Client {
@@ -147,7 +139,8 @@ impl Client {
             if response.status() == StatusCode::OK {
                 let (status, host) = (response.status().as_u16(), url.host_str().map(str::to_owned));
                 let host = host.filter(|_| !home);
-                return Ok(Downloaded::File(ArtifactFile { response, status, request_id, host }));
+                let content = Incoming::new(DOWNLOAD, response);
+                return Ok(Downloaded::File(ArtifactFile { content, status, request_id, host }));
             }
             match header(&response, LOCATION.as_str()).filter(|_| response.status().is_redirection()) {
                 Some(location) => url = self.next_hop(&url, &location)?,
@@ -220,10 +213,6 @@ async fn answer(operation: &'static str, response: Response) -> Result<ArtifactA
 
 fn header(response: &Response, name: &str) -> Option<String> {
     response.headers().get(name).map(HeaderValue::to_str)?.ok().map(|value| value.trim().to_owned())
-}
-
-fn no_answer(operation: &'static str, error: reqwest::Error) -> TransportError {
-    TransportError::NoAnswer { operation, source: error.without_url() }
 }
 
 #[cfg(test)]

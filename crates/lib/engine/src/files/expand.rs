@@ -6,13 +6,13 @@ use super::glob::Name;
 /// The text uses something that is not filled in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not understood here")]
-pub(super) struct NotExpanded(String);
+pub(crate) struct NotExpanded(String);
 
 /// Deepest nesting of one reference in the alternative of another.
 const DEEPEST: usize = 16;
 
 /// The text with its references filled in. A variable without a value is as one that is not there.
-pub(super) fn expand(text: &str, value_of: &dyn Fn(&str) -> String) -> Result<String, NotExpanded> {
+pub(crate) fn expand(text: &str, value_of: &dyn Fn(&str) -> String) -> Result<String, NotExpanded> {
     expand_nested(text, value_of, 0)
 }
 

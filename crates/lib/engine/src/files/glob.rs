@@ -12,11 +12,11 @@ const MOST_ALTERNATIVES: usize = 1000;
 /// The text is no pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("syntax error in pattern")]
-pub(super) struct BadPattern;
+pub(crate) struct BadPattern;
 
 /// A pattern of paths relative to a folder.
 #[derive(Debug)]
-pub(super) struct Glob {
+pub(crate) struct Glob {
     alternatives: Vec<Vec<Part>>,
 }
 
@@ -29,7 +29,7 @@ enum Part {
 
 /// The pattern of one name.
 #[derive(Debug, Default)]
-pub(super) struct Name(Vec<Token>);
+pub(crate) struct Name(Vec<Token>);
 
 #[derive(Clone, Debug, PartialEq)]
 enum Token {
@@ -41,7 +41,7 @@ enum Token {
 
 impl Glob {
     /// Reads a cleaned pattern.
-    pub(super) fn new(pattern: &str) -> Result<Self, BadPattern> {
+    pub(crate) fn new(pattern: &str) -> Result<Self, BadPattern> {
         let mut texts = Vec::new();
         expand_braces(pattern, &mut texts)?;
         let alternative = |text: &String| {
@@ -51,7 +51,7 @@ impl Glob {
     }
 
     /// Whether the pattern means the path.
-    pub(super) fn matches(&self, path: &str) -> bool {
+    pub(crate) fn matches(&self, path: &str) -> bool {
         self.alternatives.iter().any(|parts| {
             let names = path.split('/').filter(|name| !name.is_empty() && *name != ".");
             names.fold(closure(parts, [0]), |at, name| step(parts, &at, name)).contains(&parts.len())
@@ -60,7 +60,7 @@ impl Glob {
 
     /// The paths below `root` that the pattern means. Links are followed before the first part with a meaning, as far as
     /// the pattern is plain text, and not from there on.
-    pub(super) fn find(&self, root: &Path) -> BTreeSet<String> {
+    pub(crate) fn find(&self, root: &Path) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         for parts in &self.alternatives {
             let start = closure(parts, [0]);
@@ -157,7 +157,7 @@ impl Part {
 
 impl Name {
     /// Reads the pattern of a name. A slash in it is a character like others.
-    pub(super) fn new(text: &str) -> Result<Self, BadPattern> {
+    pub(crate) fn new(text: &str) -> Result<Self, BadPattern> {
         let mut tokens = Vec::new();
         let mut chars = text.chars().peekable();
         while let Some(c) = chars.next() {
@@ -174,7 +174,7 @@ impl Name {
     }
 
     /// Whether the whole text is meant.
-    pub(super) fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         let chars: Vec<char> = text.chars().collect();
         let (mut at, mut read) = (0, 0);
         // Where the last star is, and what it has taken so far.
@@ -305,7 +305,7 @@ fn first_braces(pattern: &str) -> Result<Option<(usize, usize, Vec<usize>)>, Bad
 
 /// A path or pattern without empty parts, `.` and, as far as it has something to go up from, `..`: by its text alone.
 /// Nothing left is `.`.
-pub(super) fn clean(path: &str) -> String {
+pub(crate) fn clean(path: &str) -> String {
     let rooted = path.starts_with('/');
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
@@ -324,7 +324,7 @@ pub(super) fn clean(path: &str) -> String {
 }
 
 /// A pattern's leading folders without meaning, and the rest; the first is `.` where there are none.
-pub(super) fn split(pattern: &str) -> (String, &str) {
+pub(crate) fn split(pattern: &str) -> (String, &str) {
     let mut slash = None;
     let mut bytes = pattern.bytes().enumerate();
     while let Some((at, byte)) = bytes.next() {

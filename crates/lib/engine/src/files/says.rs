@@ -9,30 +9,30 @@ const RESET: &str = "\x1b[0;m";
 const COLUMNS: usize = 50;
 
 /// A fact at the end of a line.
-pub(super) type Field<'a> = (&'a str, String);
+pub(crate) type Field<'a> = (&'a str, String);
 
 /// Says something about artifacts.
 #[derive(Clone, Debug)]
-pub(super) struct Says(pub(super) Log);
+pub(crate) struct Says(pub(crate) Log);
 
 impl Says {
     /// It went as it should.
-    pub(super) fn info(&self, message: &str, fields: &[Field<'_>]) {
+    pub(crate) fn info(&self, message: &str, fields: &[Field<'_>]) {
         self.line("", "", message, fields);
     }
 
     /// Something is not as one would expect.
-    pub(super) fn warn(&self, message: &str, fields: &[Field<'_>]) {
+    pub(crate) fn warn(&self, message: &str, fields: &[Field<'_>]) {
         self.line(YELLOW, "WARNING: ", message, fields);
     }
 
     /// It did not go well.
-    pub(super) fn error(&self, message: &str, fields: &[Field<'_>]) {
+    pub(crate) fn error(&self, message: &str, fields: &[Field<'_>]) {
         self.line(BOLD_RED, "ERROR: ", message, fields);
     }
 
     /// It ends here.
-    pub(super) fn fatal(&self, message: &str) {
+    pub(crate) fn fatal(&self, message: &str) {
         self.line(BOLD_RED, "FATAL: ", message, &[]);
     }
 

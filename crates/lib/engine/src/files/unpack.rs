@@ -36,7 +36,7 @@ const REGULAR: u32 = 0o100_000;
 
 /// The archive was not unpacked, or not all of it.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum UnpackError {
+pub(crate) enum UnpackError {
     #[error("{0:?} format: unsupported archive format")]
     Format(&'static str),
     #[error("the archive cannot be read")]
@@ -53,7 +53,7 @@ pub(super) enum UnpackError {
 
 /// Unpacks an archive.
 #[derive(Debug)]
-pub(super) struct Unpack<'a> {
+pub(crate) struct Unpack<'a> {
     /// The project's folder, by its real path.
     root: PathBuf,
     says: &'a Says,
@@ -72,7 +72,7 @@ struct Manner {
 }
 
 /// Unpacks what the file holds into `root`. `given_up` ends it early.
-pub(super) fn unpack(mut archive: File, root: &Path, says: &Says, given_up: &AtomicBool) -> Result<(), UnpackError> {
+pub(crate) fn unpack(mut archive: File, root: &Path, says: &Says, given_up: &AtomicBool) -> Result<(), UnpackError> {
     let real = root.canonicalize().map_err(UnpackError::Project)?;
     if real != root {
         return Err(UnpackError::Outside(root.display().to_string()));

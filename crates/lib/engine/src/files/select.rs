@@ -11,7 +11,7 @@ use super::says::Says;
 
 /// Files by their paths below the project's folder.
 #[derive(Debug)]
-pub(super) struct Selection {
+pub(crate) struct Selection {
     root: PathBuf,
     /// The rules of `exclude`, with what each means; a pattern that cannot be read excludes nothing.
     exclude: Vec<(String, Result<Option<Glob>, OutsideProject>)>,
@@ -27,7 +27,7 @@ struct OutsideProject(String);
 
 impl Selection {
     /// Nothing yet, of what is below `root`.
-    pub(super) fn new(root: &Path, exclude: &[String], says: Says) -> Self {
+    pub(crate) fn new(root: &Path, exclude: &[String], says: Says) -> Self {
         let root = root.to_owned();
         let rule = |text: &String| {
             let meant = below(&root, text).map(|pattern| Glob::new(&pattern).ok());
@@ -38,17 +38,17 @@ impl Selection {
     }
 
     /// The files in the order of their paths.
-    pub(super) fn files(&self) -> &BTreeMap<String, Metadata> {
+    pub(crate) fn files(&self) -> &BTreeMap<String, Metadata> {
         &self.files
     }
 
     /// The folder, and the files below it.
-    pub(super) fn into_files(self) -> (PathBuf, BTreeMap<String, Metadata>) {
+    pub(crate) fn into_files(self) -> (PathBuf, BTreeMap<String, Metadata>) {
         (self.root, self.files)
     }
 
     /// Takes what a pattern means, folders with all below them, and says how much that was.
-    pub(super) fn add_path(&mut self, path: &str, given_up: &AtomicBool) {
+    pub(crate) fn add_path(&mut self, path: &str, given_up: &AtomicBool) {
         if path.is_empty() {
             return self.says.warn("No matching files. Path is empty.", &[]);
         }
@@ -74,7 +74,7 @@ impl Selection {
     }
 
     /// Takes files that git listed.
-    pub(super) fn add_untracked(&mut self, listed: &[u8], given_up: &AtomicBool) {
+    pub(crate) fn add_untracked(&mut self, listed: &[u8], given_up: &AtomicBool) {
         let mut found = 0_u64;
         for name in listed.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
             if given_up.load(Ordering::Relaxed) {
@@ -93,7 +93,7 @@ impl Selection {
     }
 
     /// Says what `exclude` left out.
-    pub(super) fn tell_excluded(&self) {
+    pub(crate) fn tell_excluded(&self) {
         for (rule, count) in &self.excluded {
             self.says.info(&format!("{rule}: excluded {count} files"), &[]);
         }

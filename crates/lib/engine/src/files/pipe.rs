@@ -11,20 +11,20 @@ const PART: usize = 64 * 1024;
 
 /// The end that the file is written to.
 #[derive(Debug)]
-pub(super) struct PipeWriter {
+pub(crate) struct PipeWriter {
     buffer: Vec<u8>,
     parts: Sender<io::Result<Vec<u8>>>,
 }
 
 /// Both ends.
-pub(super) fn pipe() -> (PipeWriter, Receiver<io::Result<Vec<u8>>>) {
+pub(crate) fn pipe() -> (PipeWriter, Receiver<io::Result<Vec<u8>>>) {
     let (parts, receiver) = channel(PARTS);
     (PipeWriter { buffer: Vec::with_capacity(PART), parts }, receiver)
 }
 
 impl PipeWriter {
     /// Tells the other end that there is no more, because of this.
-    pub(super) fn fail(self, error: io::Error) {
+    pub(crate) fn fail(self, error: io::Error) {
         // Nobody listens any more: then nobody is misled either.
         let _ = self.parts.blocking_send(Err(error));
     }

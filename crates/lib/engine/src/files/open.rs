@@ -16,13 +16,13 @@ use rustix::fs::{FileType, Mode, OFlags, PROC_SUPER_MAGIC, Stat, fstat, fstatfs,
 
 /// Whether a link in the file's own place is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Links {
+pub(crate) enum Links {
     Refused,
     Followed,
 }
 
 /// Opens a regular file for reading. Never waits, whatever the name stands for by now.
-pub(super) fn open_file(path: &Path, links: Links) -> io::Result<(File, Stat)> {
+pub(crate) fn open_file(path: &Path, links: Links) -> io::Result<(File, Stat)> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let follow = if links == Links::Refused { OFlags::NOFOLLOW } else { OFlags::empty() };
     let file = open(path, flags | follow, Mode::empty())?;
@@ -35,7 +35,7 @@ pub(super) fn open_file(path: &Path, links: Links) -> io::Result<(File, Stat)> {
 }
 
 /// What a link points to.
-pub(super) fn read_link(path: &Path) -> io::Result<OsString> {
+pub(crate) fn read_link(path: &Path) -> io::Result<OsString> {
     let link = open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     refuse_proc(&link)?;
     let target = readlinkat(&link, c"", Vec::new())?;

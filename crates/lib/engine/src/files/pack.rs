@@ -25,7 +25,7 @@ const TIME_FIELD: u16 = 0x5455;
 
 /// How an artifact's files become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub(crate) enum Format {
     Zip,
     Gzip,
     Raw,
@@ -34,11 +34,11 @@ pub(super) enum Format {
 /// GitLab asks for a format that this version does not write.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} format: unsupported archive format")]
-pub(super) struct UnknownFormat(pub(super) String);
+pub(crate) struct UnknownFormat(pub(crate) String);
 
 impl Format {
     /// Reads GitLab's word.
-    pub(super) fn new(word: &str) -> Result<Self, UnknownFormat> {
+    pub(crate) fn new(word: &str) -> Result<Self, UnknownFormat> {
         match word {
             "" | "zip" => Ok(Self::Zip),
             "gzip" => Ok(Self::Gzip),
@@ -48,7 +48,7 @@ impl Format {
     }
 
     /// The file's name: the last part of what the job calls it, with the format's ending.
-    pub(super) fn filename(self, name: &str) -> String {
+    pub(crate) fn filename(self, name: &str) -> String {
         let name = match name.trim_end_matches('/').rsplit('/').next().unwrap_or_default() {
             "" | "." => "default",
             last => last,
@@ -64,14 +64,14 @@ impl Format {
 
 /// How hard a zip is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Level {
+pub(crate) enum Level {
     Stored,
     Deflated(i64),
 }
 
 impl Level {
     /// Reads `ARTIFACT_COMPRESSION_LEVEL`; `None` when it is no level.
-    pub(super) fn new(word: &str) -> Option<Self> {
+    pub(crate) fn new(word: &str) -> Option<Self> {
         match word {
             "fastest" => Some(Self::Stored),
             "fast" => Some(Self::Deflated(1)),
@@ -85,18 +85,18 @@ impl Level {
 
 /// What is packed, and how.
 #[derive(Debug)]
-pub(super) struct Pack {
-    pub(super) root: PathBuf,
+pub(crate) struct Pack {
+    pub(crate) root: PathBuf,
     /// By their paths below `root`.
-    pub(super) files: BTreeMap<String, Metadata>,
-    pub(super) format: Format,
-    pub(super) level: Level,
-    pub(super) says: Says,
+    pub(crate) files: BTreeMap<String, Metadata>,
+    pub(crate) format: Format,
+    pub(crate) level: Level,
+    pub(crate) says: Says,
 }
 
 impl Pack {
     /// Writes everything.
-    pub(super) fn write(&self, out: impl Write) -> io::Result<()> {
+    pub(crate) fn write(&self, out: impl Write) -> io::Result<()> {
         match self.format {
             Format::Zip => self.zip(out),
             Format::Gzip => self.gzip(out),
@@ -256,12 +256,12 @@ fn header_text(text: &str) -> String {
 }
 
 /// Whether a path is of git's own folder.
-pub(super) fn is_of_git(path: &str) -> bool {
+pub(crate) fn is_of_git(path: &str) -> bool {
     Path::new(path).components().next().is_some_and(|first| first.as_os_str() == ".git")
 }
 
 /// Says that git's own folder is among the files.
-pub(super) fn tell_of_git(says: &Says, what: &str, path: &str) {
+pub(crate) fn tell_of_git(says: &Says, what: &str, path: &str) {
     says.warn(&format!("Part of .git directory is on the list of files to {what}"), &[("path", path.to_owned())]);
     says.warn("This may introduce unexpected problems", &[]);
 }
