@@ -1,6 +1,7 @@
 //! The command around the engine: arguments in, one job, an exit code out.
 
 mod arguments;
+mod by_hand;
 mod identity;
 mod instance;
 mod once;

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use runnerless_core::chain::chain;
 use runnerless_engine::{
-    Environment, GuardError, ImagePolicy, JobReport, NoRecords, Outcome, PlaceError, Reported, RunConfig, StopHandle,
-    WorkRoot, log, protect_process, run_one, stop_channel,
+    Environment, GuardError, ImagePolicy, JobReport, Outcome, PlaceError, Reported, RunConfig, StopHandle, WorkRoot,
+    log, protect_process, run_one, stop_channel,
 };
 use runnerless_gitlab::protocol::{Client, ClientConfig, ConfigError, Info, Proxy, Secret};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::arguments::Arguments;
+use crate::by_hand::ByHand;
 use crate::identity::{system_id, user_name};
 use crate::{Surroundings, say};
 
@@ -116,13 +117,14 @@ fn start(arguments: &Arguments, surroundings: &Surroundings) -> Result<Exit, Sta
     client.ca_pem = config.ca_pem.clone().map(String::into_bytes);
     let client = Client::new(client)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)?;
+    let host = ByHand { work: root.path().to_owned() };
     runtime.block_on(async {
         let (handle, stop) = stop_channel();
         let interrupted = AtomicBool::new(false);
         let terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
         let interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
         let outcome = tokio::select! {
-            outcome = run_one(&config, &client, &NoRecords, &root, stop.clone()) => outcome,
+            outcome = run_one(&config, &client, &host, &root, stop.clone()) => outcome,
             never = watch(terminate, interrupt, &handle, &interrupted) => match never {},
         };
         let exit = conclude(&outcome);

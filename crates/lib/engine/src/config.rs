@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runnerless_core::cache::{CacheUse, NOWHERE};
+use runnerless_core::cache::CacheUse;
 use runnerless_gitlab::protocol::{Proxy, Secret};
 use tokio::time::Instant;
 
@@ -136,22 +136,4 @@ pub trait Host: Sync {
         key: &str,
         what: CacheUse,
     ) -> impl Future<Output = Result<CachePlace, CacheUnknown>> + Send;
-}
-
-/// A host that keeps no records.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoRecords;
-
-impl Host for NoRecords {
-    async fn bind(&self, _job: &JobIds, _token: &Secret) -> Result<(), BindRefused> {
-        Ok(())
-    }
-
-    async fn unbind(&self, _job: &JobIds) {}
-
-    async fn accepted(&self, _job: &JobIds) {}
-
-    async fn cache(&self, _job: &JobIds, _key: &str, _what: CacheUse) -> Result<CachePlace, CacheUnknown> {
-        Ok(CachePlace::Nowhere(NOWHERE.to_owned()))
-    }
 }

@@ -7,6 +7,7 @@
 mod accept;
 mod artifacts;
 mod ask;
+mod caches;
 mod config;
 pub mod duration;
 mod files;
@@ -23,9 +24,7 @@ pub mod variables;
 mod verdict;
 
 pub use accept::{ACCEPT_LIMIT, BIND_LIMIT, SILENCE_LIMIT};
-pub use config::{
-    BindRefused, CachePlace, CacheUnknown, Deadline, Environment, Host, ImagePolicy, JobIds, NoRecords, RunConfig,
-};
+pub use config::{BindRefused, CachePlace, CacheUnknown, Deadline, Environment, Host, ImagePolicy, JobIds, RunConfig};
 pub use places::{PlaceError, WorkRoot};
 pub use process::{EndError, GuardError, IpcObjects, end_descendants, protect_process};
 pub use report::Reported;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::accept::{Accepted, Offer};
 use crate::ask::{Asked, ask};
+use crate::caches::Caches;
 use crate::config::{Host, JobIds, RunConfig};
 use crate::files::Courier;
 use crate::job::{self, Limits, Setup, SetupError, Signal, Stages, header, log_format};
@@ -129,7 +130,7 @@ pub async fn run_handed<H: Host>(
     match offer.take(host, &mut stop).await {
         Err(why) => Outcome::GaveBack { job: ids, why },
         Ok(accepted) => {
-            let run = OneJob { config, client, root, assignment, stop };
+            let run = OneJob { config, client, host, root, assignment, stop };
             // The host stores what it needs beside the job's first stages: it must not delay them.
             let ((), report) = tokio::join!(host.accepted(&ids), run.execute(&ids, accepted));
             Outcome::Ran(report)
@@ -138,15 +139,16 @@ pub async fn run_handed<H: Host>(
 }
 
 /// A job that was accepted.
-struct OneJob<'a> {
+struct OneJob<'a, H> {
     config: &'a RunConfig,
     client: &'a Client,
+    host: &'a H,
     root: &'a WorkRoot,
     assignment: &'a Assignment,
     stop: Stop,
 }
 
-impl OneJob<'_> {
+impl<H: Host> OneJob<'_, H> {
     async fn execute(self, ids: &JobIds, accepted: Accepted) -> JobReport {
         let began = Instant::now();
         let unreadable = JobBody::default();
@@ -170,7 +172,7 @@ impl OneJob<'_> {
         let work = async {
             let verdict = match unread {
                 Some(sentence) => Verdict::System(sentence),
-                None => self.run_stages(body, setup, &log, limits, signals).await,
+                None => self.run_stages(ids, body, setup, &log, limits, signals).await,
             };
             verdict.write(&log);
             done.send_replace(true);
@@ -193,6 +195,7 @@ impl OneJob<'_> {
 
     async fn run_stages(
         &self,
+        ids: &JobIds,
         body: &JobBody,
         setup: Result<Setup, SetupError>,
         log: &Log,
@@ -225,7 +228,8 @@ impl OneJob<'_> {
             body,
             setup: &setup,
         };
-        job::run(&courier, &mut stages).await
+        let mut caches = Caches::new(courier, self.host, ids);
+        job::run(&courier, &mut caches, &mut stages).await
     }
 
     /// When reporting must be over: the configured limit, or the host's own end.

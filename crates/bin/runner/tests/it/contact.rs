@@ -26,10 +26,12 @@ fn the_request_names_what_is_implemented_and_nothing_more() {
         "upload_multiple_artifacts",
         "upload_raw_artifacts",
         "artifacts_exclude",
+        "cache",
+        "fallback_cache_keys",
     ] {
         assert_eq!(features[on], true, "{on}");
     }
-    for off in ["cache", "vault_secrets", "native_steps_integration", "session", "job_inputs"] {
+    for off in ["vault_secrets", "native_steps_integration", "session", "job_inputs"] {
         assert_ne!(features[off], true, "{off}");
     }
     assert!(body.get("last_update").is_none(), "the request must not be parked");

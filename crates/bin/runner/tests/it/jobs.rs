@@ -183,16 +183,6 @@ fn a_run_job_is_refused_with_a_sentence() {
 }
 
 #[test]
-fn caches_are_not_kept_and_the_log_says_so() {
-    let mut job = job(&["echo first"]);
-    job["cache"] = json!([{"key": "k", "paths": ["d"], "policy": "pull-push"}]);
-    let done = run(job);
-    assert_eq!(done.last()["state"], "success");
-    assert!(done.text().contains("keeps no caches: the job runs without them"));
-    assert!(done.text().contains("keeps no caches: nothing was saved"));
-}
-
-#[test]
 fn image_and_services_are_named_in_a_warning() {
     let mut job = job(&["echo first"]);
     job["image"] = json!({"name": "alpine:3"});

@@ -6,6 +6,7 @@
 pub mod cloud;
 pub mod coordinator;
 pub mod git;
+pub mod storage;
 pub mod tunnel;
 
 use std::path::PathBuf;

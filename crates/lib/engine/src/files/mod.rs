@@ -20,16 +20,16 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Duration;
 
-use runnerless_gitlab::protocol::{Client, Incoming, JobBody, Secret, TransportError};
+use runnerless_gitlab::protocol::{BrokenOff, Client, Incoming, JobBody, Secret};
 
 use crate::config::RunConfig;
 use crate::job::{Setup, Stages};
 use crate::places::text;
 use crate::verdict::Verdict;
-use open::{Links, open_file};
 
 pub(crate) use choose::Wishes;
 pub(crate) use expand::expand;
+pub(crate) use open::{Links, open_file};
 pub(crate) use pack::{Format, Pack};
 pub(crate) use pipe::pipe;
 pub(crate) use says::{Field, Says};
@@ -53,7 +53,7 @@ pub(crate) struct Courier<'a> {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Broken {
     #[error(transparent)]
-    Way(#[from] TransportError),
+    Way(#[from] BrokenOff),
     #[error("the archive cannot be stored")]
     Store(#[from] io::Error),
 }

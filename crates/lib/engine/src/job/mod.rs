@@ -12,7 +12,8 @@ pub(crate) use limits::Limits;
 pub(crate) use setup::{Setup, SetupError, header, log_format};
 pub(crate) use stage::{Signal, Stages};
 
-use crate::config::{ImagePolicy, RunConfig};
+use crate::caches::Caches;
+use crate::config::{Host, ImagePolicy, RunConfig};
 use crate::duration;
 use crate::files::Courier;
 use crate::log::Stream;
@@ -28,11 +29,11 @@ pub(crate) const MOST_ATTEMPTS: u32 = 10;
 pub(crate) const FIRST_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Runs all stages. The log's last line is not written here: the verdict may still change when the end is reported.
-pub(crate) async fn run(courier: &Courier<'_>, stages: &mut Stages) -> Verdict {
+pub(crate) async fn run<H: Host>(courier: &Courier<'_>, caches: &mut Caches<'_, H>, stages: &mut Stages) -> Verdict {
     let Courier { config, body, setup, .. } = *courier;
     let (verdict, keeps) = match prepare(config, body, setup, stages).await {
         Err(verdict) => (verdict, false),
-        Ok(()) => match inputs(courier, stages).await {
+        Ok(()) => match inputs(courier, caches, stages).await {
             // What was there before it went wrong may be what the job wants kept; a job that must end keeps nothing.
             Err(verdict) => {
                 let failed = matches!(verdict, Verdict::Exit(_) | Verdict::Signal(_));
@@ -45,7 +46,7 @@ pub(crate) async fn run(courier: &Courier<'_>, stages: &mut Stages) -> Verdict {
             }
         },
     };
-    let verdict = if keeps { keep(courier, stages, verdict).await } else { verdict };
+    let verdict = if keeps { keep(courier, caches, stages, verdict).await } else { verdict };
     leave(setup, stages, &verdict).await;
     verdict
 }
@@ -61,15 +62,11 @@ async fn prepare(config: &RunConfig, body: &JobBody, setup: &Setup, stages: &mut
     Ok(())
 }
 
-/// What the script works on: sources, caches (said, not done, in this version), and the artifacts of other jobs.
-async fn inputs(courier: &Courier<'_>, stages: &mut Stages) -> Step {
+/// What the script works on: sources, caches, and the artifacts of other jobs.
+async fn inputs<H: Host>(courier: &Courier<'_>, caches: &mut Caches<'_, H>, stages: &mut Stages) -> Step {
     get_sources(courier.body, courier.setup, stages).await?;
     stages.end_leftovers().await?;
-    if !courier.body.cache.is_empty() {
-        let section = stages.open("restore_cache", "Restoring cache");
-        stages.log().warn("this version of the runner keeps no caches: the job runs without them");
-        section.close();
-    }
+    caches.restore(stages).await?;
     courier.bring(stages).await
 }
 
@@ -180,10 +177,18 @@ async fn after_script(body: &JobBody, setup: &Setup, stages: &mut Stages, verdic
     }
 }
 
-/// What of the job is kept. A job that went well fails with an artifact that cannot be.
-async fn keep(courier: &Courier<'_>, stages: &mut Stages, verdict: Verdict) -> Verdict {
-    refusals::caches(courier.body, stages, verdict == Verdict::Success);
-    match courier.keep(stages, &verdict).await {
+/// What of the job is kept. A job that went well fails with an artifact that cannot be, and never with a cache.
+async fn keep<H: Host>(
+    courier: &Courier<'_>,
+    caches: &mut Caches<'_, H>,
+    stages: &mut Stages,
+    verdict: Verdict,
+) -> Verdict {
+    let kept = match caches.save(stages, &verdict).await {
+        Ok(()) => courier.keep(stages, &verdict).await,
+        ended => ended,
+    };
+    match kept {
         Err(whole @ (Verdict::Over | Verdict::Stopped)) => whole,
         Err(failed) if verdict == Verdict::Success => failed,
         _ => verdict,

@@ -1,9 +1,8 @@
-//! What this runner does not do, said clearly: refused where the job would run without what it needs, warned about
-//! where it would only leave less behind.
+//! What this runner does not do, said clearly: refused where the job would run without what it needs.
 
 use runnerless_gitlab::protocol::JobBody;
 
-use super::{Stages, Step};
+use super::Step;
 use crate::config::ImagePolicy;
 use crate::verdict::Verdict;
 
@@ -47,15 +46,6 @@ pub(super) fn unknown_work(body: &JobBody) -> Step {
         return refuse("GitLab handed out a job without any step");
     }
     Ok(())
-}
-
-/// Caches that the job wants kept.
-pub(super) fn caches(body: &JobBody, stages: &Stages, succeeded: bool) {
-    if succeeded && !body.cache.is_empty() {
-        let section = stages.open("archive_cache", "Saving cache for successful job");
-        stages.log().warn("this version of the runner keeps no caches: nothing was saved");
-        section.close();
-    }
 }
 
 #[cfg(test)]

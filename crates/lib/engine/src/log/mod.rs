@@ -103,6 +103,11 @@ impl Log {
         self.job(Stream::Out, format!("{BOLD_GREEN}{text}{RESET}\n").as_bytes());
     }
 
+    /// A yellow line in the job's own stream, where the shell executor writes that something for the job did not work.
+    pub fn caution(&self, text: &str) {
+        self.job(Stream::Out, format!("{YELLOW}{text}{RESET}\n").as_bytes());
+    }
+
     /// The last line of a job that went well.
     pub fn succeeded(&self) {
         self.fresh_line();

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::Receiver;
 
 use super::client::{Answer, Client, ConfigError};
 use super::error::TransportError;
-use super::incoming::{Incoming, no_answer};
+use super::incoming::Incoming;
 use super::secret::Secret;
 
 const UPLOAD: &str = "POST jobs/:id/artifacts";
@@ -139,7 +139,7 @@ impl Client {
             if response.status() == StatusCode::OK {
                 let (status, host) = (response.status().as_u16(), url.host_str().map(str::to_owned));
                 let host = host.filter(|_| !home);
-                let content = Incoming::new(DOWNLOAD, response);
+                let content = Incoming::new(response);
                 return Ok(Downloaded::File(ArtifactFile { content, status, request_id, host }));
             }
             match header(&response, LOCATION.as_str()).filter(|_| response.status().is_redirection()) {
@@ -213,6 +213,10 @@ async fn answer(operation: &'static str, response: Response) -> Result<ArtifactA
 
 fn header(response: &Response, name: &str) -> Option<String> {
     response.headers().get(name).map(HeaderValue::to_str)?.ok().map(|value| value.trim().to_owned())
+}
+
+fn no_answer(operation: &'static str, error: reqwest::Error) -> TransportError {
+    TransportError::NoAnswer { operation, source: error.without_url() }
 }
 
 #[cfg(test)]

@@ -239,9 +239,24 @@ pub struct Artifact {
 /// One of `cache:`.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct CacheEntry {
-    /// The key, variables unexpanded.
+    /// The key, variables unexpanded; empty when the job names none.
     #[serde(default, deserialize_with = "text")]
     pub key: String,
+    /// Whether files that git does not know belong to it.
+    #[serde(default, deserialize_with = "nullable")]
+    pub untracked: bool,
+    /// Which files, as patterns with variables unexpanded.
+    #[serde(default, deserialize_with = "list")]
+    pub paths: Vec<String>,
+    /// `pull-push`, `pull` or `push`, or a variable; empty is `pull-push`.
+    #[serde(default, deserialize_with = "text")]
+    pub policy: String,
+    /// `on_success`, `on_failure` or `always`; empty is `on_success`.
+    #[serde(default, deserialize_with = "text")]
+    pub when: String,
+    /// Keys to look under, one after the other, when there is nothing under the first.
+    #[serde(default, deserialize_with = "list")]
+    pub fallback_keys: Vec<String>,
 }
 
 /// A job whose artifacts this one needs.

@@ -90,6 +90,10 @@ pub struct Features {
     pub upload_raw_artifacts: bool,
     /// `artifacts:exclude` is heeded.
     pub artifacts_exclude: bool,
+    /// Caches are restored and saved, where the host keeps them.
+    pub cache: bool,
+    /// `cache:fallback_keys` is heeded.
+    pub fallback_cache_keys: bool,
 }
 
 impl Features {
@@ -114,6 +118,8 @@ impl Features {
             upload_multiple_artifacts: true,
             upload_raw_artifacts: true,
             artifacts_exclude: true,
+            cache: true,
+            fallback_cache_keys: true,
         }
     }
 }
