@@ -2,7 +2,7 @@
 
 use runnerless_claim::deeds::Ending;
 use runnerless_claim::fields::{self, BadField};
-use runnerless_core::cache::{CacheKey, CacheUse, Caches};
+use runnerless_core::cache::{CacheKey, CacheUse, NamedCaches};
 use runnerless_core::event::Nonce;
 use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::time::Millis;
@@ -85,7 +85,7 @@ pub(crate) struct Bind {
     /// How often the runner will give a sign of life.
     pub(crate) beat: Millis,
     /// The caches that the job names: its runner may ask URLs for these and no others.
-    pub(crate) caches: Caches,
+    pub(crate) caches: NamedCaches,
 }
 
 impl std::fmt::Debug for Bind {

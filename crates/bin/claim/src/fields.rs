@@ -1,7 +1,7 @@
 //! The fields of a request. The caller may be somebody else's program in any language, so that ids are taken as numbers
 //! and as texts; what is missing or wrong is named.
 
-use runnerless_core::cache::{CacheKey, CacheUse, Caches, KEY_BYTES, MOST_KEYS};
+use runnerless_core::cache::{CacheKey, CacheUse, NamedCaches};
 use runnerless_core::id::JobKey;
 use serde_json::Value;
 
@@ -71,13 +71,14 @@ fn id(event: &Value, pointer: &str) -> Option<u64> {
 ///
 /// # Errors
 /// They are wrong.
-pub fn caches(event: &Value) -> Result<Caches, BadField> {
-    let what = "an object of two lists of keys, restore and save, of at most 32 keys";
-    let Some(caches) = event.get("caches").filter(|caches| !caches.is_null()) else { return Ok(Caches::default()) };
-    let caches: Caches = serde_json::from_value(caches.clone()).map_err(|_| bad("caches", what))?;
-    if caches.len() > MOST_KEYS { Err(bad("caches", what)) } else { Ok(caches) }
+pub fn caches(event: &Value) -> Result<NamedCaches, BadField> {
+    let what = "an object of two lists of keys, restore and save: at most 32 keys and 8 KiB";
+    let Some(caches) = event.get("caches").filter(|caches| !caches.is_null()) else {
+        return Ok(NamedCaches::default());
+    };
+    let caches: NamedCaches = serde_json::from_value(caches.clone()).map_err(|_| bad("caches", what))?;
+    if caches.fits() { Ok(caches) } else { Err(bad("caches", what)) }
 }
-const _: () = assert!(MOST_KEYS == 32 && KEY_BYTES == 512);
 
 /// Which cache is asked for, and what for.
 ///

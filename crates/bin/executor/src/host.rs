@@ -10,7 +10,7 @@ use runnerless_core::id::{JobKey, LaunchId};
 use runnerless_core::moves::Got;
 use runnerless_core::sealed::SealedToken;
 use runnerless_core::time::{Millis, Timestamp};
-use runnerless_engine::{BindRefused, CachePlace, CacheUnknown, CacheUse, Host, JobIds};
+use runnerless_engine::{BindRefused, CachePlace, CacheUnknown, CacheUse, Host, JobIds, NamedCaches};
 use runnerless_gitlab::protocol::Secret;
 use tokio::sync::watch;
 
@@ -60,7 +60,7 @@ impl<L> LaunchHost<'_, L> {
 }
 
 impl<L: Ledger> Host for LaunchHost<'_, L> {
-    async fn bind(&self, job: &JobIds, token: &Secret) -> Result<(), BindRefused> {
+    async fn bind(&self, job: &JobIds, token: &Secret, _caches: &NamedCaches) -> Result<(), BindRefused> {
         let Some(key) = self.key(job) else {
             return Err(BindRefused("GitLab's description of the job names no project".to_owned()));
         };

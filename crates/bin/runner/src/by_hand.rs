@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use runnerless_engine::{BindRefused, CachePlace, CacheUnknown, CacheUse, Host, JobIds};
+use runnerless_engine::{BindRefused, CachePlace, CacheUnknown, CacheUse, Host, JobIds, NamedCaches};
 use runnerless_gitlab::protocol::Secret;
 
 /// The folder of all caches, below the work folder.
@@ -38,7 +38,7 @@ impl ByHand {
 }
 
 impl Host for ByHand {
-    async fn bind(&self, _job: &JobIds, _token: &Secret) -> Result<(), BindRefused> {
+    async fn bind(&self, _job: &JobIds, _token: &Secret, _caches: &NamedCaches) -> Result<(), BindRefused> {
         Ok(())
     }
 

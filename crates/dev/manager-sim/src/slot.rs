@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use runnerless_engine::{
-    BindRefused, CachePlace, CacheUnknown, CacheUse, Environment, GuardError, Host, ImagePolicy, JobIds, Outcome,
-    PlaceError, RunConfig, WorkRoot, log, protect_process, run_one, stop_channel,
+    BindRefused, CachePlace, CacheUnknown, CacheUse, Environment, GuardError, Host, ImagePolicy, JobIds, NamedCaches,
+    Outcome, PlaceError, RunConfig, WorkRoot, log, protect_process, run_one, stop_channel,
 };
 use runnerless_gitlab::protocol::{Client, ClientConfig, ConfigError, Info, Secret};
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -44,7 +44,7 @@ pub(crate) enum SlotError {
 struct Telling;
 
 impl Host for Telling {
-    async fn bind(&self, _job: &JobIds, _token: &Secret) -> Result<(), BindRefused> {
+    async fn bind(&self, _job: &JobIds, _token: &Secret, _caches: &NamedCaches) -> Result<(), BindRefused> {
         tell(BOUND);
         Ok(())
     }

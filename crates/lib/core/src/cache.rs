@@ -13,8 +13,10 @@ use crate::time::{Millis, Timestamp};
 
 /// Longest key, in bytes. S3 takes 1,024 with what stands before it, and a launch's row holds all of a job's.
 pub const KEY_BYTES: usize = 512;
-/// Most keys of one job. GitLab takes 4 caches of 5 fallback keys and a variable with one more each.
+/// Most keys of one job. GitLab takes 4 caches, each with 5 fallback keys, and a variable that names one for all.
 pub const MOST_KEYS: usize = 32;
+/// Most bytes of all keys together: half of what a word to the stack may have, whatever has to be escaped in it.
+pub const MOST_BYTES: usize = 8 * 1024;
 /// How long a signed URL may be used. It is asked for right before, S3 looks at it when the transfer begins, and three
 /// attempts of ten minutes fit into it.
 pub const SIGNED_FOR: Millis = Millis::secs(30 * 60);
@@ -90,7 +92,7 @@ pub enum CacheUse {
 
 /// The caches that a job names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Caches {
+pub struct NamedCaches {
     /// Keys that may be restored, the fallback keys among them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restore: Vec<CacheKey>,
@@ -99,17 +101,33 @@ pub struct Caches {
     pub save: Vec<CacheKey>,
 }
 
-impl Caches {
+impl NamedCaches {
     /// Whether the job names none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.restore.is_empty() && self.save.is_empty()
     }
 
-    /// How many keys there are.
+    /// Names one more, unless there are so many that the launch's row would not take it: that cache is done without.
+    pub fn add(&mut self, what: CacheUse, key: &CacheKey) {
+        let mut more = self.clone();
+        let keys = match what {
+            CacheUse::Restore => &mut more.restore,
+            CacheUse::Save => &mut more.save,
+        };
+        if !keys.contains(key) {
+            keys.push(key.clone());
+        }
+        if more.fits() {
+            *self = more;
+        }
+    }
+
+    /// Whether there are no more than a launch's row takes.
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.restore.len() + self.save.len()
+    pub fn fits(&self) -> bool {
+        let keys = || self.restore.iter().chain(&self.save);
+        keys().count() <= MOST_KEYS && keys().map(|key| key.as_str().len()).sum::<usize>() <= MOST_BYTES
     }
 
     fn name(&self, what: CacheUse, key: &CacheKey) -> bool {
@@ -184,9 +202,27 @@ mod tests {
     }
 
     #[test]
+    fn a_job_names_each_key_once_and_no_more_than_fit() {
+        let mut named = NamedCaches::default();
+        for _ in 0..2 {
+            named.add(CacheUse::Restore, &cache("a"));
+            named.add(CacheUse::Save, &cache("a"));
+        }
+        assert_eq!(named, NamedCaches { restore: vec![cache("a")], save: vec![cache("a")] });
+        (0..MOST_KEYS).for_each(|n| named.add(CacheUse::Restore, &cache(&n.to_string())));
+        assert_eq!((named.restore.len(), named.save.len(), named.fits()), (MOST_KEYS - 1, 1, true));
+        let mut long = NamedCaches::default();
+        let key = |n: usize| cache(&format!("{n:0width$}", width = KEY_BYTES));
+        (0..MOST_KEYS).for_each(|n| long.add(CacheUse::Save, &key(n)));
+        assert_eq!(long.save.len(), MOST_BYTES / KEY_BYTES);
+        long.save.push(key(99));
+        assert!(!long.fits());
+    }
+
+    #[test]
     fn a_launch_may_use_what_its_job_named_while_it_has_it() {
         let (_, mut launch) = charged_pair(1, "l-1");
-        launch.caches = Caches { restore: vec![cache("a"), cache("b")], save: vec![cache("a")] };
+        launch.caches = NamedCaches { restore: vec![cache("a"), cache("b")], save: vec![cache("a")] };
         launch.deadline = T0 + Millis::secs(3600);
         let ask = |launch: &LaunchRow, what, name: &str, now| allowed(launch, what, &cache(name), now);
         assert_eq!(

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::cache::Caches;
+use crate::cache::NamedCaches;
 use crate::change::Due;
 use crate::id::{JobKey, LaneId, LaunchId};
 use crate::lane::{Engine, Lane, TagSet};
@@ -118,8 +118,8 @@ pub struct LaunchRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beat_ms: Option<Millis>,
     /// The caches that the bound job names, and its runner may ask URLs for. Erased when the launch ends.
-    #[serde(default, skip_serializing_if = "Caches::is_empty")]
-    pub caches: Caches,
+    #[serde(default, skip_serializing_if = "NamedCaches::is_empty")]
+    pub caches: NamedCaches,
     /// Until when its present state may last without a word from it.
     pub lease_until: Timestamp,
     /// Its hard end.
@@ -214,7 +214,7 @@ impl LaunchRow {
         self.end_reason = Some(reason.into());
         self.request = None;
         self.job_token = None;
-        self.caches = Caches::default();
+        self.caches = NamedCaches::default();
         self.lease(now + limits::SETTLE_CHECK);
     }
 
@@ -233,7 +233,7 @@ impl LaunchRow {
         self.end_reason = Some(reason.into());
         self.request = None;
         self.job_token = None;
-        self.caches = Caches::default();
+        self.caches = NamedCaches::default();
         if let Some(own) = &mut self.own_runner {
             own.token = None;
         }

@@ -9,7 +9,7 @@ use desk::{Desk, T0, id, key};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use runnerless_core::cache::Caches;
+use runnerless_core::cache::NamedCaches;
 use runnerless_core::change::{Due, Plan, put};
 use runnerless_core::id::{JobKey, LaneId, LaunchId};
 use runnerless_core::job::{JobRow, JobState, JobTimes};
@@ -269,7 +269,7 @@ fn launch_row(launch: &'static str) -> impl Strategy<Value = LaunchRow> {
                 accepted: accepted && has_job,
                 job_token: (has_job && has_token).then(|| SealedToken::new("sealed")),
                 beat_ms: None,
-                caches: Caches::default(),
+                caches: NamedCaches::default(),
                 lease_until: lease,
                 deadline,
                 end_reason: None,

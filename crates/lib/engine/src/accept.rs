@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::{Host, JobIds};
 use crate::stop::Stop;
+use runnerless_core::cache::NamedCaches;
 use runnerless_core::chain::chain;
 
 /// A bind that takes longer is refused.
@@ -41,6 +42,8 @@ pub(crate) struct Offer<'a> {
     pub(crate) id: u64,
     pub(crate) token: &'a Secret,
     pub(crate) ids: &'a JobIds,
+    /// The caches that it names.
+    pub(crate) caches: &'a NamedCaches,
     /// When the 201 arrived.
     pub(crate) at: Instant,
 }
@@ -52,7 +55,7 @@ impl Offer<'_> {
     /// Why the job was given back; that has happened then.
     pub(crate) async fn take(&self, host: &impl Host, stop: &mut Stop) -> Result<Accepted, String> {
         let taken = async {
-            match timeout_at(self.at + BIND_LIMIT, host.bind(self.ids, self.token)).await {
+            match timeout_at(self.at + BIND_LIMIT, host.bind(self.ids, self.token, self.caches)).await {
                 Ok(Ok(())) => self.accept().await,
                 Ok(Err(refused)) => Err(format!("the job was not bound: {refused}")),
                 Err(_) => Err(format!("the job was not bound within {} seconds", BIND_LIMIT.as_secs())),

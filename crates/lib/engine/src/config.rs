@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runnerless_core::cache::CacheUse;
+use runnerless_core::cache::{CacheUse, NamedCaches};
 use runnerless_gitlab::protocol::{Proxy, Secret};
 use tokio::time::Instant;
 
@@ -116,10 +116,16 @@ pub struct CacheUnknown(pub String);
 
 /// The program around the engine. Lambda's binds jobs to launches in the ledger; by hand there is nothing to bind.
 pub trait Host: Sync {
-    /// Records that this run has the job, and what it takes to report the job lost if this process dies: its token. Called
+    /// Records that this run has the job, and what it takes to report the job lost if this process dies: its token. The caches
+    /// are those that the job names, and the only ones that [`Host::cache`] is asked for. Called
     /// after GitLab handed it out and before anything of it runs; its time is limited to
     /// [`BIND_LIMIT`](crate::BIND_LIMIT), and a call that is cut off counts as refused.
-    fn bind(&self, job: &JobIds, token: &Secret) -> impl Future<Output = Result<(), BindRefused>> + Send;
+    fn bind(
+        &self,
+        job: &JobIds,
+        token: &Secret,
+        caches: &NamedCaches,
+    ) -> impl Future<Output = Result<(), BindRefused>> + Send;
 
     /// Takes the record back, if it is still this run's. Called after a bind that was refused or came late, or when the
     /// job turned out not to be ours.

@@ -29,7 +29,7 @@ pub use places::{PlaceError, WorkRoot};
 pub use process::{EndError, GuardError, IpcObjects, end_descendants, protect_process};
 pub use report::Reported;
 pub use run::{Handed, JobReport, Outcome, ask_one, run_handed, run_one};
-pub use runnerless_core::cache::CacheUse;
+pub use runnerless_core::cache::{CacheUse, NamedCaches};
 pub use stop::{Stop, StopHandle, stop_channel};
 pub use tree::{NoScrubRoot, ScrubError, ScrubRoot, Snapshot, remove_tree};
 pub use verdict::Verdict;

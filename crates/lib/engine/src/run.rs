@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::accept::{Accepted, Offer};
 use crate::ask::{Asked, ask};
-use crate::caches::Caches;
+use crate::caches::{self, Caches};
 use crate::config::{Host, JobIds, RunConfig};
 use crate::files::Courier;
 use crate::job::{self, Limits, Setup, SetupError, Signal, Stages, header, log_format};
@@ -126,13 +126,17 @@ pub async fn run_handed<H: Host>(
     }
     let Handed { assignment, at } = handed;
     let ids = ids(assignment);
-    let offer = Offer { client, id: assignment.id, token: &assignment.token, ids: &ids, at: *at };
+    let unreadable = JobBody::default();
+    let body = assignment.body.as_ref().unwrap_or(&unreadable);
+    let setup = Setup::new(config, client, root, assignment.id, body);
+    let named = setup.as_ref().map(|setup| caches::named(body, setup)).unwrap_or_default();
+    let offer = Offer { client, id: assignment.id, token: &assignment.token, ids: &ids, caches: &named, at: *at };
     match offer.take(host, &mut stop).await {
         Err(why) => Outcome::GaveBack { job: ids, why },
         Ok(accepted) => {
-            let run = OneJob { config, client, host, root, assignment, stop };
+            let run = OneJob { config, client, host, assignment, body, stop };
             // The host stores what it needs beside the job's first stages: it must not delay them.
-            let ((), report) = tokio::join!(host.accepted(&ids), run.execute(&ids, accepted));
+            let ((), report) = tokio::join!(host.accepted(&ids), run.execute(&ids, setup, accepted));
             Outcome::Ran(report)
         }
     }
@@ -143,21 +147,18 @@ struct OneJob<'a, H> {
     config: &'a RunConfig,
     client: &'a Client,
     host: &'a H,
-    root: &'a WorkRoot,
     assignment: &'a Assignment,
+    /// What it says; nothing where that cannot be understood.
+    body: &'a JobBody,
     stop: Stop,
 }
 
 impl<H: Host> OneJob<'_, H> {
-    async fn execute(self, ids: &JobIds, accepted: Accepted) -> JobReport {
+    async fn execute(self, ids: &JobIds, setup: Result<Setup, SetupError>, accepted: Accepted) -> JobReport {
         let began = Instant::now();
-        let unreadable = JobBody::default();
-        let (body, unread) = match &self.assignment.body {
-            Ok(body) => (body, None),
-            Err(error) => (&unreadable, Some(format!("GitLab's description of the job cannot be understood: {error}"))),
-        };
-        let setup = Setup::new(self.config, self.client, self.root, self.assignment.id, body);
-        let token = &self.assignment.token;
+        let (body, token) = (self.body, &self.assignment.token);
+        let unreadable = |error| format!("GitLab's description of the job cannot be understood: {error}");
+        let unread = self.assignment.body.as_ref().err().map(unreadable);
         let log = Log::new(log_format(self.config, token, body, setup.as_ref().ok()));
         let timeout = Duration::from_secs(body.runner_info.timeout_secs());
         let limits = Limits::new(began, timeout, self.config.deadline.as_ref());
@@ -172,7 +173,7 @@ impl<H: Host> OneJob<'_, H> {
         let work = async {
             let verdict = match unread {
                 Some(sentence) => Verdict::System(sentence),
-                None => self.run_stages(ids, body, setup, &log, limits, signals).await,
+                None => self.run_stages(ids, setup, &log, limits, signals).await,
             };
             verdict.write(&log);
             done.send_replace(true);
@@ -196,7 +197,6 @@ impl<H: Host> OneJob<'_, H> {
     async fn run_stages(
         &self,
         ids: &JobIds,
-        body: &JobBody,
         setup: Result<Setup, SetupError>,
         log: &Log,
         limits: Limits,
@@ -225,7 +225,7 @@ impl<H: Host> OneJob<'_, H> {
             client: self.client,
             id: self.assignment.id,
             token: &self.assignment.token,
-            body,
+            body: self.body,
             setup: &setup,
         };
         let mut caches = Caches::new(courier, self.host, ids);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use runnerless_core::cache::NOWHERE;
 use runnerless_core::limits;
-use runnerless_engine::{BindRefused, CachePlace, CacheUnknown, CacheUse, Host, JobIds};
+use runnerless_engine::{BindRefused, CachePlace, CacheUnknown, CacheUse, Host, JobIds, NamedCaches};
 use runnerless_gitlab::protocol::Secret;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -157,13 +157,13 @@ fn named(job: &JobIds) -> Option<Value> {
 }
 
 impl Host for InstanceHost<'_> {
-    async fn bind(&self, job: &JobIds, token: &Secret) -> Result<(), BindRefused> {
+    async fn bind(&self, job: &JobIds, token: &Secret, caches: &NamedCaches) -> Result<(), BindRefused> {
         let Some(named) = named(job) else {
             return Err(BindRefused("GitLab's description of the job names no project".to_owned()));
         };
         metadata_off(self.metadata, self.metadata_token).await?;
         let beat = u64::try_from(BEAT.as_millis()).unwrap_or(u64::MAX);
-        let word = json!({"do": "bind", "job": named, "job_token": token.expose(), "beat_ms": beat});
+        let word = json!({"do": "bind", "job": named, "job_token": token.expose(), "beat_ms": beat, "caches": caches});
         self.launch.insist(&word).await.map(|_| ()).map_err(BindRefused)
     }
 

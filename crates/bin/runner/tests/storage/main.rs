@@ -11,9 +11,10 @@ use std::io::{Cursor, Read as _};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use runnerless_core::cache::CacheKey;
 use runnerless_engine::{
-    BindRefused, CachePlace, CacheUnknown, CacheUse, Environment, Host, ImagePolicy, JobIds, Outcome, RunConfig,
-    WorkRoot, log, run_one, stop_channel,
+    BindRefused, CachePlace, CacheUnknown, CacheUse, Environment, Host, ImagePolicy, JobIds, NamedCaches, Outcome,
+    RunConfig, WorkRoot, log, run_one, stop_channel,
 };
 use runnerless_gitlab::protocol::{Client, ClientConfig, Info, Secret};
 use serde_json::{Value, json};
@@ -36,10 +37,13 @@ struct Bench {
     coordinator: Coordinator,
     storage: Storage,
     place: Answers,
+    /// What the last bind named.
+    named: Mutex<NamedCaches>,
 }
 
 impl Host for Bench {
-    async fn bind(&self, _job: &JobIds, _token: &Secret) -> Result<(), BindRefused> {
+    async fn bind(&self, _job: &JobIds, _token: &Secret, caches: &NamedCaches) -> Result<(), BindRefused> {
+        *self.named.lock().unwrap() = caches.clone();
         Ok(())
     }
 
@@ -47,8 +51,11 @@ impl Host for Bench {
 
     async fn accepted(&self, _job: &JobIds) {}
 
-    async fn cache(&self, job: &JobIds, key: &str, _what: CacheUse) -> Result<CachePlace, CacheUnknown> {
+    async fn cache(&self, job: &JobIds, key: &str, what: CacheUse) -> Result<CachePlace, CacheUnknown> {
         assert_eq!(job.project_id, Some(380));
+        let named = self.named.lock().unwrap().clone();
+        let of_use = if what == CacheUse::Restore { named.restore } else { named.save };
+        assert!(of_use.iter().any(|named| named.as_str() == key), "{key} was not named at the bind");
         (self.place)(&self.storage, key)
     }
 }
@@ -64,6 +71,7 @@ impl Bench {
             coordinator: Coordinator::start(None),
             storage: Storage::start(),
             place,
+            named: Mutex::default(),
         }
     }
 
@@ -234,4 +242,39 @@ fn what_is_found_may_be_anything() {
     let folder = bench.folder.path().join("work/jobs");
     assert_eq!(fs::read_dir(folder).unwrap().count(), 0, "nothing is left");
     assert!(File::open(bench.folder.path().join("work/cache")).is_err(), "nothing is kept on this machine");
+}
+
+#[test]
+fn the_caches_of_a_job_are_named_before_any_line_of_it_runs() {
+    let bench = Bench::new(signed);
+    let mut job = caching(&["true"]);
+    let variable = |key: &str, value: &str| json!({"key": key, "value": value, "public": true});
+    let more = [variable("OF", "main"), variable("CACHE_FALLBACK_KEY", "old/../last"), variable("READS", "pull")];
+    job["variables"].as_array_mut().unwrap().extend(more);
+    job["cache"] = json!([
+        {"key": "$OF-7", "paths": ["f"], "policy": "pull-push", "fallback_keys": ["$OF", "", "other"]},
+        {"key": "read", "paths": ["f"], "policy": "$READS"},
+        {"key": "written", "untracked": true, "policy": "push"},
+        {"key": "of nothing", "paths": []},
+    ]);
+    let text = succeeds(&bench.run(job));
+    let named = bench.named.lock().unwrap().clone();
+    let texts = |keys: &[CacheKey]| keys.iter().map(|key| key.as_str().to_owned()).collect::<Vec<_>>();
+    assert_eq!(texts(&named.restore), ["main-7", "main", "other", "last", "read"], "{text}");
+    assert_eq!(texts(&named.save), ["main-7", "written"]);
+    for key in texts(&named.restore) {
+        assert!(text.contains(&format!("Checking cache for {key}...")), "{key}: {text}");
+    }
+}
+
+#[test]
+fn no_key_of_a_protected_branch_is_named_for_the_variable() {
+    let bench = Bench::new(signed);
+    let mut job = caching(&["true"]);
+    let fallback = json!({"key": "CACHE_FALLBACK_KEY", "value": "main-protected", "public": true});
+    job["variables"].as_array_mut().unwrap().push(fallback);
+    let text = succeeds(&bench.run(job));
+    let named = bench.named.lock().unwrap().clone();
+    assert_eq!((named.restore.len(), named.save.len()), (1, 1), "{text}");
+    assert!(text.contains("not allowed to end in"), "{text}");
 }

@@ -1,6 +1,6 @@
 //! Bind: what the runner really got from GitLab.
 
-use crate::cache::Caches;
+use crate::cache::NamedCaches;
 use crate::change::{Change, Plan, put};
 use crate::id::{JobKey, LaunchId};
 use crate::job::{JobRow, JobState};
@@ -33,13 +33,13 @@ pub struct Got {
     /// How often the runner will give a sign of life; `None` for one that renews once a minute.
     pub beat_ms: Option<Millis>,
     /// The caches that the job names, see [`crate::cache`].
-    pub caches: Caches,
+    pub caches: NamedCaches,
 }
 
 impl From<JobKey> for Got {
     /// A runner that leaves nothing to report its job with.
     fn from(job: JobKey) -> Self {
-        Self { job, job_token: None, beat_ms: None, caches: Caches::default() }
+        Self { job, job_token: None, beat_ms: None, caches: NamedCaches::default() }
     }
 }
 

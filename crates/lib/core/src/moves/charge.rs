@@ -2,7 +2,7 @@
 
 use serde_json::Map;
 
-use crate::cache::Caches;
+use crate::cache::NamedCaches;
 use crate::change::{Due, Plan, put};
 use crate::id::{JobKey, LaneId, LaunchId};
 use crate::job::{JobRow, JobState};
@@ -116,7 +116,7 @@ pub(super) fn new_launch(
         accepted: false,
         job_token: None,
         beat_ms: None,
-        caches: Caches::default(),
+        caches: NamedCaches::default(),
         lease_until,
         deadline: now + deadline(lane.engine, start.longest),
         end_reason: None,

@@ -4,6 +4,7 @@
 //! as carefully as an archive of another job.
 
 mod key;
+mod names;
 mod restore;
 mod save;
 
@@ -11,14 +12,15 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use runnerless_core::cache::CacheUse;
-use runnerless_gitlab::protocol::CacheEntry;
 use tokio::time::timeout;
 
 use crate::config::{CachePlace, CacheUnknown, Host, JobIds};
 use crate::files::{Courier, Says};
 use crate::job::Stages;
 use crate::verdict::Verdict;
-use key::NoKey;
+use key::{Made, NoKey};
+use names::Names;
+pub(crate) use names::named;
 
 /// How long the host may take to say where a cache is.
 const HOST_LIMIT: Duration = Duration::from_secs(30);
@@ -74,38 +76,8 @@ impl<'a, H: Host> Caches<'a, H> {
         Self { courier, host, ids, stored: HashMap::new() }
     }
 
-    /// The caches that say of what they are made; one that does not is passed over.
-    fn entries(&self) -> impl Iterator<Item = &'a CacheEntry> + use<'a, H> {
-        self.courier.body.cache.iter().filter(|entry| !entry.paths.is_empty() || entry.untracked)
-    }
-
-    /// A text of the job with its variables filled in.
-    fn expanded(&self, text: &str) -> String {
-        let setup = self.courier.setup;
-        setup.variables.expand_text(text, |key| setup.places.file_variable(key))
-    }
-
-    /// The key of a cache, or one that is to be looked for in its place.
-    fn key(&self, named: &str) -> key::Made {
-        let body = self.courier.body;
-        match named {
-            "" => key::make(&key::default_key(&body.job_info.name, &body.git_info.ref_name)),
-            named => key::make(&self.expanded(named)),
-        }
-    }
-
-    /// The same, and says what is to be said about it.
-    fn key_aloud(&self, stages: &Stages, named: &str, what: &str) -> Result<String, NoKey> {
-        let made = self.key(named);
-        if let Some(warning) = &made.warning {
-            stages.log().caution(warning);
-        }
-        made.key.inspect_err(|why| stages.log().announce(&format!("Skipping cache {what} due to {why}")))
-    }
-
-    fn policy(&self, entry: &CacheEntry, key: &str) -> Result<Policy, Verdict> {
-        let word = self.expanded(&entry.policy);
-        Policy::new(&word).ok_or_else(|| Verdict::System(format!("unknown cache policy {word} for {key}")))
+    fn names(&self) -> Names<'a> {
+        Names { body: self.courier.body, setup: self.courier.setup }
     }
 
     /// Where the host keeps it.
@@ -120,6 +92,14 @@ impl<'a, H: Host> Caches<'a, H> {
         let asked = self.courier.setup.number("CACHE_REQUEST_TIMEOUT").filter(|minutes| *minutes > 0);
         Duration::from_secs(60 * u64::from(asked.unwrap_or(REQUEST_MINUTES)))
     }
+}
+
+/// The key, and what is to be said about it.
+fn aloud(stages: &Stages, made: Made, what: &str) -> Result<String, NoKey> {
+    if let Some(warning) = &made.warning {
+        stages.log().caution(warning);
+    }
+    made.key.inspect_err(|why| stages.log().announce(&format!("Skipping cache {what} due to {why}")))
 }
 
 /// Says that a request is made again, and waits before.

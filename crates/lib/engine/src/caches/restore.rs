@@ -9,7 +9,8 @@ use runnerless_core::cache::CacheUse;
 use runnerless_core::chain::chain;
 use runnerless_gitlab::protocol::{CacheEntry, Fetched, Secret, StorageError, StoredFile};
 
-use super::{ARCHIVE, Caches, Done, REPEATS, again, key};
+use super::names::Fallback;
+use super::{ARCHIVE, Caches, Done, REPEATS, again, aloud};
 use crate::config::{CachePlace, Host};
 use crate::files::{Broken, Links, Says, open_file, unpack, write_down};
 use crate::job::Stages;
@@ -37,17 +38,17 @@ impl From<StorageError> for Missing {
 impl<H: Host> Caches<'_, H> {
     /// Brings what there is. Only a policy that is none fails the job.
     pub(crate) async fn restore(&mut self, stages: &Stages) -> Result<(), Verdict> {
-        if self.entries().next().is_none() {
+        if self.names().entries().next().is_none() {
             return Ok(());
         }
-        for entry in self.entries() {
-            if let Ok(key) = self.key(&entry.key).key {
-                self.policy(entry, &key)?;
+        for entry in self.names().entries() {
+            if let Ok(key) = self.names().key(&entry.key).key {
+                self.names().policy(entry, &key)?;
             }
         }
         let section = stages.open("restore_cache", "Restoring cache");
         let mut result = Ok(());
-        for entry in self.entries() {
+        for entry in self.names().entries() {
             match self.restore_one(stages, entry).await {
                 Ok(Done::Yes | Done::No) => continue,
                 Ok(Done::Nowhere(sentence)) => stages.log().warn(&sentence),
@@ -61,12 +62,12 @@ impl<H: Host> Caches<'_, H> {
     }
 
     async fn restore_one(&mut self, stages: &Stages, entry: &CacheEntry) -> Result<Done, Verdict> {
-        let Ok(key) = self.key_aloud(stages, &entry.key, "extraction") else { return Ok(Done::No) };
-        if !self.policy(entry, &key)?.pulls {
+        let Ok(key) = aloud(stages, self.names().key(&entry.key), "extraction") else { return Ok(Done::No) };
+        if !self.names().policy(entry, &key)?.pulls {
             stages.log().announce(&format!("Not downloading cache {key} due to policy"));
             return Ok(Done::No);
         }
-        for key in self.keys(stages, key, &entry.fallback_keys) {
+        for key in self.keys(stages, key, entry) {
             stages.log().announce(&format!("Checking cache for {key}..."));
             match self.bring(stages, &key).await? {
                 Done::Yes => {
@@ -81,22 +82,16 @@ impl<H: Host> Caches<'_, H> {
     }
 
     /// The keys in the order in which they are looked for.
-    fn keys(&self, stages: &Stages, first: String, fallback: &[String]) -> Vec<String> {
-        let mut keys = vec![first];
-        let named = fallback.iter().map(|key| self.expanded(key)).filter(|key| !key.is_empty());
-        keys.extend(named.filter_map(|key| self.key_aloud(stages, &key, "extraction").ok()));
-        let last = self.courier.setup.variables.get("CACHE_FALLBACK_KEY").unwrap_or_default();
-        if !last.is_empty()
-            && let Ok(key) = self.key_aloud(stages, last, "extraction")
-        {
-            if key::is_protected(&key) {
+    fn keys(&self, stages: &Stages, first: String, entry: &CacheEntry) -> Vec<String> {
+        let fallbacks = self.names().fallbacks(entry).into_iter().filter_map(|fallback| match fallback {
+            Fallback::Key(made) => aloud(stages, made, "extraction").ok(),
+            Fallback::Protected(key) => {
                 let said = format!("CACHE_FALLBACK_KEY {key:?} not allowed to end in \"-protected\"");
                 stages.log().caution(&said);
-            } else {
-                keys.push(key);
+                None
             }
-        }
-        keys
+        });
+        [first].into_iter().chain(fallbacks).collect()
     }
 
     async fn bring(&mut self, stages: &Stages, key: &str) -> Result<Done, Verdict> {

@@ -12,7 +12,7 @@ use runnerless_core::chain::chain;
 use runnerless_gitlab::protocol::{CacheEntry, Secret, StorageError};
 use tokio::task::spawn_blocking;
 
-use super::{ARCHIVE, Caches, Done, REPEATS, again};
+use super::{ARCHIVE, Caches, Done, REPEATS, again, aloud};
 use crate::config::{CachePlace, Host};
 use crate::files::{Format, Pack, Says, Wishes, is_due, pipe};
 use crate::job::Stages;
@@ -32,7 +32,7 @@ impl<H: Host> Caches<'_, H> {
     /// Stores what is due after this end of the script. What cannot be stored is said, and fails nothing.
     pub(crate) async fn save(&mut self, stages: &mut Stages, verdict: &Verdict) -> Result<(), Verdict> {
         let succeeded = *verdict == Verdict::Success;
-        let due: Vec<&CacheEntry> = self.entries().filter(|entry| is_due(&entry.when, succeeded)).collect();
+        let due: Vec<&CacheEntry> = self.names().entries().filter(|entry| is_due(&entry.when, succeeded)).collect();
         if due.is_empty() {
             return Ok(());
         }
@@ -61,8 +61,8 @@ impl<H: Host> Caches<'_, H> {
     }
 
     async fn save_one(&mut self, stages: &mut Stages, entry: &CacheEntry, status: &str) -> Result<Done, Verdict> {
-        let Ok(key) = self.key_aloud(stages, &entry.key, "archiving") else { return Ok(Done::No) };
-        if !self.policy(entry, &key)?.pushes {
+        let Ok(key) = aloud(stages, self.names().key(&entry.key), "archiving") else { return Ok(Done::No) };
+        if !self.names().policy(entry, &key)?.pushes {
             stages.log().announce(&format!("Not uploading cache {key} due to policy"));
             return Ok(Done::No);
         }
