@@ -90,6 +90,14 @@ impl Holding {
     }
 }
 
+/// Why a launch's row is not known to name its runner.
+enum Unwritten {
+    /// It does not.
+    Surely(String),
+    /// A write was not answered, and nor was the question after it.
+    Perhaps(String),
+}
+
 /// A launch whose runner is seen to.
 pub(crate) enum Enrolled {
     /// Its request may be sent.
@@ -242,46 +250,58 @@ impl<L: Ledger, F: Fleet, C: Clock, P: Parameters, G: Runners> Provisioner<'_, L
         let seal = RunnerSeal::new(lane.expose(), &launch.launch).and_then(|seal| seal.seal(token.expose()));
         let written = match seal {
             Ok(sealed) => self.write_runner(launch, asked_at, id, &sealed).await,
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(Unwritten::Surely(error.to_string())),
         };
         match written {
             Ok(row) if row.state == LaunchState::Charged => Ok(Enrolled::Ready(Box::new(row))),
             // Whoever stopped it deletes its runner.
             Ok(row) => Ok(Enrolled::Not(Provisioned::Nothing(format!("the launch is {:?}", row.state)))),
-            Err(why) => {
+            Err(Unwritten::Surely(why)) => {
                 self.discard(launch, id, token, &why).await;
                 Ok(Enrolled::Not(Provisioned::Unsure(why)))
             }
+            // The row names it, and the launch goes on with it; or it says that there may be one, which an operator is told.
+            Err(Unwritten::Perhaps(why)) => Ok(Enrolled::Not(Provisioned::Unsure(why))),
         }
     }
 
-    /// The launch's row as it is then; else why the runner is in no row.
+    /// The launch's row as it is then.
     async fn write_runner(
         &self,
         launch: &LaunchRow,
         asked_at: Timestamp,
         id: u64,
         sealed: &SealedToken,
-    ) -> Result<LaunchRow, String> {
+    ) -> Result<LaunchRow, Unwritten> {
         let keys = [RowKey::Launch(launch.launch.clone()), RowKey::Runner(id)];
+        let surely = |error: &dyn std::error::Error| Unwritten::Surely(error.to_string());
+        let mut unanswered = None;
         for _ in 0..TRIES {
-            let rows = self.ledger.load(&keys).await.map_err(|error| error.to_string())?;
-            let row = rows.launch(&launch.launch).map_err(|error| error.to_string())?;
-            let row = row.ok_or("the launch's row is gone")?;
-            let runner = rows.runner(id).map_err(|error| error.to_string())?;
+            let rows = match self.ledger.load(&keys).await {
+                Ok(rows) => rows,
+                Err(_) if unanswered.is_some() => continue,
+                Err(error) => return Err(surely(&error)),
+            };
+            let row = rows.launch(&launch.launch).map_err(|error| surely(&error))?;
+            let row = row.ok_or_else(|| Unwritten::Surely("the launch's row is gone".to_owned()))?;
+            let runner = rows.runner(id).map_err(|error| surely(&error))?;
             let Some(plan) = enrolled(&row, runner.as_ref(), asked_at, id, sealed.clone(), self.clock.now()) else {
                 // An answer of the ledger was lost: it is written.
                 let is_it = row.own_runner.as_ref().is_some_and(|own| own.id == Some(id));
-                return if is_it { Ok(row) } else { Err("the launch waits for no runner any more".to_owned()) };
+                let no_more = || Unwritten::Surely("the launch waits for no runner any more".to_owned());
+                return if is_it { Ok(row) } else { Err(no_more()) };
             };
-            match self.ledger.apply(&plan).await {
-                Ok(Applied::All | Applied::Conflict) => {}
-                Err(error) => {
-                    tracing::warn!(target: "runnerless", service = self.service, %error, "a runner is not written down yet")
+            match (self.ledger.apply(&plan).await, plan.leaves(&launch.launch.pk())) {
+                (Ok(Applied::All), Some(row)) => return Ok(row),
+                (Ok(_), _) => {}
+                (Err(error), _) => {
+                    tracing::warn!(target: "runnerless", service = self.service, %error, "a runner is not written down yet");
+                    unanswered = Some(error.to_string());
                 }
             }
         }
-        Err("the launch's row could not be written".to_owned())
+        let refused = || Unwritten::Surely("the launch's row could not be written".to_owned());
+        Err(unanswered.map_or_else(refused, Unwritten::Perhaps))
     }
 
     /// Deletes a runner that no row names. Should that fail, its row says that there may be one.

@@ -134,6 +134,26 @@ async fn a_provisioner_that_dies_with_the_answer_leaves_a_row_that_says_so() {
 }
 
 #[tokio::test]
+async fn a_runner_that_a_row_may_name_is_deleted_by_nobody_whatever_the_ledger_answers_then() {
+    for (is_lost, world) in [false, true].into_iter().zip(both().await) {
+        world.on_made(move |world| {
+            world.ledger.fail_after_write();
+            world.ledger.lose_answers(u32::from(is_lost));
+        });
+        assert!(
+            !matches!(world.provision().await, Ok(Provisioned::UnderWay { .. })),
+            "the ledger answers nothing more"
+        );
+        world.ledger.fail(false);
+        let own = world.launch().await.own_runner.unwrap();
+        assert_eq!(world.gitlab.made().first().map(|(id, _)| *id), own.id, "is_lost: {is_lost}");
+        world.clock.set(after(60));
+        assert!(matches!(world.provision().await.unwrap(), Provisioned::UnderWay { .. }));
+        assert_eq!(world.gitlab.made().len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_launch_that_is_stopped_while_gitlab_makes_its_runner_starts_nothing_and_deletes_it() {
     for world in both().await {
         world.on_made(|world| {

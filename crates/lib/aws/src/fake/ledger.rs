@@ -25,6 +25,8 @@ struct State {
     /// How many of the next writes take effect and lose their answer.
     lost_answers: u32,
     failing: bool,
+    /// Whether every call fails once a plan was applied.
+    fails_after_write: bool,
     calls: u64,
 }
 
@@ -73,6 +75,11 @@ impl FakeLedger {
     /// From now on every call fails, or no call does.
     pub fn fail(&self, failing: bool) {
         self.state().failing = failing;
+    }
+
+    /// The next plan is still applied, and from then on every call fails.
+    pub fn fail_after_write(&self) {
+        self.state().fails_after_write = true;
     }
 
     /// How many calls it took so far.
@@ -171,6 +178,9 @@ impl Ledger for FakeLedger {
             }
         } else if !state.stands(plan) {
             return Ok(Applied::Conflict);
+        }
+        if std::mem::take(&mut state.fails_after_write) {
+            state.failing = true;
         }
         if state.lost_answers > 0 {
             state.lost_answers -= 1;
