@@ -15,7 +15,7 @@ use runnerless_core::moves::{
     Answered, End, Ours, Provision, Withdrawal, answered, asks_for_owner, brought_by, looked_up, provision,
 };
 use runnerless_gitlab::protocol::Runners;
-use runnerless_instances::{Cleared, Instances};
+use runnerless_instances::Instances;
 use runnerless_lambda_kit::{Clock, metrics};
 use serde_json::json;
 
@@ -235,11 +235,10 @@ impl<L: Ledger, F: Fleet, C: Clock, P: Parameters, G: Runners> Provisioner<'_, L
             fleet: self.fleet,
             runners,
             clock: self.clock,
+            service: self.service,
+            tells: metrics::unaccounted,
         };
-        if let Cleared::Unaccounted(why) = instances.clear(id, self.clock.now()).await? {
-            metrics::trouble(self.service, "RunnersUnaccounted", 1, &json!({"launch.id": id, "why": why}));
-        }
-        Ok(())
+        instances.clear(id, self.clock.now()).await.map(drop)
     }
 
     /// Ends instances; the first that EC2 does not end is an error, and whoever comes next goes on.

@@ -145,10 +145,9 @@ async fn settle<L: Ledger, S: Parameters, F: Fleet, G: Runners, C: Clock>(
 
 fn cleared(cleared: Cleared) -> Result {
     match cleared {
-        Cleared::Now(_) => Result::Done,
+        Cleared::Now(_) | Cleared::Unaccounted(_) => Result::Done,
         Cleared::Left(why) => Result::Held(why),
         Cleared::NotNeeded(why) => Result::NotNeeded(why),
-        Cleared::Unaccounted(why) => unaccounted_runner(&why),
     }
 }
 
@@ -237,14 +236,9 @@ async fn clear<L: Ledger, S: Parameters, F: Fleet, G: Runners, C: Clock>(
 ) -> std::result::Result<Result, AwsError> {
     Ok(match instances.clear(id, now).await? {
         Cleared::Left(why) => Result::Held(why),
-        Cleared::Unaccounted(why) => unaccounted_runner(&why),
+        Cleared::Unaccounted(_) => Result::Done,
         Cleared::Now(_) | Cleared::NotNeeded(_) => done,
     })
-}
-
-fn unaccounted_runner(why: &str) -> Result {
-    metrics::trouble(SERVICE, "RunnersUnaccounted", 1, &json!({"why": why}));
-    Result::Done
 }
 
 async fn lose<L: Ledger, S: Parameters, R: Reporter, F: Fleet, G: Runners, C: Clock>(

@@ -26,7 +26,7 @@ use runnerless_core::official::Official;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::protocol::Runners;
 use runnerless_instances::{Ec2, Instances};
-use runnerless_lambda_kit::{Clock as _, Env, EnvError, Named, within};
+use runnerless_lambda_kit::{Clock as _, Env, EnvError, Named, metrics, within};
 use runnerless_lost::{LostJobs, OnDemand, Reporter};
 use runnerless_provisioner::official;
 use runnerless_router::{Config as RouterConfig, Ports, Rules};
@@ -237,6 +237,8 @@ impl<P: Ports, S: Parameters + TokenStore, R: Reporter, G: Runners, F: Fleet> Sw
             fleet: self.ec2.fleet,
             runners: self.ec2.runners,
             clock: self.ports.clock(),
+            service: SERVICE,
+            tells: metrics::unaccounted,
         }
     }
 

@@ -8,7 +8,7 @@ use runnerless_aws_ec2::{Ec2Fleet, Fleet};
 use runnerless_core::moves::Ours;
 use runnerless_gitlab::protocol::{Runners, Way};
 use runnerless_instances::{Ec2, Instances};
-use runnerless_lambda_kit::{Call, Clock, Env, EnvError, SystemClock};
+use runnerless_lambda_kit::{Call, Clock, Env, EnvError, SystemClock, metrics};
 use runnerless_lost::{LostJobs, OnDemand, Reporter};
 use serde_json::Value;
 
@@ -114,7 +114,16 @@ pub async fn handle<L: Ledger, P: Parameters, R: Reporter, F: Fleet, G: Runners,
     clock: &C,
 ) -> Result<Outcome, Error> {
     let LostJobs { ledger, parameters, parameter_path, .. } = *jobs;
-    let instances = Instances { ledger, parameters, parameter_path, fleet: ec2.fleet, runners: ec2.runners, clock };
+    let instances = Instances {
+        ledger,
+        parameters,
+        parameter_path,
+        fleet: ec2.fleet,
+        runners: ec2.runners,
+        clock,
+        service: "terminator",
+        tells: metrics::unaccounted,
+    };
     match work {
         Work::Settle { job, launch } => settle(&instances, job, launch, clock.now()).await,
         Work::Failed { launch, failure } => failed(jobs, launch.as_deref(), &failure, clock).await,

@@ -8,8 +8,7 @@ use runnerless_core::moves::Settlement;
 use runnerless_core::time::Timestamp;
 use runnerless_gitlab::protocol::Runners;
 use runnerless_instances::{Cleared, Instances};
-use runnerless_lambda_kit::{Clock, metrics};
-use serde_json::json;
+use runnerless_lambda_kit::Clock;
 
 use crate::error::Error;
 use crate::outcome::{Ended, Outcome};
@@ -34,11 +33,7 @@ pub(crate) async fn settle<L: Ledger, P: Parameters, F: Fleet, G: Runners, C: Cl
 
 pub(crate) fn stopped(cleared: Cleared) -> Outcome {
     match cleared {
-        Cleared::Now(why) => Outcome::new(Ended::Stopped, why),
-        Cleared::Unaccounted(why) => {
-            metrics::trouble("terminator", "RunnersUnaccounted", 1, &json!({"why": why}));
-            Outcome::new(Ended::Stopped, why)
-        }
+        Cleared::Now(why) | Cleared::Unaccounted(why) => Outcome::new(Ended::Stopped, why),
         Cleared::Left(why) => Outcome::new(Ended::StopLeft, why),
         Cleared::NotNeeded(why) => Outcome::new(Ended::Nothing, why),
     }

@@ -36,6 +36,10 @@ pub struct Instances<'a, L, P, F, G, C> {
     pub runners: &'a G,
     /// The time.
     pub clock: &'a C,
+    /// Who has the instance ended.
+    pub service: &'static str,
+    /// How it tells an operator of a runner that may be left.
+    pub tells: fn(service: &'static str, why: &str),
 }
 
 /// The side of instances: EC2, GitLab as it knows their runner managers, and what this stack's instances look like.
@@ -58,7 +62,7 @@ pub enum Cleared {
     NotNeeded(String),
     /// Its instance ends, and its runner manager, or its own runner, could not be removed yet: the sweep tries again.
     Left(String),
-    /// Nothing of it is left that we could end: a runner may be at GitLab, which an operator is to be told of.
+    /// Nothing of it is left that we could end: a runner may be at GitLab, which an operator was told of.
     Unaccounted(String),
 }
 
@@ -85,6 +89,10 @@ impl<L: Ledger, P: Parameters, F: Fleet, G: Runners, C: Clock> Instances<'_, L, 
             Ok(Undone::Not(cleared)) => return self.ledger.apply(rest).await.map(|_| cleared),
             Err(error) => return self.ledger.apply(rest).await.and(Err(error)),
         };
+        if is_unaccounted {
+            // Before the row is closed: nobody comes again after that. Who dies in between leaves it to be told twice.
+            (self.tells)(self.service, &why);
+        }
         let mut plan = moves::cleared(launch, &why, now).unwrap_or_else(|| Plan::because(why.as_str()));
         plan.changes.extend(rest.changes.iter().cloned());
         if self.ledger.apply(&plan).await? == Applied::Conflict {

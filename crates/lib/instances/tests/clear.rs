@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::cell::RefCell;
+
 use runnerless_aws::book::Book;
 use runnerless_aws::fake::{FakeClock, FakeLedger, FakeParameters};
 use runnerless_aws::ports::Ledger as _;
@@ -16,6 +18,7 @@ use runnerless_core::lane::{Engine, Lane, TagSet};
 use runnerless_core::launch::{LaunchRow, LaunchState};
 use runnerless_core::limits;
 use runnerless_core::moves::{End, Start, charge, record};
+use runnerless_core::own_runner::{Maker, OwnRunner};
 use runnerless_core::status::JobStatus;
 use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::protocol::fake::FakeRunners;
@@ -26,6 +29,15 @@ const T0: Timestamp = Timestamp(1_789_373_730_000);
 const KEY: JobKey = JobKey { project: 380, job: 7 };
 const INSTANCE: &str = "i-0123456789abcdef0";
 const TOKEN: &str = "glrt-t3_lane";
+
+thread_local! {
+    /// What an operator was told by the test of this thread.
+    static TOLD: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+fn tells(_: &'static str, why: &str) {
+    TOLD.with_borrow_mut(|told| told.push(why.to_owned()));
+}
 
 struct World {
     ledger: FakeLedger,
@@ -100,7 +112,8 @@ impl World {
 
     async fn clear(&self, now: Timestamp) -> Result<Cleared, AwsError> {
         let (ledger, parameters, fleet, runners) = (&self.ledger, &self.parameters, &self.fleet, &self.gitlab);
-        let instances = Instances { ledger, parameters, parameter_path: "/r", fleet, runners, clock: &self.clock };
+        let (clock, service) = (&self.clock, "test");
+        let instances = Instances { ledger, parameters, parameter_path: "/r", fleet, runners, clock, service, tells };
         instances.clear(&id(), now).await
     }
 
@@ -215,6 +228,23 @@ async fn a_gitlab_that_is_down_keeps_the_row_and_not_the_instance() {
     world.gitlab.fail(false);
     assert!(matches!(world.clear(T0 + limits::SETTLE_CHECK).await.unwrap(), Cleared::Now(_)));
     assert_eq!(world.left(), only_the_others());
+}
+
+#[tokio::test]
+async fn a_runner_that_may_be_left_is_told_before_its_row_is_closed() {
+    let world = World::over().await;
+    let launch = world.launch().await;
+    let own = OwnRunner { by: Maker::ApiToken, asked_at: T0, id: None, token: None };
+    let asked = LaunchRow { own_runner: Some(own), ..launch.clone() };
+    world.ledger.apply(&Plan::default().with_some(put(Some(&launch), asked))).await.unwrap();
+    assert!(matches!(world.clear(T0).await.unwrap(), Cleared::Left(_)), "the answer may still come");
+    assert_eq!(TOLD.take(), [""; 0]);
+    // The write takes effect, and whoever made it does not come to tell anything any more.
+    world.ledger.lose_answers(1);
+    world.clear(T0 + limits::RUNNER_ANSWER).await.unwrap_err();
+    assert_eq!(world.launch().await.state, LaunchState::Closed);
+    let told = TOLD.take();
+    assert!(told.len() == 1 && told[0].contains("runnerless l-1"), "{told:?}");
 }
 
 #[tokio::test]

@@ -57,6 +57,11 @@ pub fn lost(service: &'static str, launch: &LaunchId, job: Option<JobKey>, what:
     count(service, "LaunchesLost", 1, &json!({"launch.id": launch, "job.key": job, "what": what}));
 }
 
+/// Counts a runner that may be left at GitLab, and that the function `service` cannot delete; `why` has its name or id.
+pub fn unaccounted(service: &'static str, why: &str) {
+    trouble(service, "RunnersUnaccounted", 1, &json!({"why": why}));
+}
+
 /// Says what the function `service` measured of one thing, such as a pool: by function and that thing, so that several of
 /// them in an account stay apart. `fields` as for [`count`].
 pub fn measure(service: &'static str, of: (&'static str, &str), values: &[(&'static str, u64)], fields: &Value) {

@@ -27,6 +27,7 @@ use runnerless_core::time::{Millis, Timestamp};
 use runnerless_gitlab::protocol::fake::FakeRunners;
 use runnerless_gitlab::protocol::{Deleted, Forgotten, Made, NewRunner, RunnerScope, Runners, Secret, Verified};
 use runnerless_instances::{Cleared, Instances};
+use runnerless_lambda_kit::metrics;
 use runnerless_provisioner::{Office, Provisioned, Provisioner, Shared};
 
 pub const T0: Timestamp = Timestamp(1_789_373_730_000);
@@ -152,7 +153,8 @@ impl World {
     pub async fn sweep(&self, now: Timestamp) -> Cleared {
         let (ledger, parameters, clock) = (&self.ledger, &self.parameters, &self.clock);
         let (fleet, runners) = (&self.fleet, &self.gitlab);
-        let instances = Instances { ledger, parameters, parameter_path: "/r", fleet, runners, clock };
+        let (service, tells) = ("test", metrics::unaccounted);
+        let instances = Instances { ledger, parameters, parameter_path: "/r", fleet, runners, clock, service, tells };
         instances.clear(&self.launch_id, now).await.unwrap()
     }
 
