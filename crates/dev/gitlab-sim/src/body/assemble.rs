@@ -9,7 +9,7 @@ use crate::world::World;
 use crate::world::job::Job;
 use crate::world::project::{Pipeline, Project};
 use crate::world::runner::RunnerType;
-use crate::world::spec::{Kept, Variable};
+use crate::world::spec::{Cache, Kept, Variable};
 use crate::world::status::Status;
 
 /// How many commits a job gets when it names no depth: GitLab's default for new projects.
@@ -36,7 +36,7 @@ pub(crate) fn job_body(world: &World, id: u64) -> Option<Value> {
         "image": job.spec.image.as_deref().map(image),
         "services": job.spec.services.iter().map(|name| service(name)).collect::<Vec<_>>(),
         "artifacts": artifacts(job),
-        "cache": [],
+        "cache": caches(job, pipeline),
         "credentials": [],
         "dependencies": dependencies(world, job),
         "features": {
@@ -169,6 +169,23 @@ fn artifacts(job: &Job) -> Value {
         value
     };
     if job.spec.artifacts.is_empty() { Value::Null } else { job.spec.artifacts.iter().map(kept).collect() }
+}
+
+/// Jobs of protected refs and of others have caches of their own, unless the file says otherwise.
+fn caches(job: &Job, pipeline: &Pipeline) -> Vec<Value> {
+    let kind = if pipeline.protected { "protected" } else { "non_protected" };
+    let cache = |cache: &Cache| {
+        let named = |key: &String| if cache.unprotect { key.clone() } else { format!("{key}-{kind}") };
+        json!({
+            "key": named(&cache.key),
+            "untracked": cache.untracked,
+            "paths": cache.paths,
+            "policy": cache.policy,
+            "when": cache.when,
+            "fallback_keys": cache.fallback_keys.iter().map(named).collect::<Vec<_>>(),
+        })
+    };
+    job.spec.caches.iter().map(cache).collect()
 }
 
 /// The jobs whose artifacts this one gets, with its own token; a job that left no archive is among them without one.

@@ -137,6 +137,7 @@ fn jobs(drafts: &[Draft], defaults: &Shared, globals: &[Variable]) -> Result<Vec
                 needs: needs.clone(),
                 inputs: inputs.clone(),
                 artifacts: shared.artifacts.clone().unwrap_or_default(),
+                caches: shared.caches.clone().unwrap_or_default(),
                 allow_failure: draft.allow_failure.clone(),
                 when: draft.when,
                 timeout_s: shared.timeout_s,

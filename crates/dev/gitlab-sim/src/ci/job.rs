@@ -1,6 +1,7 @@
 //! One job of the file, before `parallel` and `needs` are worked out.
 
 use super::artifacts;
+use super::caches;
 use super::deployment;
 use super::error::{CiError, Place};
 use super::keywords;
@@ -10,7 +11,7 @@ use super::read;
 use super::script;
 use super::variables::{self, Owner};
 use super::yaml::{Map, Value};
-use super::{AllowFailure, Artifact, Environment, IdToken, Retry, Variable, When, duration};
+use super::{AllowFailure, Artifact, Cache, Environment, IdToken, Retry, Variable, When, duration};
 
 /// The longest time limit of a job: a month, as Rails counts it.
 const TIMEOUT_LIMIT_S: u64 = 2_629_746;
@@ -61,6 +62,7 @@ pub(super) struct Shared {
     pub(super) services: Option<Vec<String>>,
     pub(super) id_tokens: Option<Vec<IdToken>>,
     pub(super) artifacts: Option<Vec<Artifact>>,
+    pub(super) caches: Option<Vec<Cache>>,
 }
 
 impl Shared {
@@ -77,6 +79,7 @@ impl Shared {
             services: map.get("services").map(|value| services(&at("services"), value)).transpose()?,
             id_tokens: map.get("id_tokens").map(|value| deployment::id_tokens(&at("id_tokens"), value)).transpose()?,
             artifacts: map.get("artifacts").map(|value| artifacts::artifacts(&at("artifacts"), value)).transpose()?,
+            caches: map.get("cache").map(|value| caches::caches(&at("cache"), value)).transpose()?,
         })
     }
 
@@ -92,6 +95,7 @@ impl Shared {
             services: self.services.or_else(|| defaults.services.clone()),
             id_tokens: self.id_tokens.or_else(|| defaults.id_tokens.clone()),
             artifacts: self.artifacts.or_else(|| defaults.artifacts.clone()),
+            caches: self.caches.or_else(|| defaults.caches.clone()),
         }
     }
 }

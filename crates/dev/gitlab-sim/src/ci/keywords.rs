@@ -22,11 +22,22 @@ pub(super) const OF_JOBS: &[&str] = &[
     "id_tokens",
     "artifacts",
     "dependencies",
+    "cache",
 ];
 
 /// What `default` may have.
-pub(super) const OF_DEFAULT: &[&str] =
-    &["before_script", "after_script", "tags", "retry", "timeout", "image", "services", "id_tokens", "artifacts"];
+pub(super) const OF_DEFAULT: &[&str] = &[
+    "before_script",
+    "after_script",
+    "tags",
+    "retry",
+    "timeout",
+    "image",
+    "services",
+    "id_tokens",
+    "artifacts",
+    "cache",
+];
 
 /// What a file may have beside jobs.
 pub(super) const OF_FILES: &[&str] =
@@ -37,7 +48,6 @@ pub(super) const NO_JOBS: &[&str] = &["true", "false", "nil", "pages", "pages:de
 
 /// Keywords of GitLab that no part of the subset has.
 const LEFT_OUT: &[&str] = &[
-    "cache",
     "coverage",
     "dast_configuration",
     "except",
@@ -70,7 +80,7 @@ pub(super) fn refusal(keyword: &str, known: &[&str]) -> String {
     let cure = match keyword {
         "inherit" => "write its keywords out",
         "rules" | "only" | "except" | "workflow" => "remove it: every job of the file is created",
-        "cache" => "remove it: no files are kept between pipelines",
+        "cache" => "write it below `default`",
         "type" => "write `stage`",
         _ if left_out(keyword) => "remove it",
         _ => return format!("is not a keyword here; remove it (known: `{}`)", known.join("`, `")),

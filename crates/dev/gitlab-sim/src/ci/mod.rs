@@ -10,7 +10,7 @@
 //! - of a job: `extends`, `stage`, `script`, `before_script`, `after_script`, `variables`, `tags`, `needs`,
 //!   `allow_failure`, `when`, `start_in`, `timeout`, `retry`, `parallel`, the names of `image` and `services`, the name,
 //!   address and action of `environment`, `resource_group`, `id_tokens`, `artifacts` with the reports that nothing but
-//!   GitLab's pages reads, and `dependencies`.
+//!   GitLab's pages reads, `dependencies`, and `cache` with keys that are text.
 //!
 //! Two liberties: the values of a matrix may be any scalar, where GitLab wants text or a whole number, and two jobs
 //! that get the same name are refused, where GitLab silently keeps one.
@@ -18,6 +18,7 @@
 //! Source: GitLab's keyword reference, the entries of `Gitlab::Ci::Config`, and Ruby's Psych.
 
 mod artifacts;
+mod caches;
 mod deployment;
 mod duration;
 mod error;
@@ -101,6 +102,8 @@ pub struct Job {
     pub inputs: Option<Vec<String>>,
     /// What is kept of it: the archive first, then each report.
     pub artifacts: Vec<Artifact>,
+    /// What it wants to find again.
+    pub caches: Vec<Cache>,
     /// Whether its failure is the pipeline's. A manual job may fail unless the file says otherwise.
     pub allow_failure: AllowFailure,
     /// When it runs.
@@ -142,6 +145,25 @@ pub struct Artifact {
     pub kind: String,
     /// How it is packed: `zip`, `gzip` or `raw`.
     pub format: String,
+}
+
+/// Files that a job wants to find again, as its runner is asked for them. Variables are not replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cache {
+    /// Under which name.
+    pub key: String,
+    /// Which files.
+    pub paths: Vec<String>,
+    /// Whether files that git does not know belong to it.
+    pub untracked: bool,
+    /// `pull-push`, `pull`, `push`, or a variable.
+    pub policy: String,
+    /// `on_success`, `on_failure` or `always`.
+    pub when: String,
+    /// Names to look under when there is nothing under the first.
+    pub fallback_keys: Vec<String>,
+    /// Whether jobs of protected and of other refs share it.
+    pub unprotect: bool,
 }
 
 /// What a job deploys to.

@@ -142,6 +142,7 @@ fn spec(name: String, script: Vec<String>, after_script: Vec<String>, timeout_s:
         resource_group: None,
         id_tokens: Vec::new(),
         artifacts: Vec::new(),
+        caches: Vec::new(),
         inputs: None,
     }
 }

@@ -29,7 +29,11 @@ pub(crate) fn missing(
             items(body, "steps").iter().any(|step| step.get("name").is_some_and(|name| name == "release")),
             "multi_build_steps",
         ),
-        (items(body, "cache").iter().any(|entry| filled(entry, "fallback_keys")), "fallback_cache_keys"),
+        (
+            items(body, "cache").iter().any(|entry| filled(entry, "fallback_keys"))
+                || spec.caches.iter().any(|cache| !cache.fallback_keys.is_empty()),
+            "fallback_cache_keys",
+        ),
         (body.get("run").and_then(Value::as_str).is_some_and(|run| !run.trim().is_empty()), "native_steps_integration"),
         (body.get("secrets").and_then(Value::as_object).is_some_and(|secrets| !secrets.is_empty()), "vault_secrets"),
         (is_of_merge_request(body), "refspecs"),

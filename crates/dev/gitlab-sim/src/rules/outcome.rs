@@ -104,6 +104,7 @@ mod tests {
             resource_group: None,
             id_tokens: Vec::new(),
             artifacts: Vec::new(),
+            caches: Vec::new(),
             inputs: None,
         }
     }

@@ -53,6 +53,9 @@ pub(crate) struct JobSpec {
     /// `artifacts:`.
     #[serde(default)]
     pub artifacts: Vec<Kept>,
+    /// `cache:`.
+    #[serde(default)]
+    pub caches: Vec<Cache>,
     /// Full names of the jobs whose artifacts it gets; `None` for all of earlier stages.
     #[serde(default)]
     pub inputs: Option<Vec<String>>,
@@ -77,6 +80,25 @@ pub(crate) struct Kept {
     pub kind: String,
     /// `zip`, `gzip` or `raw`.
     pub format: String,
+}
+
+/// Files that a job wants to find again; variables not replaced.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Cache {
+    /// Under which name.
+    pub key: String,
+    /// Which files.
+    pub paths: Vec<String>,
+    /// Whether files that git does not know belong to it.
+    pub untracked: bool,
+    /// Whether it is restored, saved, or both.
+    pub policy: String,
+    /// After which ends of the job it is saved.
+    pub when: String,
+    /// Names to look under when there is nothing under the first.
+    pub fallback_keys: Vec<String>,
+    /// Whether jobs of protected and of other refs share it.
+    pub unprotect: bool,
 }
 
 /// What a job deploys to; variables not replaced.
@@ -194,6 +216,7 @@ impl JobSpec {
             resource_group: job.resource_group,
             id_tokens: job.id_tokens.into_iter().map(id_token).collect(),
             artifacts: job.artifacts.into_iter().map(kept).collect(),
+            caches: job.caches.into_iter().map(cache).collect(),
             inputs: job.inputs,
         })
     }
@@ -207,6 +230,11 @@ impl JobSpec {
 fn kept(artifact: ci::Artifact) -> Kept {
     let ci::Artifact { name, untracked, paths, exclude, when, expire_in, kind, format } = artifact;
     Kept { name, untracked, paths, exclude, when, expire_in, kind, format }
+}
+
+fn cache(cache: ci::Cache) -> Cache {
+    let ci::Cache { key, paths, untracked, policy, when, fallback_keys, unprotect } = cache;
+    Cache { key, paths, untracked, policy, when, fallback_keys, unprotect }
 }
 
 fn id_token(token: ci::IdToken) -> IdToken {

@@ -192,6 +192,32 @@ async fn later_jobs_get_the_archives_of_earlier_ones() {
 }
 
 #[tokio::test]
+async fn caches_of_protected_refs_are_their_own_and_fallback_keys_need_a_runner_that_knows_them() {
+    let bench = Bench::start().await;
+    let file = "deps:\n  script: [echo]\n  cache:\n  - {key: deps, paths: [vendor/], fallback_keys: [main]}\n  \
+                - {key: all, untracked: true, policy: pull, unprotect: true}\n";
+    let project = bench.project("acme/widget", file).await;
+    let mut runner = bench.any_runner().await;
+    runner.features = json!({"cache": true});
+    let pipeline = bench.pipeline(project).await;
+    assert_eq!(runner.ask().await.status, 204);
+    assert_eq!(bench.job(pipeline, "deps").await["failure_reason"], "runner_unsupported");
+    runner.features = json!({"cache": true, "fallback_cache_keys": true});
+    bench.pipeline(project).await;
+    bench.sim(Method::POST, "pipelines", Some(json!({"project": project, "ref": "feature"}))).await;
+    for kind in ["protected", "non_protected"] {
+        let job = runner.take().await;
+        let expected = json!([
+            {"key": format!("deps-{kind}"), "untracked": false, "paths": ["vendor/"], "policy": "pull-push",
+                "when": "on_success", "fallback_keys": [format!("main-{kind}")]},
+            {"key": "all", "untracked": true, "paths": [], "policy": "pull", "when": "on_success", "fallback_keys": []},
+        ]);
+        assert_eq!(job.body["cache"], expected);
+        job.end("success").await;
+    }
+}
+
+#[tokio::test]
 async fn a_job_with_reports_needs_a_runner_that_uploads_several_artifacts() {
     let bench = Bench::start().await;
     let file = "report:\n  script: [echo]\n  artifacts: {reports: {junit: x.xml}}\n\

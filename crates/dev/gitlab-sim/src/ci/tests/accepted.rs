@@ -20,6 +20,7 @@ fn the_smallest_file_has_gitlabs_defaults() {
             needs: None,
             inputs: None,
             artifacts: vec![],
+            caches: vec![],
             allow_failure: AllowFailure::No,
             when: When::OnSuccess,
             timeout_s: None,
@@ -210,6 +211,37 @@ fn artifacts_become_an_archive_and_reports() {
     assert!(read.artifacts[0].untracked && read.artifacts[0].exclude == ["out/**/*.o"]);
     assert_eq!(read.artifacts[1].expire_in.as_deref(), Some("1 week"));
     assert_eq!(job(&with("artifacts: {reports: {junit: x}}")).artifacts.len(), 1, "no archive of nothing");
+}
+
+#[test]
+fn a_cache_has_what_gitlab_fills_in() {
+    let read = job(&with(
+        "cache: [{key: $CI_COMMIT_REF_SLUG, paths: [a/, b], policy: pull, when: always, fallback_keys: [main], unprotect: true}, \
+         {untracked: true, policy: $POLICY}]",
+    ));
+    let first = Cache {
+        key: "$CI_COMMIT_REF_SLUG".to_owned(),
+        paths: vec!["a/".to_owned(), "b".to_owned()],
+        untracked: false,
+        policy: "pull".to_owned(),
+        when: "always".to_owned(),
+        fallback_keys: vec!["main".to_owned()],
+        unprotect: true,
+    };
+    let second = Cache {
+        key: "default".to_owned(),
+        paths: vec![],
+        untracked: true,
+        policy: "$POLICY".to_owned(),
+        when: "on_success".to_owned(),
+        fallback_keys: vec![],
+        unprotect: false,
+    };
+    assert_eq!(read.caches, [first, second]);
+    assert_eq!(job(&with("cache: {paths: [x]}")).caches[0].policy, "pull-push");
+    let text = "default: {cache: {key: k, paths: [x]}}\na: {script: x}\nb: {script: x, cache: []}";
+    let read = pipeline(text);
+    assert_eq!((read.job("a").unwrap().caches.len(), read.job("b").unwrap().caches.len()), (1, 0));
 }
 
 #[test]
