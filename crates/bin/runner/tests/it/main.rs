@@ -8,6 +8,9 @@ mod caches;
 mod contact;
 mod instance;
 mod jobs;
+mod pipelines;
+#[path = "../../../../lib/gitlab/tests/suite/simulator.rs"]
+mod simulator;
 mod sources;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,14 +1,11 @@
 //! A job with sources from a GitLab that has a certificate of its own authority, behind a proxy: the command and git.
 
-#[path = "../../../../lib/gitlab/tests/suite/simulator.rs"]
-mod simulator;
-
 use std::process::Stdio;
 
+use crate::simulator::GitLab;
 use crate::support::tunnel::Tunnel;
 use reqwest::Method;
 use serde_json::Value;
-use simulator::GitLab;
 use tempfile::TempDir;
 use tokio::process::Command;
 
