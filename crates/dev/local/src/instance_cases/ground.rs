@@ -241,5 +241,6 @@ fn pipeline(gate: &Gate) -> String {
     let without = |name: &str, script: &str| format!("{}  variables: {{GIT_STRATEGY: none}}\n", job(name, script));
     let quick = QUICK.iter().map(|name| without(name, "echo done"));
     let waiting = WAITING.iter().map(|name| without(name, &gate.script()));
-    quick.chain(waiting).chain([job(REACH, reach::SCRIPT)]).collect()
+    let reach = format!("{}  cache: {{key: {}, paths: [kept/]}}\n", job(REACH, reach::SCRIPT), reach::CACHE);
+    quick.chain(waiting).chain([reach]).collect()
 }

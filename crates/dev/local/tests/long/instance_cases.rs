@@ -34,7 +34,7 @@ fn every_promise_about_instances_holds_on_a_deployed_stack() {
         ("calls", 3),
         ("swap", 1),
         ("look-alikes", 11),
-        ("reach", 16),
+        ("reach", 18),
         ("user data", 6),
         ("runners", 5),
         ("removal", 2),

@@ -18,6 +18,8 @@ pub(super) const FILES: [(&str, &str); 2] =
     [("probe.py", include_str!("probe.py")), ("victim.py", include_str!("victim.py"))];
 /// What the probe's job runs.
 pub(super) const SCRIPT: &str = "python3 probe.py";
+/// The cache that its job names.
+pub(super) const CACHE: &str = "probe";
 /// How a row of the probe begins in a log.
 const ROW: &str = "@@row ";
 

@@ -20,19 +20,25 @@ PLANTED = b"glr" + b"t-planted" + secrets.token_hex(8).encode()
 PLANTED_KEY = b"ASI" + b"A" + secrets.token_hex(8).upper().encode()
 KEY = re.compile(b"ASI" + b"A[0-9A-Z]{16}(?![0-9A-Z])")
 SESSION = re.compile(b"(?:FwoGZ" + b"X|IQoJb3" + b"J)[0-9A-Za-z+/=]{60,}")
+# A signed URL names who signed it, by half of a key: that opens nothing but the URL.
+SIGNER = re.compile(rb"X-Amz-(?:Credential|Security-Token)=[^&\s\"']*")
 HEX64 = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 LAUNCH = re.compile(rb"(?<![0-9a-z])l-[0-9a-f]{20}(?![0-9a-f])")
-OURS, THEIRS = {"lane token", "role key", "role session", "nonce"}, {"planted token", "planted key"}
+OURS, THEIRS = {"lane token", "role key", "role session", "nonce", "cache URL"}, {"planted token", "planted key"}
 # Longest file and region of memory that is read, and how much at once.
 FILE, REGION, PART = 8 << 20, 256 << 20, 4 << 20
 # Longer than whatever is looked for.
 OVERLAP = 4096
 PLACES = ["/tmp", "/var", "/run", "/home", "/root", "/srv", "/mnt", "/work", "/dev/shm", "/runnerless"]
+# GitLab ends a key with what the branch is. The other one is what a job of the one must not fill for jobs of the other.
+ENDS = ["-protected", "-non_protected"]
+OWN_CACHE, OTHER_CACHE = ("probe" + end for end in (ENDS if os.environ.get("CI_COMMIT_REF_PROTECTED") == "true" else ENDS[::-1]))
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
 def kinds(data):
     found = set()
+    data = SIGNER.sub(b"", data)
     if LANE in data:
         found.add("lane token")
     if PLANTED in data:
@@ -216,15 +222,29 @@ def speak(base, launch, nonce):
     return kinds(post(base + "/launch", {"do": "renew", "launch": launch, "nonce": nonce}))
 
 
-# Any 64 hexadecimal digits in a runner's memory: one of them speaks for the launch, which is then what was found.
-def nonces(base, launch=None):
+# Any 64 hexadecimal digits in a runner's memory: one of them speaks for the launch.
+def with_any_nonce(act):
     last = OSError(0, "nothing that looks like a nonce")
     for nonce in sorted(CANDIDATES):
         try:
-            return speak(base, launch or LAUNCH_ID, nonce.decode()) | {"nonce"}
+            return act(nonce.decode())
         except OSError as error:
             last = error
+            if getattr(error, "code", None) == 409:
+                break  # It is the nonce, and what it is to do is refused.
     raise last
+
+
+# Then that is what was found.
+def nonces(base, launch=None):
+    return with_any_nonce(lambda nonce: speak(base, launch or LAUNCH_ID, nonce) | {"nonce"})
+
+
+# A URL by which the job could fill the cache of this key.
+def cache(base, key):
+    word = {"do": "cache", "what": "save", "key": key, "launch": LAUNCH_ID}
+    answer = with_any_nonce(lambda nonce: post(base + "/launch", {**word, "nonce": nonce}))
+    return kinds(answer) | ({"cache URL"} if json.loads(answer).get("url") else set())
 
 
 def program(pid):
@@ -274,5 +294,7 @@ row("POST /claim, signed with a key that is made up", lambda: begin(BASE, MADE_U
 row("POST /launch, with a nonce that is guessed", lambda: speak(BASE, LAUNCH_ID, "0" * 64), lambda: speak(CONTROL, LAUNCH_ID, "0" * 64))
 row("POST /launch, with what looks like a nonce in the runner's memory", lambda: nonces(BASE), lambda: nonces(CONTROL))
 row("POST /launch, with the same for another launch", lambda: nonces(BASE, OTHER), lambda: nonces(CONTROL, OTHER))
+row("POST /launch, with that nonce for a cache that the job names", lambda: cache(BASE, OWN_CACHE), lambda: cache(CONTROL, OWN_CACHE))
+row("POST /launch, with that nonce for the same cache of other branches", lambda: cache(BASE, OTHER_CACHE), lambda: cache(CONTROL, OTHER_CACHE))
 victim.stdin.close()
 victim.wait()

@@ -36,7 +36,7 @@ impl Expectation {
 }
 
 /// Every attempt of `probe.py` by its name.
-pub(super) const ATTEMPTS: [(&str, Expectation); 15] = [
+pub(super) const ATTEMPTS: [(&str, Expectation); 17] = [
     ("environment of every process", Nothing),
     ("command line of every process", Nothing),
     ("memory of every process", Nothing),
@@ -53,6 +53,9 @@ pub(super) const ATTEMPTS: [(&str, Expectation); 15] = [
     // Its user is root there; the nonce speaks for this launch alone.
     ("POST /launch, with what looks like a nonce in the runner's memory", Only("nonce")),
     ("POST /launch, with the same for another launch", Refused),
+    // What its own file says it may do.
+    ("POST /launch, with that nonce for a cache that the job names", Only("cache URL")),
+    ("POST /launch, with that nonce for the same cache of other branches", Refused),
 ];
 
 /// Whether the attempt found what was planted for it.
