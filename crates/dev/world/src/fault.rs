@@ -197,6 +197,17 @@ faults! {
     CheckInFailed = "check_in_failed", Boot, 1.0;
     /// Checkin does what it was asked, and its answer is lost.
     CheckInAnswerLost = "check_in_answer_lost", Boot, 1.0;
+    /// GitLab makes no runner for a launch: its token may not, or there are too many. The first of those that only launches
+    /// with runners of their own can meet.
+    RunnerRefused = "runner_refused", Sweep, 6.0;
+    /// GitLab makes a runner for a launch later.
+    RunnerLater = "runner_later", Sweep, 6.0;
+    /// GitLab makes a runner for a launch, and the answer that names it is lost.
+    RunnerAnswerLost = "runner_answer_lost", Sweep, 10.0;
+    /// The provisioner's process ends while GitLab makes a runner for its launch.
+    RunnerAskerKilled = "runner_asker_killed", Sweep, 6.0;
+    /// GitLab does not delete a launch's runner now.
+    RunnerNotDeleted = "runner_not_deleted", Nothing, 10.0;
     /// A run of a pool's scaler that does not take place. The first of those that only a pool can meet.
     PoolRunSkipped = "pool_run_skipped", Pool, 2.0;
     /// Two runs of the scaler at once.
@@ -249,13 +260,30 @@ faults! {
     TargetUnknown = "target_unknown", Pool, 3.0;
 }
 
+/// A part that some worlds have. What goes wrong with it is drawn apart: a world without it is the same whatever it is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// What every world has.
+    Everything,
+    /// Launches with runners of their own.
+    OwnRunners,
+    /// A pool.
+    Pool,
+}
+
 impl Fault {
     /// How many kinds there are.
     pub const COUNT: usize = Self::ALL.len();
 
-    /// Whether only a pool can meet it.
-    pub(crate) const fn is_of_pools(self) -> bool {
-        self as usize >= Self::PoolRunSkipped as usize
+    /// What a world must have to meet it.
+    pub(crate) const fn part_of(self) -> Part {
+        if self as usize >= Self::PoolRunSkipped as usize {
+            Part::Pool
+        } else if self as usize >= Self::RunnerRefused as usize {
+            Part::OwnRunners
+        } else {
+            Part::Everything
+        }
     }
 
     /// The kind of this name.
@@ -321,8 +349,8 @@ impl Rates {
     /// No trouble.
     pub(crate) const CALM: Self = Self([0; Fault::COUNT]);
 
-    /// Draws which kinds strike in a world, and how often. `off` never strike. Those that only a pool can meet are
-    /// [`Self::draw_of_pools`]'s.
+    /// Draws which kinds strike in a world, and how often. `off` never strike. Those that only some worlds can meet are
+    /// [`Self::draw_of`]'s.
     pub(crate) fn draw(rng: &mut Rng, off: &[Fault]) -> Self {
         // One world in ten is calm: what is promised without trouble is looked at without trouble.
         let (kinds, usual) = match rng.u32(0..10) {
@@ -332,18 +360,18 @@ impl Rates {
             _ => (1.0, 0.01),
         };
         let mut rates = Self::CALM;
-        let kinds_of = Fault::ALL.iter().filter(|fault| !fault.is_of_pools());
+        let kinds_of = Fault::ALL.iter().filter(|fault| fault.part_of() == Part::Everything);
         kinds_of.for_each(|fault| rates.draw_one(*fault, rng, (kinds, usual), off));
         rates
     }
 
-    /// Draws the same for the kinds that only a pool can meet. A calm world stays calm.
-    pub(crate) fn draw_of_pools(&mut self, rng: &mut Rng, off: &[Fault]) {
+    /// Draws the same for the kinds that only worlds with this part can meet. A calm world stays calm.
+    pub(crate) fn draw_of(&mut self, part: Part, rng: &mut Rng, off: &[Fault]) {
         if *self == Self::CALM {
             return;
         }
         let (kinds, usual) = [(0.2, 0.03), (0.6, 0.015), (1.0, 0.01)][rng.usize(0..3)];
-        let kinds_of = Fault::ALL.iter().filter(|fault| fault.is_of_pools());
+        let kinds_of = Fault::ALL.iter().filter(|fault| fault.part_of() == part);
         kinds_of.for_each(|fault| self.draw_one(*fault, rng, (kinds, usual), off));
     }
 

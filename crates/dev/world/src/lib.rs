@@ -32,7 +32,7 @@ mod trace;
 mod world;
 
 pub use arguments::{Arguments, BadArguments};
-pub use check::{PoolCounts, Promise, Violation};
+pub use check::{PoolCounts, Promise, RunnerCounts, Violation};
 pub use fault::{Delay, Fault, Hits};
 pub use report::{Seed, Vacuous};
 pub use run::{Broken, Outcome, Plan, run};

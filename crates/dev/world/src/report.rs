@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::check::{PoolCounts, Promise};
+use crate::check::{PoolCounts, Promise, RunnerCounts};
 use crate::fault::Fault;
 use crate::run::{Outcome, Plan};
 
@@ -40,7 +40,10 @@ impl Outcome {
         let kinds = kinds.map(|fault| (fault.name(), self.hits.of(*fault)));
         // Where no member is let go, and none that has jobs is named by others, nothing is shown of how members leave.
         let of_pools = [("members let go", self.pool.let_go), ("busy members named by others", self.pool.named_busy)];
-        let met = kinds.chain(of_pools).map(|(name, hits)| Vacuous { jobs: self.jobs, name, hits, least });
+        // And where no runner is made for a launch, or none is left that cannot be deleted, of what becomes of those.
+        let of_runners = [("runners made for launches", self.runners.told), ("such runners left", self.runners.left)];
+        let met =
+            kinds.chain(of_pools).chain(of_runners).map(|(name, hits)| Vacuous { jobs: self.jobs, name, hits, least });
         met.filter(|met| met.hits < met.least).collect()
     }
 
@@ -54,6 +57,12 @@ impl Outcome {
     fn broke(&self, promise: Promise) -> usize {
         let breaks = |broken: &&crate::Broken| broken.violations.iter().any(|violation| violation.promise == promise);
         self.broken.iter().filter(breaks).count()
+    }
+
+    /// What launches with runners of their own met.
+    fn own_runners(&self) -> Value {
+        let RunnerCounts { worlds, asked, told, left } = self.runners;
+        json!({"worlds": worlds, "asked_for": asked, "told": told, "left": left})
     }
 
     /// What pools did.
@@ -87,14 +96,16 @@ impl Outcome {
             "faults": self.hits.by_name(),
             "lost": self.broke(Promise::Lost), "doubled": self.broke(Promise::Doubled) + self.broke(Promise::TwoLaunches),
             "leaked": self.broke(Promise::Leaked), "killed": self.broke(Promise::Killed),
-            "records_left": self.broke(Promise::RecordsLeft), "instances_left": self.broke(Promise::InstancesLeft),
+            "records_left": self.broke(Promise::RecordsLeft),
+            "runners_left": self.broke(Promise::RunnersLeft), "instances_left": self.broke(Promise::InstancesLeft),
             "broken": broken.collect::<Vec<_>>(),
             "vacuous": vacuous.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "trace_sha256": self.trace_sha256, "seconds": rounded(seconds),
             "jobs_per_second": rounded(self.jobs as f64 / seconds.max(0.001)),
             "virtual_hours": self.lasted.0 / 3_600_000,
             "longest_wait_ms": self.waits.iter().map(|(cause, wait)| (*cause, wait.0)).collect::<BTreeMap<_, _>>(),
-            "waits": self.waited, "pools": self.pools(),
+            "waits": self.waited, "own_runners": self.own_runners(),
+            "pools": self.pools(),
             "calls_per_job": calls, "metrics": self.metrics,
             "ok": self.is_fine(plan),
         })

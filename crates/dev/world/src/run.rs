@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use runnerless_core::time::Millis;
 use sha2::{Digest as _, Sha256};
 
-use crate::check::{PoolCounts, Violation};
+use crate::check::{PoolCounts, RunnerCounts, Violation};
 use crate::fault::{Fault, Hits};
 use crate::setup::Wish;
 use crate::world::{self, Ended};
@@ -63,6 +63,8 @@ pub struct Outcome {
     pub waits: BTreeMap<&'static str, Millis>,
     /// Waits that were judged.
     pub waited: u64,
+    /// What launches with runners of their own met.
+    pub runners: RunnerCounts,
     /// What pools did.
     pub pool: PoolCounts,
     /// SHA-256 over the hashes of all worlds, in the order of their numbers.
@@ -139,6 +141,7 @@ fn sum(plan: &Plan, ended: BTreeMap<u64, Ended>) -> Outcome {
         outcome.lines += world.lines;
         outcome.lasted = Millis(outcome.lasted.0 + world.lasted.0);
         outcome.waited += world.verdict.waited;
+        outcome.runners.add(&world.verdict.runners);
         outcome.pool.add(&world.verdict.pool);
         hash.update(world.hash);
         for (call, calls) in world.calls {

@@ -14,7 +14,7 @@ use runnerless_gitlab::webhook::Instance;
 use runnerless_reconciler::Listing;
 use runnerless_router::Rules;
 
-use crate::fault::{Fault, Rates};
+use crate::fault::{Fault, Part, Rates};
 use crate::pool::PoolSetup;
 
 /// When every world begins.
@@ -41,6 +41,8 @@ const STACK: &str = "runnerless";
 pub(crate) const CLAIM: &str = "arn:aws:lambda:eu-west-1:123456789012:function:claim";
 /// The stack's parameter path.
 pub(crate) const PARAMETERS: &str = "/runnerless";
+/// The API token that may make runners.
+pub(crate) const API_TOKEN: &str = "glpat-of-somebody-who-may";
 /// The hook's secret token.
 pub(crate) const SECRET: &str = "secret-token-of-the-hook";
 /// The hook's signing token.
@@ -67,6 +69,8 @@ impl Knowledge {
 
 /// What tells the draws of a world's pool from its others: any number will do.
 const POOLS: u64 = 0x706f_6f6c;
+/// The same for runners of single launches.
+const OWN_RUNNERS: u64 = 0x6f77_6e72;
 
 /// The time between two sentinels of a lane (see the template).
 const SENTINELS: Millis = Millis::minutes(10);
@@ -143,6 +147,17 @@ pub(crate) struct LaneSetup {
 }
 
 impl LaneSetup {
+    /// Whether each of its launches asks as a runner of its own.
+    pub(crate) const fn has_own_runners(&self) -> bool {
+        self.size.own_runner
+    }
+
+    /// From now on each of its launches asks as a runner of its own.
+    fn give_own_runners(&mut self) {
+        self.size.own_runner = true;
+        self.lane.target = self.size.target();
+    }
+
     /// The mapping's row of a job name.
     pub(crate) fn row(&self, name: &str) -> Item {
         let Lane { tags, engine, target, run_untagged } = self.lane.clone();
@@ -227,13 +242,37 @@ impl Setup {
             rates: Rates::draw(rng, &wish.off),
             pool: None,
         };
+        let mut own = Rng::with_seed(wish.seed ^ OWN_RUNNERS);
+        setup.draw_own_runners(&mut own, wish);
         // By draws of its own: a world without a pool is the same whatever pools are like.
         let mut own = Rng::with_seed(wish.seed ^ POOLS);
         if own.u32(0..3) == 0 {
             setup.pool = Some(PoolSetup::draw(&mut own, knowledge));
-            setup.rates.draw_of_pools(&mut own, &wish.off);
+            setup.rates.draw_of(Part::Pool, &mut own, &wish.off);
         }
         setup
+    }
+
+    /// Whether there is a lane whose launches have runners of their own.
+    pub(crate) fn has_own_runners(&self) -> bool {
+        self.lanes.iter().any(LaneSetup::has_own_runners)
+    }
+
+    /// In one world of two with an API token, the launches of a lane of instances have runners of their own. By draws of
+    /// their own, as a pool's.
+    fn draw_own_runners(&mut self, rng: &mut Rng, wish: &Wish) {
+        if self.knowledge != Knowledge::Token {
+            return;
+        }
+        let instances = self.lanes.iter_mut().filter(|lane| lane.lane.engine == Engine::Ec2);
+        instances.for_each(|lane| {
+            if rng.bool() {
+                lane.give_own_runners();
+            }
+        });
+        if self.has_own_runners() {
+            self.rates.draw_of(Part::OwnRunners, rng, &wish.off);
+        }
     }
 }
 

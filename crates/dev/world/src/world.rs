@@ -27,7 +27,7 @@ use crate::hands::Hands;
 use crate::metrics::{self, Metrics};
 use crate::pool::{self, Pool};
 use crate::process::{Fate, Process};
-use crate::setup::{BEGIN, LaneSetup, PARAMETERS, SECRET, SIGNING, Setup, Wish};
+use crate::setup::{API_TOKEN, BEGIN, LaneSetup, PARAMETERS, SECRET, SIGNING, Setup, Wish};
 use crate::timeline::{Due, Tasks, Timeline};
 use crate::trace::Trace;
 
@@ -158,6 +158,12 @@ impl World {
         let secret = if self.setup.signed { ("SigningToken", SIGNING) } else { ("SecretToken", SECRET) };
         let name = format!("{PARAMETERS}/ingress/{}", secret.0);
         state.parameters.insert(name, Parameter { value: secret.1.to_owned(), old: None });
+        if self.setup.has_own_runners() {
+            for (name, value) in [("ApiToken", API_TOKEN), ("RunnerScope", "instance")] {
+                let name = format!("{PARAMETERS}/control/{name}");
+                state.parameters.insert(name, Parameter { value: value.to_owned(), old: None });
+            }
+        }
         let projects: Vec<u64> = self.setup.projects.iter().map(|path| state.gitlab.add_project(path)).collect();
         if self.setup.names_projects {
             self.names(&projects, &mut state);

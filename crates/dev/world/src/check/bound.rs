@@ -42,6 +42,10 @@ const IN_VAIN: Millis = Millis::secs(400);
 /// boot.
 const BOOT_IN_VAIN: Millis = Millis(limits::EC2_BOOT.0 + limits::RETRY_BACKOFF[1].0 + 120_000 + BOOT.0);
 
+/// A launch whose process died while GitLab was asked for its runner: until nobody can be at it any more, the wait for the next
+/// launch, and a sweep.
+const ENROLLING_IN_VAIN: Millis = Millis(limits::RUNNER_ANSWER.0 + limits::TROUBLE_RETRY.0 + 60_000);
+
 /// What the troubles may have cost, and the one that cost most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Allowance {
@@ -59,6 +63,8 @@ pub(super) struct Costs {
     pub(super) outages_count: bool,
     /// Whether its launch may be an instance: its lane's own, or one of another lane that can have it as well.
     pub(super) instances: bool,
+    /// Whether its launch may need a runner of its own.
+    pub(super) own_runners: bool,
 }
 
 impl Costs {
@@ -69,6 +75,12 @@ impl Costs {
 
     const fn boot(self) -> Millis {
         if self.instances { BOOT } else { Millis(0) }
+    }
+
+    /// What a look of the sweep more costs.
+    const fn sweep(self) -> Millis {
+        let enrolling = if self.own_runners { ENROLLING_IN_VAIN.0 } else { 0 };
+        Millis(150_000 + self.boot().0 + enrolling)
     }
 
     const fn in_vain(self) -> Millis {
@@ -93,7 +105,7 @@ pub(super) fn allowance(
         let cost = match met.fault.delay() {
             Delay::Nothing | Delay::Pool => Millis(0),
             Delay::Seconds => Millis::secs(15),
-            Delay::Sweep => Millis(150_000 + costs.boot().0),
+            Delay::Sweep => costs.sweep(),
             Delay::Launch | Delay::Boot | Delay::GitLab => {
                 in_vain += 1;
                 let again = if in_vain < 2 { Millis(0) } else { limits::UNSERVED_RETRY };

@@ -12,7 +12,7 @@ use runnerless_core::time::{Millis, Timestamp};
 use serde_json::Value;
 
 use super::bound::unseen;
-use super::{Check, PoolCounts, PoolLeft, Promise, Violation};
+use super::{Check, PoolCounts, PoolLeft, Promise, RunnerCounts, Violation};
 use crate::ec2::Cloud;
 use crate::fault::Hits;
 use crate::gitlab::{Finding, GitLab, Manager, RunnerKind};
@@ -47,6 +47,8 @@ pub(crate) struct Verdict {
     pub(crate) waits: BTreeMap<&'static str, Millis>,
     /// How many jobs were waited for that a bound was kept to.
     pub(crate) waited: u64,
+    /// What launches with runners of their own met.
+    pub(crate) runners: RunnerCounts,
     /// What the pool did.
     pub(crate) pool: PoolCounts,
 }
@@ -79,6 +81,7 @@ impl Check {
         self.judge_counts(ledger);
         self.judge_words(setup, gitlab);
         self.judge_records(setup, gitlab, cloud);
+        verdict.runners = self.judge_runners(setup, gitlab, metrics);
         self.judge_calls(gitlab, calls, hits);
         self.judge_alarms(setup, hits, metrics);
         if let Some(pool) = pool {
@@ -222,7 +225,15 @@ fn has_sentinels(setup: &Setup, gitlab: &GitLab, job: JobKey) -> bool {
 }
 
 /// What needs an operator, or says that a launch was for nothing.
-const ALARMS: [&str; 5] = ["Troubles", "UnservedJobs", "LaunchesLost", "BusRefusals", "SweepFailures"];
+const ALARMS: [&str; 7] = [
+    "Troubles",
+    "RunnersUnaccounted",
+    "RunnersRefused",
+    "UnservedJobs",
+    "LaunchesLost",
+    "BusRefusals",
+    "SweepFailures",
+];
 
 /// Most calls of ingest, router and terminator for one job: four hooks with a read and a write each, the announcements, a
 /// route of nine calls and a settlement; and each hook may be the one that notes its project, by a read and a write.

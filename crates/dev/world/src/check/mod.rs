@@ -5,6 +5,7 @@ mod instances;
 mod judge;
 mod pool;
 mod rows;
+mod runners;
 mod strict;
 mod waits;
 
@@ -23,6 +24,8 @@ use rows::Rows;
 pub(crate) use judge::{Calls, Left, Verdict};
 pub use pool::PoolCounts;
 pub(crate) use pool::{By, PoolLeft, Ran};
+pub use runners::RunnerCounts;
+pub(crate) use runners::launch_named;
 
 /// A promise that was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +50,10 @@ pub enum Promise {
     SecretLeft,
     /// A runner manager of ours is left in GitLab.
     RecordsLeft,
+    /// A runner that was made for one launch is left in GitLab, or nobody was told of one that may be.
+    RunnersLeft,
+    /// A launch asked as another's runner, or as its lane's although it has one of its own.
+    RunnerShared,
     /// The world was quiet, and an instance of ours was still there.
     InstancesLeft,
     /// Something that only looks like ours was touched.
@@ -143,6 +150,7 @@ pub(crate) struct Check {
     foreign_lanes: BTreeSet<LaneId>,
     strict: strict::Strict,
     instances: instances::Instances,
+    own: runners::OwnRunners,
     pool: pool::PoolCheck,
 }
 
@@ -173,6 +181,7 @@ impl Check {
             foreign_lanes: foreign.map(|lane| lane.lane.id()).collect(),
             strict: strict::Strict::default(),
             instances: instances::Instances::default(),
+            own: runners::OwnRunners::new(setup),
             pool: pool::PoolCheck::new(setup.pool.as_ref()),
         }
     }

@@ -28,6 +28,15 @@ pub(super) struct Launch {
     pub(super) instance: Option<String>,
     /// Whether instances serve its lane.
     pub(super) on_instance: bool,
+    /// Its own runner, once GitLab is asked for one.
+    pub(super) own_runner: Option<Own>,
+}
+
+/// A runner that is made for one launch alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Own {
+    /// GitLab's id of it, once it is told.
+    pub(super) id: Option<u64>,
 }
 
 /// A job's row, as far as the checks look at it.
@@ -80,6 +89,7 @@ impl Launch {
             accepted: item.get("accepted").and_then(Value::as_bool).unwrap_or_default(),
             instance: text(item, "instance_id").map(str::to_owned),
             on_instance: text(item, "engine") == Some("EC2"),
+            own_runner: item.get("own_runner").map(|own| Own { id: own.get("id").and_then(Value::as_u64) }),
             keeps_secret: item.contains_key("job_token") || item.contains_key("request"),
         }
     }

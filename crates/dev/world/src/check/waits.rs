@@ -33,7 +33,8 @@ impl Check {
         let unseen = unseen(setup.knowledge, self.hooks_lost(wait.since, until));
         let lane = self.rows.lane_of_job(wait.job);
         let outages_count = lane.is_some_and(|lane| self.foreign_lanes.contains(&lane));
-        let costs = Costs { unseen, outages_count, instances: setup.ours.is_some() };
+        let costs =
+            Costs { unseen, outages_count, instances: setup.ours.is_some(), own_runners: setup.has_own_runners() };
         let allowed = allowance(&self.met, (wait.since, until), costs, self.hits(wait.job));
         let stolen = self.stolen(wait.job, since, until);
         let learned = if setup.foreign { LEARNED.0 } else { 0 };

@@ -87,7 +87,7 @@ fn runner(gitlab: &GitLab, job: &Job, status: Status) -> String {
         |(id, row)| {
             let tags: Vec<&str> = row.spec.tags.iter().collect();
             json!({
-                "id": id, "description": "a runner", "runner_type": "project_type", "active": !row.paused,
+                "id": id, "description": row.description, "runner_type": "project_type", "active": !row.paused,
                 "is_shared": false, "tags": tags,
             })
             .to_string()

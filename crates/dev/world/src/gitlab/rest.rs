@@ -73,7 +73,7 @@ impl GitLab {
             key: job.key,
             status: job.status.told(),
             tags: Some(job.spec.tags.clone()),
-            runner: job.hold.as_ref().map(|hold| hold.runner),
+            runner: job.hold.as_ref().map(|hold| hold.runner).filter(|id| self.runners.contains_key(id)),
             system_id: job.hold.as_ref().map(|hold| hold.system_id.clone()),
             name: job.spec.name.clone(),
             stage: job.spec.stage.clone(),

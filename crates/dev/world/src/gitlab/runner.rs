@@ -17,6 +17,8 @@ pub enum RunnerKind {
     Foreign,
     /// A pool's, as which its runner managers ask.
     Pool,
+    /// One of ours that is made for one launch alone.
+    Launchs,
 }
 
 /// A runner to be made.
@@ -37,6 +39,8 @@ pub struct RunnerSpec {
 pub struct Runner {
     /// What it was made as.
     pub spec: RunnerSpec,
+    /// What lists call it.
+    pub description: String,
     /// `glrt-...`; the only one that is accepted.
     pub token: String,
     /// Takes nothing.
@@ -83,11 +87,23 @@ impl Runner {
 impl GitLab {
     /// Makes a runner; its id. [`Self::runner`] has its token.
     pub fn add_runner(&mut self, spec: RunnerSpec) -> u64 {
+        self.make_runner(spec, "a runner").0
+    }
+
+    /// `POST user/runners`: makes a runner of this name; its id and its token, which is told once. Asked twice it makes two.
+    pub fn make_runner(&mut self, spec: RunnerSpec, description: &str) -> (u64, String) {
         let id = draw(&mut self.next.runner);
         let token = self.new_token();
-        let (paused, contacted_at, managers) = (false, None, BTreeMap::new());
-        self.runners.insert(id, Runner { spec, token, paused, contacted_at, managers });
-        id
+        let runner = Runner {
+            spec,
+            description: description.to_owned(),
+            token: token.clone(),
+            paused: false,
+            contacted_at: None,
+            managers: BTreeMap::new(),
+        };
+        self.runners.insert(id, runner);
+        (id, token)
     }
 
     /// A runner.
@@ -128,7 +144,16 @@ impl GitLab {
         Some(self.runners.get_mut(&id)?.managers.remove(system_id).is_some())
     }
 
-    pub(super) fn runner_of(&self, token: &str) -> Option<u64> {
+    /// `DELETE runners`: the runner of this token goes, with its managers. Its id; `None` when the token is refused.
+    pub fn delete_runner(&mut self, token: &str) -> Option<u64> {
+        let id = self.runner_of(token)?;
+        self.runners.remove(&id);
+        Some(id)
+    }
+
+    /// Whose token it is.
+    #[must_use]
+    pub fn runner_of(&self, token: &str) -> Option<u64> {
         self.runners.iter().find(|(_, runner)| runner.token == token).map(|(id, _)| *id)
     }
 

@@ -3,9 +3,7 @@
 use runnerless_core::id::JobKey;
 use runnerless_core::limits;
 use runnerless_core::time::{Millis, Timestamp};
-use runnerless_gitlab::protocol::{
-    Deleted, Forgotten, Made, NewRunner, Refusal, RunnerScope, Runners, Secret, Verified as Said,
-};
+use runnerless_gitlab::protocol::{Refusal, Secret};
 use runnerless_gitlab::rest::{ApiJob, Hooks, JobsApi, PendingPage, RestError};
 use runnerless_lambda_kit::Clock as _;
 use runnerless_lost::{Answer, Reporter};
@@ -14,6 +12,7 @@ use super::Hands;
 use crate::fault::Fault;
 use crate::gitlab::{Ask, Asked, GitLab, Report, Updated, Verified, Voice};
 use crate::setup::WEBHOOK;
+use crate::world::State;
 
 /// A request that told nothing: GitLab did not answer, or asks to come later. Whether it did what it was asked is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +27,7 @@ const SLOW_WAY: std::ops::Range<i64> = 3_000..35_000;
 
 impl Hands<'_> {
     /// One request to GitLab.
-    async fn request<T>(
+    pub(super) async fn request<T>(
         &self,
         operation: &'static str,
         effect: impl FnOnce(&mut GitLab, Timestamp) -> T + Send,
@@ -59,6 +58,7 @@ impl Hands<'_> {
     /// `POST jobs/request`.
     pub(crate) async fn request_job(&self, token: &str, system_id: &str) -> Result<Asked, Trouble> {
         let process = u64::from(self.process.number);
+        self.asks_as(token);
         let effect = |gitlab: &mut GitLab, now: Timestamp| {
             gitlab.request_job(&Ask { token, system_id, accepts: true, graceful: true, process }, now)
         };
@@ -72,6 +72,14 @@ impl Hands<'_> {
             Asked::Refused => self.world.note(format_args!("{self} is refused")),
         }
         Ok(asked)
+    }
+
+    /// Has the checks look at whose token this is.
+    fn asks_as(&self, token: &str) {
+        let mut state = self.world.state();
+        let State { gitlab, check, .. } = &mut *state;
+        let runner = gitlab.runner_of(token).and_then(|id| gitlab.runner(id));
+        runner.into_iter().for_each(|runner| check.asks_as(self.process.number, runner));
     }
 
     /// `PUT jobs/:id`, by the job's runner.
@@ -135,38 +143,5 @@ impl Reporter for Hands<'_> {
         };
         self.world.note(format_args!("{self} reports {job} as lost: {answer:?}"));
         answer
-    }
-}
-
-impl Runners for Hands<'_> {
-    async fn verify(&self, token: &Secret, system_id: &str) -> Said {
-        match Hands::verify(self, token.expose(), system_id).await {
-            Ok(Verified::Runner(id)) => Said::Runner(Some(id)),
-            Ok(Verified::Refused) => Said::Refused("403".to_owned()),
-            Err(Trouble) => Said::Unknown("no answer".to_owned()),
-        }
-    }
-
-    async fn forget(&self, token: &Secret, system_id: &str) -> Forgotten {
-        let effect = |gitlab: &mut GitLab, _: Timestamp| gitlab.forget_manager(token.expose(), system_id);
-        match self.request("DELETE runners/managers", effect).await {
-            Ok(Some(_)) => Forgotten::Gone,
-            Ok(None) => Forgotten::Refused("403".to_owned()),
-            Err(Trouble) => Forgotten::Unknown("no answer".to_owned()),
-        }
-    }
-
-    /// The lanes of this world have tokens of their own: nobody may make a runner.
-    async fn create(&self, _: &Secret, _: RunnerScope, _: &NewRunner<'_>) -> Made {
-        Made::Refused("403".to_owned())
-    }
-
-    async fn register(&self, _: &Secret, _: &NewRunner<'_>) -> Made {
-        Made::Refused("410".to_owned())
-    }
-
-    /// Nor is one deleted: that would take its lane's jobs away.
-    async fn unregister(&self, _: &Secret) -> Deleted {
-        Deleted::Stranger("403".to_owned())
     }
 }

@@ -80,7 +80,11 @@ impl Ledger for Hands<'_> {
         if plan.changes.is_empty() {
             return Ok(Applied::All);
         }
-        self.call(writes("TransactWriteItems"), || self.apply_now(plan)).await
+        let applied = self.call(writes("TransactWriteItems"), || self.apply_now(plan)).await;
+        if applied.is_err() {
+            self.world.state().check.unanswered(plan);
+        }
+        applied
     }
 
     async fn recount(&self, counts: &[(String, u64)]) -> Result<(), AwsError> {

@@ -5,6 +5,7 @@ mod fleet;
 mod gitlab;
 mod ledger;
 mod pool;
+mod runners;
 
 use std::future::{Future, pending};
 use std::pin::pin;
@@ -55,6 +56,9 @@ impl<'w> Hands<'w> {
     /// Runs `work` as this process.
     pub(crate) async fn live<T>(&self, work: impl Future<Output = T>) -> Result<T, Death> {
         let lived = self.process.live(&self.world.timeline, work).await;
+        if lived.is_err() {
+            self.world.state().check.died(self.process.number);
+        }
         match lived {
             Err(Death::Killed) => self.met(self.process.killed),
             Err(Death::Unplugged) => self.world.note(format_args!("{self} loses its machine")),

@@ -101,3 +101,20 @@ fn the_oldest_job_is_offered_first_and_each_to_one() {
     assert_eq!(got, [jobs[0], jobs[2]]);
     assert_eq!(desk.ask(9, START), Asked::Nothing, "nobody here may have the untagged one");
 }
+
+#[test]
+fn a_runner_that_is_deleted_asks_no_more_and_its_job_goes_on_without_it() {
+    let mut desk = Desk::new(GitLabRules::default());
+    let spec = runner_with(&["linux"], RunnerKind::Launchs);
+    let (id, token) = desk.gitlab.make_runner(spec, "runnerless l-1");
+    let ask = Ask { token: &token, system_id: "r_1", accepts: true, graceful: true, process: 1 };
+    let (job, _) = (desk.job(START), desk.job(START));
+    let Asked::Offer(offer) = desk.gitlab.request_job(&ask, START) else { panic!("no job") };
+    assert!(matches!(desk.say(&offer, Report::Running, 1, after(1)), Updated::Done(_)));
+    assert_eq!((offer.key.job, desk.gitlab.job(offer.key).unwrap().runner), (job, Some(id)));
+    assert_eq!(desk.gitlab.delete_runner(&token), Some(id));
+    assert_eq!(desk.gitlab.delete_runner(&token), None, "again");
+    assert_eq!(desk.gitlab.request_job(&ask, after(2)), Asked::Refused);
+    assert_eq!(desk.gitlab.job(offer.key).unwrap().runner, None);
+    assert!(matches!(desk.say(&offer, Report::Success, 1, after(3)), Updated::Done(_)));
+}
