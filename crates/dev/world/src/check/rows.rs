@@ -28,6 +28,10 @@ pub(super) struct Launch {
     pub(super) instance: Option<String>,
     /// Whether instances serve its lane.
     pub(super) on_instance: bool,
+    /// What serves it.
+    pub(super) target: String,
+    /// What is to be sent for it.
+    pub(super) request: Option<String>,
     /// Its own runner, once GitLab is asked for one.
     pub(super) own_runner: Option<Own>,
 }
@@ -49,6 +53,8 @@ pub(super) struct Job {
     pub(super) lane: Option<LaneId>,
     /// Whether `pending` is the last that GitLab told of it.
     pub(super) pending: bool,
+    /// How many earlier tries of it GitLab told of.
+    pub(super) retries: u64,
 }
 
 /// Rows that are never done with.
@@ -73,6 +79,8 @@ pub(super) struct Rows {
     given: BTreeSet<(JobKey, LaneId)>,
     /// And which launches those were.
     instead: BTreeSet<(JobKey, LaunchId)>,
+    /// The launches that were made for a job that GitLab retries.
+    pub(super) of_retries: BTreeSet<LaunchId>,
     /// All launches that a job was charged to, those that were made for it and those that it was given.
     pub(super) charged: BTreeSet<(JobKey, LaunchId)>,
 }
@@ -89,6 +97,8 @@ impl Launch {
             accepted: item.get("accepted").and_then(Value::as_bool).unwrap_or_default(),
             instance: text(item, "instance_id").map(str::to_owned),
             on_instance: text(item, "engine") == Some("EC2"),
+            target: text(item, "target").unwrap_or_default().to_owned(),
+            request: text(item, "request").map(str::to_owned),
             own_runner: item.get("own_runner").map(|own| Own { id: own.get("id").and_then(Value::as_u64) }),
             keeps_secret: item.contains_key("job_token") || item.contains_key("request"),
         }
@@ -112,6 +122,7 @@ impl Job {
             launch: text(item, "launch").map(LaunchId::new),
             lane: text(item, "lane").map(LaneId::new),
             pending: text(item, "gitlab_status") == Some("pending"),
+            retries: number(item, "retries"),
         }
     }
 }
@@ -197,7 +208,9 @@ impl Check {
                 self.launch_follows(&id, before.as_ref(), item, plan, process, now);
             }
             if let Some(before) = &before {
-                self.names_its_instance(&id, before, &Launch::read(item), cloud);
+                let after = Launch::read(item);
+                self.names_its_instance(&id, before, &after, cloud, now);
+                self.has_time_to_boot(&id, before, &after, process, (gitlab, cloud), now);
             }
             self.launch_written(&id, Launch::read(item), process, gitlab);
         } else if let Some(project) = pk.strip_prefix("project#").and_then(|id| id.parse().ok()) {
@@ -222,6 +235,11 @@ impl Check {
             Some(before) if *before == after => {}
             Some(before) => self.changed(id, before, &after, process, gitlab),
         }
+        if let Some(request) = after.request.as_ref().filter(|_| after.on_instance)
+            && before.as_ref().and_then(|before| before.request.as_ref()) != Some(request)
+        {
+            self.freezes(id, request);
+        }
         if after.is_over() && after.keeps_secret {
             self.breaks(Promise::SecretLeft, format!("launch {id} is closed and keeps a secret"));
         }
@@ -233,6 +251,9 @@ impl Check {
         let Some(job) = after.charged_to else { return };
         *self.rows.launched.entry(job).or_default() += 1;
         self.rows.charged.insert((job, id.clone()));
+        if self.rows.jobs.get(&job).is_some_and(|row| row.retries > 0) {
+            self.rows.of_retries.insert(id.clone());
+        }
         let charge = self.rows.jobs.get(&job).and_then(|row| row.charge.clone()).filter(|charge| charge != id);
         let other = charge.and_then(|charge| Some((self.rows.launches.get(&charge)?.clone(), charge)));
         if let Some((other, charge)) =

@@ -33,11 +33,14 @@ const WATCHDOG: Millis = Millis::secs(25);
 /// How long somebody else's instance is there that looks like ours (ms).
 const ALIKE: std::ops::Range<i64> = 60_000..2_400_000;
 
-/// EC2 has launched an instance: what becomes of it.
-pub(crate) fn starts(hands: &Hands<'_>, id: &str, spot: bool) {
+/// EC2 has launched an instance: what becomes of it. Of two for one request the second often hangs, where instances do: nothing
+/// on it says that it is nobody's.
+pub(crate) fn starts(hands: &Hands<'_>, id: &str, spot: bool, is_second: bool) {
     let timeline = &hands.world.timeline;
     let boot = if hands.strikes(Fault::InstanceSlow) { SLOW_BOOT } else { BOOT };
-    if !hands.strikes(Fault::InstanceHangs) {
+    let may_hang = is_second && hands.world.rate(Fault::InstanceHangs) > 0;
+    let hangs = hands.strikes(Fault::InstanceHangs) || may_hang && hands.draw(|rng| rng.bool());
+    if !hangs {
         timeline.happens_in(hands.draw(|rng| Millis(rng.i64(boot))), Event::Boots(id.to_owned()));
     }
     if spot && hands.is_to_meet(Fault::SpotReclaimed) {

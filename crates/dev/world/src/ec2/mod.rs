@@ -102,6 +102,11 @@ impl Machine {
         self.ends.map(|(at, _)| at)
     }
 
+    /// Whether EC2 said that it takes it back.
+    pub(crate) const fn is_warned(&self) -> bool {
+        self.warned
+    }
+
     /// Whether its metadata service is off.
     pub(crate) fn is_hidden(&self, now: Timestamp) -> bool {
         self.hidden_from.is_some_and(|at| at <= now)

@@ -39,12 +39,24 @@ pub(crate) async fn hears(world: &World, record: Record) {
         world.note(format_args!("{hands} cannot read a record"));
         return;
     };
+    let warned = if let Work::Interrupted(instance) = &work { has_job(world, instance) } else { None };
     let done = hands.live(works(&hands, work)).await;
+    if let (Some((instance, launch)), Ok(Ok(()))) = (warned, &done) {
+        world.state().check.heeded(&instance, &launch);
+    }
     if !matches!(done, Ok(Ok(()))) && record.failures < RETRIES {
         let failures = record.failures + 1;
         let pause = Millis::minutes(i64::from(failures));
         world.timeline.happens_in(pause, Event::Record(Record { failures, ..record }));
     }
+}
+
+/// The instance and its launch, if EC2 shows the one and the other is bound.
+fn has_job(world: &World, instance: &str) -> Option<(String, LaunchId)> {
+    let state = world.state();
+    let launch = state.check.bound_on(instance)?;
+    state.cloud.describe(instance, world.now())?;
+    Some((instance.to_owned(), launch))
 }
 
 async fn works(hands: &Hands<'_>, work: Work) -> Result<(), Error> {

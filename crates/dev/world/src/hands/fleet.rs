@@ -50,6 +50,7 @@ impl Hands<'_> {
 
     /// What EC2 makes of a request.
     fn launches(&self, request: &FleetRequest) -> FleetOutcome {
+        self.world.state().check.requests(self.process.number, request);
         if self.strikes(Fault::FleetThrottled) {
             let faults = vec![FleetFault::new("RequestLimitExceeded", "the world said so")];
             return FleetOutcome::Answer(FleetAnswer { instances: Vec::new(), faults });
@@ -62,11 +63,14 @@ impl Hands<'_> {
         for id in &new {
             state.check.instance_started(id, request, new.len());
         }
+        if matches!(&outcome, FleetOutcome::Answer(answer) if answer.instances.is_empty()) {
+            state.check.has_nothing(self.process.number, request);
+        }
         drop(state);
-        for id in &new {
+        for (nth, id) in new.iter().enumerate() {
             self.world
                 .note(format_args!("{self} starts {id}: {}", request.tags.get(LAUNCH_TAG).map_or("-", String::as_str)));
-            ec2::starts(self, id, request.market == Market::Spot);
+            ec2::starts(self, id, request.market == Market::Spot, nth > 0);
         }
         if new.is_empty() {
             self.world.note(format_args!("{self} starts nothing: {outcome:?}"));
