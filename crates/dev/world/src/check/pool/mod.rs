@@ -52,6 +52,8 @@ struct Run {
     wrote_at: Option<Timestamp>,
     /// Desired capacity and members as its first look showed them.
     shown: Option<(u32, u32)>,
+    /// Of when that was: Auto Scaling may be behind.
+    shown_at: Option<Timestamp>,
     /// Of when its last look is that it made after it had written.
     looked_at: Option<Timestamp>,
     /// Calls that failed when it acted.
@@ -101,6 +103,7 @@ impl Check {
         let Some(run) = self.pool.runs.get_mut(&process) else { return };
         let counted = group.members.iter().filter(|member| member.phase.counts()).count();
         run.shown.get_or_insert((group.desired, u32::try_from(counted).unwrap_or(u32::MAX)));
+        run.shown_at.get_or_insert(at);
         run.looked_at = run.wrote_at.map(|_| at);
     }
 
@@ -176,7 +179,7 @@ impl Check {
         let again = run.let_go.iter().any(|other| other == id);
         run.let_go.push(id.to_owned());
         let many = run.let_go.len() > usize::try_from(settings.shrink_step).unwrap_or(usize::MAX);
-        let since = run.wrote_at.unwrap_or(now);
+        let since = run.shown_at.unwrap_or(now).min(run.wrote_at.unwrap_or(now) - RUN);
         let why_not = run.grounds.get(id).cloned().unwrap_or_else(|| Some("it told nothing".to_owned()));
         if let Some(why) = why_not {
             self.breaks(Promise::PoolEnded, format!("{id} was let go: {why}"));
@@ -184,7 +187,7 @@ impl Check {
             self.breaks(Promise::PoolEnded, format!("{id} was let go, and its hook is too short for the longest job"));
         } else if again || many {
             self.breaks(Promise::PoolBounds, format!("{id} was let go by process {process}, again or one too many"));
-        } else if lowered && desired < settings.minimum && !self.pool.changed_by_others(process, since - RUN) {
+        } else if lowered && desired < settings.minimum && !self.pool.changed_by_others(process, since) {
             let what = format!("{id} was let go, which left {desired}, and the minimum is {}", settings.minimum);
             self.breaks(Promise::PoolBounds, what);
         }
