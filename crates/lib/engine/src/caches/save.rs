@@ -21,6 +21,14 @@ use crate::verdict::Verdict;
 /// Formats that the official runner writes beside zip.
 const NOT_WRITTEN: &[&str] = &["tarzstd", "zipzstd"];
 
+/// Where an archive goes.
+enum Shelf {
+    /// Into this file.
+    Here(PathBuf),
+    /// To this signed URL.
+    Away(Secret),
+}
+
 /// Why the archive is not there.
 enum Failure {
     /// It may go better.
@@ -67,13 +75,14 @@ impl<H: Host> Caches<'_, H> {
             return Ok(Done::No);
         }
         stages.log().announce(&format!("Creating cache {key}..."));
-        let place = match stages.within(stages.upload_limit(), self.place(&key, CacheUse::Save)).await? {
+        let shelf = match stages.within(stages.upload_limit(), self.place(&key, CacheUse::Save)).await? {
             Ok(CachePlace::Nowhere(sentence)) => return Ok(Done::Nowhere(sentence)),
-            Ok(place) => Ok(place),
+            Ok(CachePlace::File(path)) => Ok(Shelf::Here(path)),
+            Ok(CachePlace::Url(url)) => Ok(Shelf::Away(url)),
             Err(unknown) => Err(format!("Unable to generate cache upload environment: {unknown}")),
         };
-        let saved = match place {
-            Ok(place) => self.put(stages, entry, &key, place, status).await?,
+        let saved = match shelf {
+            Ok(shelf) => self.put(stages, entry, &key, shelf, status).await?,
             Err(sentence) => {
                 stages.log().caution(&sentence);
                 false
@@ -92,7 +101,7 @@ impl<H: Host> Caches<'_, H> {
         stages: &mut Stages,
         entry: &CacheEntry,
         key: &str,
-        place: CachePlace,
+        shelf: Shelf,
         status: &str,
     ) -> Result<bool, Verdict> {
         let says = Says(stages.log().clone());
@@ -102,9 +111,9 @@ impl<H: Host> Caches<'_, H> {
             says.warn("No files to cache.", &[]);
             return Ok(true);
         }
-        let stored_at = match &place {
-            CachePlace::File(path) => fs::symlink_metadata(path).and_then(|file| file.modified()).ok(),
-            _ => self.stored.get(key).copied(),
+        let stored_at = match &shelf {
+            Shelf::Here(path) => fs::symlink_metadata(path).and_then(|file| file.modified()).ok(),
+            Shelf::Away(_) => self.stored.get(key).copied(),
         };
         let newer = |at: SystemTime| selection.files().values().any(|file| file.modified().is_ok_and(|time| time > at));
         if stored_at.is_some_and(|at| !newer(at)) {
@@ -115,10 +124,9 @@ impl<H: Host> Caches<'_, H> {
         let level = self.courier.level("CACHE_COMPRESSION_LEVEL", &says);
         let (root, files) = selection.into_files();
         let pack = Pack { root, files, format: Format::Zip, level, says: says.clone() };
-        match place {
-            CachePlace::Nowhere(_) => Ok(false),
-            CachePlace::File(path) => keep_here(stages, pack, path, &says).await,
-            CachePlace::Url(url) => {
+        match shelf {
+            Shelf::Here(path) => keep_here(stages, pack, path, &says).await,
+            Shelf::Away(url) => {
                 let saved = self.send(stages, pack, &url, &says).await?;
                 if saved {
                     self.stored.insert(key.to_owned(), SystemTime::now());
