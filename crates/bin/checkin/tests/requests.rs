@@ -491,9 +491,11 @@ async fn hostile_requests_get_their_status_and_change_nothing() {
 
 #[test]
 fn the_recorded_events_are_read() {
-    for text in
-        [include_str!("../../../../events/checkin/claim.json"), include_str!("../../../../events/checkin/bind.json")]
-    {
+    for text in [
+        include_str!("../../../../events/checkin/claim.json"),
+        include_str!("../../../../events/checkin/bind.json"),
+        include_str!("../../../../events/checkin/cache.json"),
+    ] {
         let http: Http = serde_json::from_str(text).unwrap();
         assert!(!format!("{http:?}").contains("nonce"), "a request does not show its body");
     }

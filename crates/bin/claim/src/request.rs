@@ -104,6 +104,10 @@ mod tests {
             ),
             (include_str!("../../../../events/claim/give_back.json"), Does::GiveBack(JobKey { project: 380, job: 7 })),
             (include_str!("../../../../events/claim/renew.json"), Does::Renew),
+            (
+                include_str!("../../../../events/claim/cache.json"),
+                Does::Cache(CacheUse::Restore, CacheKey::new("deps-non_protected").unwrap()),
+            ),
             (include_str!("../../../../events/claim/end.json"), Does::End(Ending::Done, "exit code 0".to_owned())),
         ] {
             let request = Request::read(&serde_json::from_str(text).unwrap()).unwrap();
