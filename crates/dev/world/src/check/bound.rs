@@ -1,5 +1,8 @@
 //! How long a job may wait: what it takes without trouble, and what each trouble that hit it may add.
 //!
+//! What counts is the last launch that the job was given, where GitLab gave its own to another job: such a job can be passed over again
+//! and again, as long as others come.
+//!
 //! `30 s + 145 s for each time that another job took its launch + what the troubles cost that hit it, its lane or everybody
 //! while it waited`. A launch that comes to nothing costs up to 400 s: its lease, a sweep, the wait for the next attempt. The
 //! second such one within one wait may be the job's third fruitless one, and make it unserved for an hour.
@@ -73,6 +76,11 @@ impl Costs {
         Millis(STOLEN.0 + self.boot().0)
     }
 
+    /// What a launch takes that nothing troubles.
+    pub(super) const fn untroubled(self) -> Millis {
+        Millis(UNTROUBLED.0 + self.boot().0)
+    }
+
     const fn boot(self) -> Millis {
         if self.instances { BOOT } else { Millis(0) }
     }
@@ -100,7 +108,7 @@ pub(super) fn allowance(
     // What troubled a launch before it was handed on, such as a slow boot, comes with it.
     let is_near = |met: &&Met| met.at >= from || matches!(met.whom, Whom::Launch(_));
     let within = met.iter().take_while(|met| met.at <= until).filter(is_near).filter(|met| hits(&met.whom));
-    let (mut length, mut worst, mut in_vain) = (Millis(UNTROUBLED.0 + costs.boot().0), None, 0);
+    let (mut length, mut worst, mut in_vain) = (costs.untroubled(), None, 0);
     for met in within {
         let cost = match met.fault.delay() {
             Delay::Nothing | Delay::Pool => Millis(0),

@@ -75,6 +75,8 @@ pub(super) struct Rows {
     /// When another job took a job's launch, bound or over before it could be, or what the job was given instead came to
     /// nothing.
     pub(super) stolen: Vec<(Timestamp, JobKey)>,
+    /// When a job was given another launch directly, because GitLab gave its own to another job.
+    pub(super) handed: Vec<(Timestamp, JobKey)>,
     /// Jobs that were given another job's launch, with that launch's lane, which may be another than their own.
     given: BTreeSet<(JobKey, LaneId)>,
     /// And which launches those were.
@@ -327,21 +329,25 @@ impl Check {
             if before.state == "charged" && after.state == "waiting" && (binds || in_vain || passed_over) {
                 self.rows.stolen.push((now, key));
             }
-            self.charged_anew(key, &before, &after);
+            self.charged_anew(key, &before, &after, now);
         }
         self.rows.jobs.insert(key, after);
     }
 
     /// A job gets another launch directly for one that is alive.
-    fn charged_anew(&mut self, key: JobKey, before: &Job, after: &Job) {
+    fn charged_anew(&mut self, key: JobKey, before: &Job, after: &Job, now: Timestamp) {
         let (Some(old), Some(new)) = (&before.charge, &after.charge) else { return };
         let alive = |id: &LaunchId| {
             self.rows.launches.get(id).is_some_and(|row| row.may_still_bind() && row.charged_to == Some(key))
         };
-        if old != new && alive(old) {
+        if old == new {
+            return;
+        }
+        if alive(old) {
             let what = format!("job {key} was given launch {new} while launch {old} is on its way");
             self.breaks(Promise::TwoLaunches, what);
         }
+        self.rows.handed.push((now, key));
     }
 }
 

@@ -39,6 +39,9 @@ impl Check {
         let stolen = self.stolen(wait.job, since, until);
         let learned = if setup.foreign { LEARNED.0 } else { 0 };
         let limit = Millis(allowed.length.0 + stolen * costs.stolen().0 + learned);
+        // A launch that it was given in its own one's place has its whole way before it at most.
+        let handed = self.handed(wait.job, since, until);
+        let limit = handed.map_or(limit, |at| limit.max(Millis((at - since).0 + costs.untroubled().0)));
         let untroubled = if stolen > 0 { "another job took its launch" } else { "none" };
         let cause = allowed.cause.map_or(untroubled, Fault::name);
         let longest = verdict.waits.entry(cause).or_default();
@@ -101,6 +104,12 @@ impl Check {
         let from = since - Millis::minutes(60);
         let lost = self.met.iter().filter(|met| met.fault == Fault::HookLost && met.at >= from && met.at <= until);
         i64::try_from(lost.count()).unwrap_or(i64::MAX)
+    }
+
+    /// When the job was given another launch the last time.
+    fn handed(&self, job: JobKey, since: Timestamp, until: Timestamp) -> Option<Timestamp> {
+        let handed = self.rows.handed.iter().filter(|(at, of)| *of == job && *at >= since && *at <= until);
+        handed.map(|(at, _)| *at).max()
     }
 
     fn stolen(&self, job: JobKey, since: Timestamp, until: Timestamp) -> i64 {
