@@ -134,16 +134,17 @@ upgrade: build ## jobs that run while this release is deployed over another comm
 	@exec $(LOCAL) upgrade --parent "$$PPID" --state "$$STATE/upgrade/stack" --before "$$STATE/upgrade" \
 	  $${JOBS:+--jobs "$$JOBS"} $${OUT:+--out "$$OUT"}
 
-# Two tests at once for each processor: the long ones wait for most of their time.
+# Each program is started by .ci/run-test, which has the long ones run more tests at once.
 test: build ## all tests
-	@RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(nproc)))} cargo test $(CARGO_FLAGS)
+	@host="$$(rustc -vV | sed -n 's/^host: //p' | tr a-z- A-Z_)"; \
+	env "CARGO_TARGET_$${host}_RUNNER=$$PWD/.ci/run-test" cargo test $(CARGO_FLAGS)
 
 lint: .local/lint/.made ## formatting, clippy with warnings denied, template and shell
 	cargo fmt --check
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
 	.local/lint/bin/cfn-lint --non-zero-exit-code warning $(TEMPLATES)
 	.local/lint/bin/hadolint images/executor/Dockerfile
-	.local/lint/bin/shellcheck .ci/run ami/*.sh images/executor/*.sh release/*.sh pipelines/*.sh helper-scripts/*.sh \
+	.local/lint/bin/shellcheck .ci/run .ci/run-test ami/*.sh images/executor/*.sh release/*.sh pipelines/*.sh helper-scripts/*.sh \
 	  demo/repository/*.sh crates/dev/local/tests/long/scripts/*.sh crates/dev/tidy/tests/check_ec2/aws
 	.local/lint/bin/shellcheck layers/*.sh layers/tools/*.sh crates/dev/local/src/bare/root.sh
 	.local/lint/bin/shellcheck -s sh crates/dev/local/src/cage/cage.sh crates/dev/local/src/bare/enter.sh
