@@ -148,7 +148,7 @@ impl Slot<'_, '_> {
         });
         hands.world.state().check.job_began_on(self.id, since, hands.world.now());
         if engine::take(hands, offer, hands.now(), ready(true), ready(())).await {
-            engine::run(hands, offer, hands.now() + LONGEST_JOB).await;
+            engine::run_and_report_for(hands, offer, hands.now() + LONGEST_JOB, LONGEST_JOB).await;
         }
         self.counts(|running| running.jobs -= 1);
         hands.world.state().check.job_ended_on(self.id, hands.world.now());

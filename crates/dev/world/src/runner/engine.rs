@@ -117,6 +117,16 @@ async fn give_back(hands: &Hands<'_>, offer: &Offer, limit: Timestamp, unbind: i
 
 /// Runs an accepted job to its report. True when GitLab knows its end.
 pub(crate) async fn run(hands: &Hands<'_>, offer: &Offer, ends_at: Timestamp) -> bool {
+    run_and_report_for(hands, offer, ends_at, REPORT_LIMIT).await
+}
+
+/// The same, with so much time for the report.
+pub(crate) async fn run_and_report_for(
+    hands: &Hands<'_>,
+    offer: &Offer,
+    ends_at: Timestamp,
+    report_limit: Millis,
+) -> bool {
     let (job, number) = (offer.key, u64::from(hands.process.number));
     hands.world.at_gitlab(|gitlab, _| gitlab.script_began(job.job, number));
     let done_at = hands.now() + offer.work.length;
@@ -146,7 +156,7 @@ pub(crate) async fn run(hands: &Hands<'_>, offer: &Offer, ends_at: Timestamp) ->
             Ok(Updated::Done(_) | Updated::Refused(_)) | Err(Trouble) => {}
         }
     }
-    reports(hands, offer, report, ends_at.min(hands.now() + REPORT_LIMIT)).await
+    reports(hands, offer, report, ends_at.min(hands.now() + report_limit)).await
 }
 
 async fn reports(hands: &Hands<'_>, offer: &Offer, report: Report, limit: Timestamp) -> bool {
@@ -158,8 +168,8 @@ async fn reports(hands: &Hands<'_>, offer: &Offer, report: Report, limit: Timest
             Some(Err(Trouble)) => {}
             None => return false,
         }
-        hands.pause(wait.min(LONGEST_RETRY)).await;
-        wait = Millis(wait.0 * 2);
+        hands.pause(wait).await;
+        wait = LONGEST_RETRY.min(Millis(wait.0 * 2));
     }
     false
 }
