@@ -35,7 +35,7 @@ impl CacheBucket {
     /// The bucket of this name, which is in the place's region.
     #[must_use]
     pub fn new(name: &str, place: &Place, credentials: &Credentials) -> Self {
-        let address = address(&place.region, place.endpoint.as_deref());
+        let address = place.address("s3");
         let (scheme, host) = address.split_once("://").unwrap_or(("https", &address));
         // A name with a dot is none of the hosts that AWS's certificate is for, and what stands in for AWS has no hosts at all.
         let in_path = place.endpoint.is_some() || name.contains('.');
@@ -81,15 +81,6 @@ impl CacheBucket {
         let (instructions, _) = signed.into_parts();
         let query = instructions.params().iter().map(|(name, value)| format!("{name}={}", part(value)));
         Ok(Zeroizing::new(format!("{url}?{}", query.collect::<Vec<_>>().join("&"))))
-    }
-}
-
-/// Where S3 is, without the bucket.
-fn address(region: &str, endpoint: Option<&str>) -> String {
-    match endpoint {
-        Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
-        None if region.starts_with("cn-") => format!("https://s3.{region}.amazonaws.com.cn"),
-        None => format!("https://s3.{region}.amazonaws.com"),
     }
 }
 

@@ -35,6 +35,15 @@ impl Place {
         Ok(Self { connections: Connections::new(CONNECT).through(way)?, ..self })
     }
 
+    /// Where a service of AWS is in this region, by the first part of its host; what stands in for AWS has all of them. Without
+    /// a slash at the end.
+    #[must_use]
+    pub fn address(&self, service: &str) -> String {
+        let domain = if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        let own = || format!("https://{service}.{}.{domain}", self.region);
+        self.endpoint.as_ref().map_or_else(own, |endpoint| endpoint.trim_end_matches('/').to_owned())
+    }
+
     #[doc(hidden)]
     #[must_use]
     pub fn connections(&self) -> Connections {

@@ -135,7 +135,8 @@ pub trait Host: Sync {
     fn accepted(&self, job: &JobIds) -> impl Future<Output = ()> + Send;
 
     /// Where a cache of the job's project is kept. `key` is a relative path of at most 512 bytes without `..` and without an
-    /// empty part; the host adds which project's it is.
+    /// empty part; the host adds which project's it is. It has thirty
+    /// seconds.
     fn cache(
         &self,
         job: &JobIds,

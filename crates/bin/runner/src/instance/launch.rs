@@ -33,9 +33,6 @@ const LOOK: Duration = Duration::from_millis(250);
 /// How long ending the launch is tried. What is not told the sweep finds out.
 const END_LIMIT: Duration = Duration::from_secs(45);
 
-/// How long a cache's URL is asked for: the job waits, and does without the cache then.
-const CACHE_LIMIT: Duration = Duration::from_secs(30);
-
 /// The answer to the word `cache`.
 #[derive(Deserialize)]
 struct Signed {
@@ -180,10 +177,7 @@ impl Host for InstanceHost<'_> {
 
     async fn cache(&self, _job: &JobIds, key: &str, what: CacheUse) -> Result<CachePlace, CacheUnknown> {
         let word = json!({"do": "cache", "what": what, "key": key});
-        let answer = match timeout(CACHE_LIMIT, self.launch.insist(&word)).await {
-            Ok(answer) => answer.map_err(CacheUnknown)?,
-            Err(_) => return Err(CacheUnknown("the stack did not answer".to_owned())),
-        };
+        let answer = self.launch.insist(&word).await.map_err(CacheUnknown)?;
         match serde_json::from_slice(&answer) {
             Ok(Signed { url: Some(url) }) => Ok(CachePlace::Url(url)),
             Ok(Signed { url: None }) => Ok(CachePlace::Nowhere(NOWHERE.to_owned())),

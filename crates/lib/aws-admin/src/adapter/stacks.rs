@@ -49,9 +49,7 @@ impl StackService {
     /// The account's.
     #[must_use]
     pub fn new(place: &Place, credentials: &Credentials) -> Self {
-        let domain = if place.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        let own = || format!("https://{SERVICE}.{}.{domain}", place.region);
-        let url = format!("{}/", place.endpoint.clone().unwrap_or_else(own).trim_end_matches('/'));
+        let url = format!("{}/", place.address(SERVICE));
         Self { place: place.clone(), credentials: credentials.clone(), url }
     }
 

@@ -1,14 +1,13 @@
 //! The name under which a cache is found again.
 
-/// A longer key is none, in bytes: a storage takes 1,024 for all of an object's name.
-const LONGEST: usize = 512;
+use runnerless_core::cache::KEY_BYTES;
 
 /// There is no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NoKey {
     #[error("empty cache key")]
     Empty,
-    #[error("a cache key of more than {LONGEST} bytes")]
+    #[error("a cache key of more than {KEY_BYTES} bytes")]
     Long,
 }
 
@@ -32,7 +31,7 @@ pub(super) fn make(raw: &str) -> Made {
     };
     let key = match key {
         None => Err(NoKey::Empty),
-        Some(key) if key.len() > LONGEST => Err(NoKey::Long),
+        Some(key) if key.len() > KEY_BYTES => Err(NoKey::Long),
         Some(key) => Ok(key),
     };
     Made { key, warning }
@@ -161,7 +160,7 @@ mod tests {
             assert_eq!(made.warning, Some(format!("cache key {raw:?} could not be sanitized")));
         }
         assert_eq!(make(""), Made { key: Err(NoKey::Empty), warning: None });
-        assert_eq!(make(&"k".repeat(513)).key, Err(NoKey::Long));
+        assert_eq!(make(&"k".repeat(KEY_BYTES + 1)).key, Err(NoKey::Long));
     }
 
     #[test]

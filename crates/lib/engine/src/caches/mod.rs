@@ -15,7 +15,7 @@ use runnerless_core::cache::CacheUse;
 use tokio::time::timeout;
 
 use crate::config::{CachePlace, CacheUnknown, Host, JobIds};
-use crate::files::{Courier, Says};
+use crate::files::{Courier, Says, pause};
 use crate::job::Stages;
 use crate::verdict::Verdict;
 use key::{Made, NoKey};
@@ -104,7 +104,7 @@ fn aloud(stages: &Stages, made: Made, what: &str) -> Result<String, NoKey> {
 
 /// Says that a request is made again, and waits before.
 async fn again(stages: &Stages, why: &str, says: &Says) -> Result<(), Verdict> {
-    stages.within(stages.upload_limit(), tokio::time::sleep(WAIT)).await?;
+    pause(stages, WAIT).await?;
     says.warn("Retrying...", &[("error", why.to_owned())]);
     Ok(())
 }
