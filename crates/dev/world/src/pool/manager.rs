@@ -48,9 +48,11 @@ pub(super) async fn runs(world: &World, id: String) {
     }
 }
 
-/// Its process, on an instance that is there.
+/// Its process, on an instance that is there and not ending.
 fn begins<'w>(world: &'w World, id: &str) -> Option<Hands<'w>> {
-    let is_there = world.state().pool.as_ref().is_some_and(|pool| pool.members.contains_key(id));
+    // A system that is being shut down starts nothing more: its user data is ended with it.
+    let is_there =
+        world.state().pool.as_ref().is_some_and(|pool| pool.members.get(id).is_some_and(|member| !member.ends));
     if !is_there {
         return None;
     }
