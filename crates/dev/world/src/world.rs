@@ -383,6 +383,10 @@ impl World {
         let name = token_name(lane);
         let old = state.parameters.get(&name).map(|old| (old.value.clone(), now + OLD));
         state.parameters.insert(name, Parameter { value, old });
+        // A launch's own runner is sealed under what the parameter held, which opened it until now.
+        if lane.has_own_runners() {
+            state.check.rotated(&lane.lane.id());
+        }
     }
 
     /// Whether nothing is left to do; then the world is over.
