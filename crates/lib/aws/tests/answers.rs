@@ -47,7 +47,7 @@ impl Service {
     }
 
     fn ledger(&self) -> DynamoLedger {
-        DynamoLedger::new(&self.place, &credentials(), "ledger")
+        DynamoLedger::new(&self.place, &credentials(), "ledger").as_writer("us")
     }
 
     /// Heads and bodies, in order.
@@ -132,7 +132,9 @@ async fn a_transaction_that_only_ever_meets_others_is_a_conflict() {
 /// What stands is in the refusal: it costs no read.
 #[tokio::test]
 async fn a_refused_write_that_stands_already_was_made_and_any_other_is_a_conflict() {
-    let stands = |rev: u64| json!({"pk": {"S": "launch#1"}, "rev": {"N": rev.to_string()}});
+    let by = |rev: u64, writer: &str| json!({"pk": {"S": "launch#1"}, "rev": {"N": rev.to_string()}, "writer": {"S": writer}});
+    let stands = |rev: u64| by(rev, "us");
+    let unsigned = json!({"pk": {"S": "launch#1"}, "rev": {"N": "2"}});
     let alone = |item: Value| (400, json!({"__type": "ConditionalCheckFailedException", "Item": item}));
     let together = |item: Value| {
         let reasons = json!([{"Code": "ConditionalCheckFailed", "Item": item}, {"Code": "ConditionalCheckFailed"}]);
@@ -143,9 +145,12 @@ async fn a_refused_write_that_stands_already_was_made_and_any_other_is_a_conflic
     for (plan, refusal, applied) in [
         (&one, alone(stands(2)), Applied::All),
         (&one, alone(stands(3)), Applied::Conflict),
+        (&one, alone(by(2, "somebody else")), Applied::Conflict),
+        (&one, alone(unsigned), Applied::Conflict),
         (&one, alone(Value::Null), Applied::Conflict),
         (&two, together(stands(2)), Applied::All),
         (&two, together(stands(1)), Applied::Conflict),
+        (&two, together(by(2, "somebody else")), Applied::Conflict),
         (&two, together(Value::Null), Applied::Conflict),
     ] {
         let service = Service::answering([refusal]);

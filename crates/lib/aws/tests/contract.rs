@@ -18,6 +18,8 @@ use suite::emulator;
 async fn the_ledger_in_memory() {
     suite::ledger::all(|| async { FakeLedger::default() }).await;
     suite::ledger::answers(|| async { FakeLedger::default() }, async |ledger| ledger.lose_answers(1)).await;
+    let one = FakeLedger::default();
+    suite::ledger::processes(&one, &one.as_writer(1)).await;
 }
 
 #[tokio::test]
@@ -89,6 +91,9 @@ async fn the_adapters_on_the_emulator() {
     })
     .await;
     stack.clear_faults().await.unwrap();
+    let table = emulator::ledger_table(&place, &credentials).await;
+    let [one, other] = [0, 1].map(|_| DynamoLedger::new(&place, &credentials, table.clone()));
+    suite::ledger::processes(&one, &other).await;
     let put = async |name: &str, value: &str| emulator::parameter(&place, &credentials, name, value).await;
     for (name, value) in suite::parameters::VALUES {
         put(name, value).await;

@@ -47,7 +47,7 @@ impl Hands<'_> {
                 .map(|(pk, _)| (pk.to_owned(), self.world.ledger.item(pk).and_then(|item| place(&item))))
                 .collect(),
         };
-        let applied = at_once(self.world.ledger.apply(plan))?;
+        let applied = at_once(self.world.ledger.as_writer(self.process.number).apply(plan))?;
         if applied == Applied::Conflict {
             return Ok(applied);
         }

@@ -2,7 +2,8 @@
 //!
 //! Every write is conditional on the revision that was read, so that repeating one is harmless, and a plan of several
 //! rows is one transaction. A refusal is looked into before it is called a conflict: the write may have been ours, its
-//! answer lost.
+//! answer lost. So that it is ours that stands, and not what another process wrote alike in the same millisecond, each row
+//! says who wrote it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -41,24 +42,53 @@ const COLLISION: &str = "TransactionConflict";
 /// The pause before what a batch left out is asked for again; grows with each try.
 const BATCH_PAUSE: Duration = Duration::from_millis(50);
 
+/// The attribute that says which process wrote a row; no row kind has it.
+const WRITER: &str = "writer";
+/// Bytes of a writer's name: of two processes that write the same row alike, one in 2^64 pairs has one name.
+const WRITER_BYTES: usize = 8;
+
 /// The ledger's table.
 #[derive(Clone, Debug)]
 pub struct DynamoLedger {
     client: Client,
     table: String,
+    writer: String,
 }
 
 impl DynamoLedger {
-    /// For this table.
+    /// For this table, as a writer of its own.
+    ///
+    /// # Panics
+    /// When the system has no random numbers.
     #[must_use]
     pub fn new(place: &Place, credentials: &Credentials, table: impl Into<String>) -> Self {
-        Self { client: crate::client!(aws_sdk_dynamodb, place, credentials), table: table.into() }
+        let mut name = [0; WRITER_BYTES];
+        aws_lc_rs::rand::fill(&mut name).expect("Linux always has randomness once it is up");
+        let writer = u64::from_be_bytes(name);
+        Self {
+            client: crate::client!(aws_sdk_dynamodb, place, credentials),
+            table: table.into(),
+            writer: format!("{writer:016x}"),
+        }
     }
 
-    async fn get(&self, pk: &str) -> Result<Option<Item>, AwsError> {
+    /// The same as the writer of this name.
+    #[must_use]
+    pub fn as_writer(self, writer: impl Into<String>) -> Self {
+        Self { writer: writer.into(), ..self }
+    }
+
+    /// A row as this writer writes it.
+    fn signed(&self, item: &Item) -> HashMap<String, AttributeValue> {
+        let mut attributes = to_attributes(item);
+        attributes.insert(WRITER.to_owned(), text(&self.writer));
+        attributes
+    }
+
+    async fn get(&self, pk: &str) -> Result<Option<Stored>, AwsError> {
         let call = self.client.get_item().table_name(&self.table).key("pk", text(pk)).consistent_read(true);
         let answer = call.send().await.map_err(|error| failure(Service::Ledger, "GetItem", error))?;
-        Ok(answer.item.as_ref().map(to_item))
+        Ok(answer.item.as_ref().map(Stored::new))
     }
 
     async fn batch(&self, pks: Vec<String>) -> Result<Rows, AwsError> {
@@ -71,7 +101,7 @@ impl DynamoLedger {
             let call = self.client.batch_get_item().request_items(&self.table, keys);
             let answer = call.send().await.map_err(|error| failure(Service::Ledger, "BatchGetItem", error))?;
             for item in answer.responses.unwrap_or_default().into_values().flatten() {
-                let item = to_item(&item);
+                let Stored { item, .. } = Stored::new(&item);
                 if let Some(pk) = item.get("pk").and_then(serde_json::Value::as_str) {
                     rows.0.insert(pk.to_owned(), item);
                 }
@@ -96,7 +126,7 @@ impl DynamoLedger {
             .client
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(to_attributes(item)))
+            .set_item(Some(self.signed(item)))
             .condition_expression(condition.expression)
             .set_expression_attribute_values(condition.values)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
@@ -104,7 +134,7 @@ impl DynamoLedger {
             Ok(_) => Ok(Written::All),
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(refused)) => {
-                    Ok(Written::Refused(refused.item.as_ref().map(to_item)))
+                    Ok(Written::Refused(refused.item.as_ref().map(Stored::new)))
                 }
                 // The row is in a transaction of somebody else at this moment: as good as changed by it. The SDK takes
                 // this for final, and a hook that is refused for it would be lost.
@@ -162,7 +192,7 @@ impl DynamoLedger {
             Write::Put(item) => {
                 let put = Put::builder()
                     .table_name(&self.table)
-                    .set_item(Some(to_attributes(item)))
+                    .set_item(Some(self.signed(item)))
                     .condition_expression(condition.expression)
                     .set_expression_attribute_values(condition.values)
                     .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
@@ -182,8 +212,8 @@ impl DynamoLedger {
         Ok(item.build())
     }
 
-    /// Whether a plan is applied, by this call or by an earlier one: then its first row stands as it was to be written.
-    /// Revisions grow and every plan that matters writes an id or a time of its own, so that nobody else's row is equal to it.
+    /// Whether a plan is applied, by this call or by an earlier one of this process: then its first row stands as it was to be
+    /// written. What another process decided upon the same row in the same millisecond may be equal to it, and is not ours.
     async fn is_applied(&self, plan: &Plan, written: Written) -> Result<bool, AwsError> {
         let stands = match (written, first_put(&plan.changes)) {
             (Written::All, _) => return Ok(true),
@@ -192,7 +222,9 @@ impl DynamoLedger {
             (Written::Busy, None) => None,
         };
         let wanted = first_put(&plan.changes).map(|(_, change)| &change.write);
-        Ok(stands.is_some_and(|item| wanted == Some(&Write::Put(item))))
+        Ok(stands.is_some_and(|Stored { item, writer }| {
+            writer.as_ref() == Some(&self.writer) && wanted == Some(&Write::Put(item))
+        }))
     }
 
     /// Adds to the counts. They are soft: a failure is worth no more than the sweep's next count.
@@ -222,7 +254,7 @@ impl Ledger for DynamoLedger {
         pks.dedup();
         let mut rows = Rows::default();
         if let [pk] = &pks[..] {
-            rows.0.extend(self.get(pk).await?.map(|item| (pk.clone(), item)));
+            rows.0.extend(self.get(pk).await?.map(|stored| (pk.clone(), stored.item)));
             return Ok(rows);
         }
         let batches = stream::iter(pks.chunks(BATCH).map(<[String]>::to_vec).collect::<Vec<_>>());
@@ -310,12 +342,26 @@ impl Condition {
     }
 }
 
+/// A row as it stands, and who wrote it: `None` for one of a release that did not say so.
+struct Stored {
+    item: Item,
+    writer: Option<String>,
+}
+
+impl Stored {
+    fn new(attributes: &HashMap<String, AttributeValue>) -> Self {
+        let mut item = to_item(attributes);
+        let writer = item.remove(WRITER).and_then(|writer| writer.as_str().map(str::to_owned));
+        Self { item, writer }
+    }
+}
+
 /// What came of a plan's writes.
 enum Written {
     /// All of them were made.
     All,
     /// None: a row is not as it was read. If it is the first of those that were to be written, what stands there.
-    Refused(Option<Item>),
+    Refused(Option<Stored>),
     /// None: another transaction keeps a row busy, which is as good as changed by it.
     Busy,
 }
@@ -329,7 +375,7 @@ fn first_put(changes: &[Change]) -> Option<(usize, &Change)> {
 fn refused(changes: &[Change], reasons: &[CancellationReason]) -> Written {
     match first_put(changes).and_then(|(at, _)| reasons.get(at)) {
         Some(reason) if reason.code() == Some(COLLISION) => Written::Busy,
-        reason => Written::Refused(reason.and_then(|reason| reason.item()).map(to_item)),
+        reason => Written::Refused(reason.and_then(|reason| reason.item()).map(Stored::new)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The ledger in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use runnerless_core::change::{Change, Expect, Item, Plan, RowKey, SCHEMA, Write};
 use runnerless_core::drain::DRAIN_PK;
@@ -18,6 +18,8 @@ use crate::ports::{Applied, DueRow, Ledger, Rows};
 #[derive(Debug, Default)]
 struct State {
     items: BTreeMap<String, Item>,
+    /// Who wrote each row that a plan wrote.
+    writers: BTreeMap<String, u32>,
     /// The due index: by partition, when and which row.
     due: BTreeMap<String, BTreeSet<DueRow>>,
     /// How many of the next writes meet a conflict that somebody else's write made.
@@ -30,13 +32,20 @@ struct State {
     calls: u64,
 }
 
-/// A table in memory.
-#[derive(Debug, Default)]
+/// A table in memory, as one process writes to it.
+#[derive(Clone, Debug, Default)]
 pub struct FakeLedger {
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
+    writer: u32,
 }
 
 impl FakeLedger {
+    /// The same table, as this process writes to it.
+    #[must_use]
+    pub fn as_writer(&self, writer: u32) -> Self {
+        Self { state: Arc::clone(&self.state), writer }
+    }
+
     /// Every item, by primary key.
     #[must_use]
     pub fn items(&self) -> BTreeMap<String, Item> {
@@ -59,7 +68,9 @@ impl FakeLedger {
     /// Writes an item as somebody else would.
     pub fn put(&self, item: Item) {
         let pk = item.get("pk").and_then(Value::as_str).unwrap_or_default().to_owned();
-        self.state().store(pk, &item);
+        let mut state = self.state();
+        state.writers.remove(&pk);
+        state.store(pk, &item);
     }
 
     /// The next `times` plans are refused although their revisions are right.
@@ -135,13 +146,15 @@ impl State {
         }
     }
 
-    /// Whether the plan's first row stands as it was to be written: an answer was lost.
-    fn stands(&self, plan: &Plan) -> bool {
+    /// Whether the plan's first row stands as this writer was to write it: an answer was lost.
+    fn stands(&self, plan: &Plan, writer: u32) -> bool {
         let written = plan.changes.iter().find_map(|change| match &change.write {
             Write::Put(item) => Some((&change.pk, item)),
             Write::Check => None,
         });
-        written.is_some_and(|(pk, item)| self.items.get(pk) == Some(&stored(item)))
+        written.is_some_and(|(pk, item)| {
+            self.writers.get(pk) == Some(&writer) && self.items.get(pk) == Some(&stored(item))
+        })
     }
 
     fn add(&mut self, name: &str, delta: i64) {
@@ -174,9 +187,10 @@ impl Ledger for FakeLedger {
             for change in &plan.changes {
                 if let Write::Put(item) = &change.write {
                     state.store(change.pk.clone(), item);
+                    state.writers.insert(change.pk.clone(), self.writer);
                 }
             }
-        } else if !state.stands(plan) {
+        } else if !state.stands(plan, self.writer) {
             return Ok(Applied::Conflict);
         }
         if std::mem::take(&mut state.fails_after_write) {

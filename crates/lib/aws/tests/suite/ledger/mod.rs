@@ -60,6 +60,14 @@ pub async fn answers<L: Ledger, F: Future<Output = L>>(fresh: impl Fn() -> F, lo
     pools::a_run_whose_answer_was_lost_knows_its_own_row(&fresh().await, &lose).await;
 }
 
+/// Runs what is about two processes that write to one table.
+pub async fn processes(one: &impl Ledger, other: &impl Ledger) {
+    writes::of_two_that_write_the_same_one_wins(one, other).await;
+    let row = item(one, "learned#a").await.unwrap();
+    let names: Vec<&str> = row.keys().map(String::as_str).collect();
+    assert_eq!(names, ["asked_at", "pk", "rev"], "who wrote a row is nothing that it says");
+}
+
 fn key(job: u64) -> JobKey {
     JobKey { project: 41, job }
 }

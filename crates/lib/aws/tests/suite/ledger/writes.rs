@@ -14,7 +14,7 @@ use super::{T0, charged, item, job, key, live, pending, plan, put};
 pub async fn of_two_writes_on_one_revision_one_wins(ledger: &impl Ledger) {
     let plan = pending(1);
     let (one, other) = tokio::join!(ledger.apply(&plan), ledger.apply(&plan));
-    // Both wrote the same, and neither can tell whose it was: the row is theirs. That is what a lost answer needs.
+    // One process wrote the same twice, and cannot tell which of the two it was. That is what a lost answer needs.
     assert_eq!((one.unwrap(), other.unwrap()), (Applied::All, Applied::All));
     let row = job(ledger, 1).await;
     let (one, other) = (charged(&row, "l-1"), charged(&row, "l-2"));
@@ -58,6 +58,20 @@ pub async fn repeating_an_applied_plan_is_no_conflict_only_for_its_writer(ledger
     let id = LaunchId::new("l-1");
     Book(ledger).conclude(&id, &End::Fruitless("x".into()), T0).await.unwrap();
     assert_eq!(ledger.apply(&plan).await.unwrap(), Applied::Conflict, "the rows went on");
+}
+
+/// Two processes decide the same upon the same row in the same millisecond: what follows of it is for one of them to do.
+pub async fn of_two_that_write_the_same_one_wins(one: &impl Ledger, other: &impl Ledger) {
+    one.apply(&pending(1)).await.unwrap();
+    let alone = || plan([put("learned#a", Expect::Absent, &json!({"asked_at": 5}))]);
+    let together = charged(&job(one, 1).await, "l-1");
+    for plan in [alone(), together] {
+        let (first, second) = tokio::join!(one.apply(&plan), other.apply(&plan));
+        let (first, second) = (first.unwrap(), second.unwrap());
+        assert!((first == Applied::All) != (second == Applied::All), "{first:?} {second:?} {plan:?}");
+        let again = (one.apply(&plan).await.unwrap(), other.apply(&plan).await.unwrap());
+        assert_eq!(again, (first, second), "whoever says it again hears the same");
+    }
 }
 
 /// Eight writers add one each, twenty times: none is lost, and none is done twice.
