@@ -177,12 +177,22 @@ pub(super) fn free(launch: &LaunchRow, job: &JobRow, end: &End, now: Timestamp) 
             after.enter(JobState::Waiting, now, reason.clone());
             after.due_at(now + limits::TROUBLE_RETRY);
         }
+        // Its own lane may be as good as ever, and has a launch for it at once.
+        End::Fruitless(reason) if is_of_another_lane(launch, job) => {
+            after.enter(JobState::Waiting, now, reason.clone());
+            after.due_at(now);
+        }
         End::Fruitless(reason) | End::JobDone(reason) | End::Untold(reason) => count_fruitless(&mut after, reason, now),
     }
     if job.gitlab_status != JobStatus::Pending {
         after.retire(now);
     }
     put(Some(job), after)
+}
+
+/// Whether the launch was started for a job of another lane, and handed to this one when that needed it no more.
+fn is_of_another_lane(launch: &LaunchRow, job: &JobRow) -> bool {
+    job.lane.as_ref().is_some_and(|lane| *lane != launch.lane)
 }
 
 fn count_fruitless(after: &mut JobRow, reason: &str, now: Timestamp) {
@@ -286,6 +296,18 @@ mod tests {
         let end = End::NeverStarted { reason: "throttled".into(), retry_in: Millis::secs(7) };
         let after = job_of(&conclude(&launch, Some(&job), &end, T0).unwrap());
         assert_eq!((after.fruitless, after.state), (0, JobState::Waiting));
+        assert_eq!(after.due.next_check_at, Some(secs(7)));
+    }
+
+    #[test]
+    fn a_launch_of_another_lane_burns_no_attempt_and_the_jobs_own_lane_is_next() {
+        let (job, launch) = charged_pair(1, "l-1");
+        let refused = End::Fruitless("GitLab refuses its token".into());
+        let own = job_of(&conclude(&polling(&launch), Some(&job), &refused, secs(7)).unwrap());
+        assert_eq!((own.fruitless, own.due.next_check_at), (1, Some(secs(7) + limits::RETRY_BACKOFF[0])));
+        let other = JobRow { lane: Some(crate::id::LaneId::new("another")), ..job };
+        let after = job_of(&conclude(&polling(&launch), Some(&other), &refused, secs(7)).unwrap());
+        assert_eq!((after.fruitless, after.state, after.charge), (0, JobState::Waiting, None));
         assert_eq!(after.due.next_check_at, Some(secs(7)));
     }
 
