@@ -2,7 +2,7 @@
 //!
 //! What it does with a job is modelled after the engine, as that of a local member is.
 
-use std::future::{Future, poll_fn, ready};
+use std::future::{Future, poll_fn};
 use std::task::Poll;
 
 use futures_util::future::join_all;
@@ -149,7 +149,8 @@ impl Slot<'_, '_> {
             since = running.since;
         });
         hands.world.state().check.job_began_on(self.id, since, hands.world.now());
-        if engine::take(hands, offer, hands.now(), ready(true), ready(())).await {
+        // As the official one, it gives no job back because GitLab does not answer, and tries for hours.
+        if engine::accept(hands, offer, hands.now() + LONGEST_JOB).await {
             engine::run_and_report_for(hands, offer, hands.now() + LONGEST_JOB, LONGEST_JOB).await;
         }
         self.counts(|running| running.jobs -= 1);

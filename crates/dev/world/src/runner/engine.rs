@@ -85,7 +85,8 @@ pub(crate) async fn take(
     false
 }
 
-async fn accept(hands: &Hands<'_>, offer: &Offer, limit: Timestamp) -> bool {
+/// Tells GitLab that the job is taken, until it says that it is ours or that it is not, or until the limit.
+pub(crate) async fn accept(hands: &Hands<'_>, offer: &Offer, limit: Timestamp) -> bool {
     let mut wait = FIRST_WAIT;
     while hands.now() < limit {
         let told = hands.update(offer.key, &offer.token, Report::Running);
@@ -95,8 +96,8 @@ async fn accept(hands: &Hands<'_>, offer: &Offer, limit: Timestamp) -> bool {
             Some(Ok(Updated::Forbidden(_) | Updated::Refused(_) | Updated::NoJob)) => return false,
             Some(Err(Trouble)) => {}
         }
-        hands.pause(wait.min(LONGEST_WAIT)).await;
-        wait = Millis(wait.0 * 2);
+        hands.pause(wait).await;
+        wait = LONGEST_WAIT.min(Millis(wait.0 * 2));
     }
     false
 }
