@@ -13,6 +13,7 @@ mod token;
 mod watch;
 
 use std::ffi::OsString;
+use std::io::{Write as _, stderr, stdout};
 use std::process::ExitCode;
 
 use arguments::{Command, HELP};
@@ -53,22 +54,22 @@ pub fn run(args: impl Iterator<Item = OsString>, surroundings: &Surroundings) ->
                 ExitCode::FAILURE
             }
         },
-        Ok(Command::Help) => {
-            println!("{HELP}");
-            ExitCode::SUCCESS
-        }
-        Ok(Command::Version) => {
-            println!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-            ExitCode::SUCCESS
-        }
+        Ok(Command::Help) => tell(HELP),
+        Ok(Command::Version) => tell(&format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))),
         Err(error) => {
-            eprintln!("runnerless-member: {error}\n\n{HELP}");
+            say(&format!("{error}\n\n{HELP}"));
             ExitCode::from(USAGE)
         }
     }
 }
 
-/// A line for the instance's journal: nothing secret.
+/// What was asked for. Whoever asked may have read enough.
+fn tell(text: &str) -> ExitCode {
+    drop(writeln!(stdout(), "{text}"));
+    ExitCode::SUCCESS
+}
+
+/// A line for the instance's journal: nothing secret. A member is told to leave also where the journal takes nothing any more.
 pub(crate) fn say(text: &str) {
-    eprintln!("runnerless-member: {text}");
+    drop(writeln!(stderr(), "runnerless-member: {text}"));
 }

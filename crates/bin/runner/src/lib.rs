@@ -7,6 +7,7 @@ mod instance;
 mod once;
 
 use std::ffi::OsString;
+use std::io::{Write as _, stderr, stdout};
 use std::process::ExitCode;
 
 use arguments::Command;
@@ -31,23 +32,24 @@ pub fn run(args: impl Iterator<Item = OsString>, surroundings: &Surroundings) ->
     let exit = match Command::parse(args) {
         Ok(Command::Once(arguments)) => once::once(&arguments, surroundings),
         Ok(Command::Instance(program)) => instance::run(&program, surroundings),
-        Ok(Command::Help) => {
-            println!("{}", arguments::HELP);
-            Exit::Fine
-        }
-        Ok(Command::Version) => {
-            println!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-            Exit::Fine
-        }
+        Ok(Command::Help) => tell(arguments::HELP),
+        Ok(Command::Version) => tell(&format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))),
         Err(error) => {
-            eprintln!("runnerless-runner: {error}\n\n{}", arguments::HELP);
+            say(&format!("{error}\n\n{}", arguments::HELP));
             Exit::Usage
         }
     };
     exit.into()
 }
 
-/// A line for the person at the terminal, or the instance's console: nothing secret.
+/// What was asked for. Whoever asked may have read enough.
+fn tell(text: &str) -> Exit {
+    drop(writeln!(stdout(), "{text}"));
+    Exit::Fine
+}
+
+/// A line for the person at the terminal, or the instance's console: nothing secret. A job does not end, nor does an instance stay,
+/// because nobody reads it any more.
 pub(crate) fn say(text: &str) {
-    eprintln!("runnerless-runner: {text}");
+    drop(writeln!(stderr(), "runnerless-runner: {text}"));
 }

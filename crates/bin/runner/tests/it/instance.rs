@@ -11,10 +11,14 @@ use serde_json::{Value, json};
 
 /// A job that says `first`, and goes on when the file is there.
 fn waiting(instance: &Instance) -> (Child, std::path::PathBuf) {
+    waiting_by(instance, &mut instance.command())
+}
+
+fn waiting_by(instance: &Instance, command: &mut Command) -> (Child, std::path::PathBuf) {
     let go = instance.folder.path().join("go");
     let script = format!("until [ -e {} ]; do sleep 0.05; done", go.display());
     instance.coordinator.add_job(job(&["echo first", &script, "echo last"]));
-    let child = instance.spawn();
+    let child = command.spawn().unwrap();
     instance.coordinator.wait_for(|_, log| String::from_utf8_lossy(log).contains("first"));
     (child, go)
 }
@@ -183,6 +187,28 @@ fn an_instance_over_its_time_powers_off_whatever_its_runner_does() {
     let (code, said) = instance.run();
     assert_eq!(code, Some(8), "{said}");
     assert!(instance.is_off(), "{said}");
+}
+
+#[test]
+fn a_job_goes_on_and_an_instance_powers_off_where_nobody_reads_what_is_said() {
+    let unread = |instance: &Instance| {
+        let (_, console) = std::io::pipe().unwrap();
+        let mut command = instance.command();
+        command.stderr(console);
+        command
+    };
+    let expired = Instance::new(Some(job(&["sleep 600"])));
+    expired.cloud.expire();
+    assert_eq!(unread(&expired).status().unwrap().code(), Some(8));
+    assert!(expired.is_off());
+    let lost = Instance::new(None);
+    let bound = (200, json!({"ok": true}));
+    lost.cloud.answer("/launch", [bound, (409, json!({"ok": false, "refused": "the launch is Closing"}))]);
+    let (mut child, go) = waiting_by(&lost, &mut unread(&lost));
+    lost.cloud.wait_for(|requests| requests.iter().any(|request| request.status == 409));
+    fs::write(go, "").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(lost.log().contains("last"));
 }
 
 #[test]
