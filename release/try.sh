@@ -19,7 +19,7 @@ end() {
   rm -rf "$work"
 }
 trap end EXIT
-mkdir "$work/empty"
+mkdir "$work/empty" "$work/tmp"
 cd "$work/empty"
 
 fail() {
@@ -28,8 +28,8 @@ fail() {
 }
 
 port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-# Functions inherit what it has.
-env -i PATH=/usr/bin:/bin HOME="$work" BIND_HOST=127.0.0.1 GATEWAY_PORT="$port" DOCKER_HOST=unix:///nonexistent SFTP_ENABLED=0 \
+# Functions inherit what it has. It leaves their code in its temporary folder.
+env -i PATH=/usr/bin:/bin HOME="$work" TMPDIR="$work/tmp" BIND_HOST=127.0.0.1 GATEWAY_PORT="$port" DOCKER_HOST=unix:///nonexistent SFTP_ENABLED=0 \
   IOT_MTLS_ENABLED=0 AWS_ENDPOINT_URL="http://127.0.0.1:$port" AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test \
   AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1 "$python" -m ministack >../emulator.log 2>&1 &
 emulator=$!
