@@ -9,6 +9,8 @@ mod pool;
 mod scripts;
 mod stack;
 mod storm;
+#[path = "../support/suite.rs"]
+mod suite;
 #[path = "../support/mod.rs"]
 mod support;
 mod trace_breakage;
