@@ -23,6 +23,7 @@ once: asks GitLab for one job, runs it in bash below DIR, reports its end, and e
   --wait SECONDS     how long to ask for a job (default 20)
   --ca-file FILE     PEM certificates to trust instead of the system's
 
+SIGTERM, SIGINT and SIGHUP end the job and report it as failed (under nohup, SIGHUP does nothing).
 HTTPS_PROXY and NO_PROXY are honoured, no other variable.
 
 instance: serves the launch that this EC2 instance's tags name, and ends. What started it powers off then.

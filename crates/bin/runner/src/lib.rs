@@ -5,6 +5,7 @@ mod by_hand;
 mod identity;
 mod instance;
 mod once;
+mod signals;
 
 use std::ffi::OsString;
 use std::io::{Write as _, stderr, stdout};

@@ -1,23 +1,23 @@
 //! `once`: one job, from the arguments to the exit code.
 
+use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use runnerless_core::chain::chain;
 use runnerless_engine::{
-    Environment, GuardError, ImagePolicy, JobReport, Outcome, PlaceError, Reported, RunConfig, StopHandle, WorkRoot,
-    log, protect_process, run_one, stop_channel,
+    Environment, GuardError, ImagePolicy, JobReport, Outcome, PlaceError, Reported, RunConfig, WorkRoot, log,
+    protect_process, run_one, stop_channel,
 };
 use runnerless_gitlab::protocol::{Client, ClientConfig, ConfigError, Info, Proxy, Secret};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::arguments::Arguments;
 use crate::by_hand::ByHand;
 use crate::identity::{system_id, user_name};
+use crate::signals::Signals;
 use crate::{Surroundings, say};
 
 /// The folders that every Linux has its tools in. A login shell's profile may add others.
@@ -54,6 +54,8 @@ pub enum Exit {
     Terminated,
     /// Ended by SIGINT.
     Interrupted,
+    /// Ended by SIGHUP: the terminal is gone.
+    HungUp,
 }
 
 impl From<Exit> for ExitCode {
@@ -70,6 +72,7 @@ impl From<Exit> for ExitCode {
             Exit::Killed => 9,
             Exit::Runners(code) => code,
             // 128 and the signal's number, as shells report it.
+            Exit::HungUp => 129,
             Exit::Interrupted => 130,
             Exit::Terminated => 143,
         })
@@ -120,36 +123,15 @@ fn start(arguments: &Arguments, surroundings: &Surroundings) -> Result<Exit, Sta
     let host = ByHand { work: root.path().to_owned() };
     runtime.block_on(async {
         let (handle, stop) = stop_channel();
-        let interrupted = AtomicBool::new(false);
-        let terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
-        let interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
+        let signals = Signals::new().map_err(StartError::Runtime)?;
+        let ended_by = Cell::new(None);
         let outcome = tokio::select! {
-            outcome = run_one(&config, &client, &host, &root, stop.clone()) => outcome,
-            never = watch(terminate, interrupt, &handle, &interrupted) => match never {},
+            outcome = run_one(&config, &client, &host, &root, stop) => outcome,
+            never = signals.watch(&handle, &ended_by) => match never {},
         };
         let exit = conclude(&outcome);
-        Ok(match (stop.is_asked(), interrupted.load(Ordering::Relaxed)) {
-            (false, _) => exit,
-            (true, false) => Exit::Terminated,
-            (true, true) => Exit::Interrupted,
-        })
+        Ok(ended_by.get().unwrap_or(exit))
     })
-}
-
-/// Hands signals on to the run; never ends by itself.
-async fn watch(
-    mut terminate: Signal,
-    mut interrupt: Signal,
-    handle: &StopHandle,
-    interrupted: &AtomicBool,
-) -> std::convert::Infallible {
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => interrupted.store(true, Ordering::Relaxed),
-        }
-        handle.stop();
-    }
 }
 
 /// The environment that a job's shells start with.

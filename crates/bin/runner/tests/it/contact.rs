@@ -1,5 +1,7 @@
 //! What the runner says to GitLab, and what it does when GitLab does not answer as usual.
 
+use std::process::{Command, Stdio};
+
 use crate::support::coordinator::{Answer, Request, status};
 use crate::support::{Desk, RUNNER_TOKEN, job};
 use serde_json::json;
@@ -56,7 +58,7 @@ fn exit_codes_tell_what_went_wrong() {
 
 #[test]
 fn it_says_its_version() {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_runnerless-runner")).arg("--version").output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_runnerless-runner")).arg("--version").output().unwrap();
     assert!(output.status.success());
     assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("runnerless-runner {}\n", env!("CARGO_PKG_VERSION")));
 }
@@ -194,18 +196,40 @@ fn an_end_that_gitlab_does_not_take_is_said() {
 }
 
 #[test]
-fn sigterm_ends_the_job_with_a_report() {
-    let desk = Desk::new(Some(job(&["echo first", "sleep 600"])));
-    let child = desk.spawn();
+fn a_signal_ends_the_job_with_a_report() {
+    for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
+        let desk = Desk::new(Some(job(&["echo first", "sleep 600"])));
+        let child = desk.spawn();
+        desk.coordinator.wait_for(|_, log| String::from_utf8_lossy(log).contains("first"));
+        send(signal, child.id());
+        let done = desk.finished(&child.wait_with_output().unwrap());
+        assert_eq!(done.code, Some(code), "{}", done.stderr);
+        assert_eq!(
+            (&done.last()["state"], &done.last()["failure_reason"]),
+            (&json!("failed"), &json!("runner_system_failure"))
+        );
+    }
+}
+
+#[test]
+fn a_job_goes_on_without_its_terminal_where_hanging_up_is_ignored() {
+    let desk = Desk::new(None);
+    let go = desk.folder.path().join("go");
+    desk.coordinator.add_job(job(&["echo first", &format!("until [ -e {} ]; do sleep 0.05; done", go.display())]));
+    let once = desk.command();
+    let mut nohup = Command::new("sh");
+    nohup.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(once.get_program()).args(once.get_args()).env_clear();
+    nohup.envs(once.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let child = nohup.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     desk.coordinator.wait_for(|_, log| String::from_utf8_lossy(log).contains("first"));
-    let sent = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
+    send("HUP", child.id());
+    std::fs::write(go, "").unwrap();
     let done = desk.finished(&child.wait_with_output().unwrap());
-    assert_eq!(done.code, Some(143), "{}", done.stderr);
-    assert_eq!(
-        (&done.last()["state"], &done.last()["failure_reason"]),
-        (&json!("failed"), &json!("runner_system_failure"))
-    );
+    assert_eq!((done.code, &done.last()["state"]), (Some(0), &json!("success")), "{}", done.stderr);
+}
+
+fn send(signal: &str, process: u32) {
+    assert!(Command::new("kill").args([&format!("-{signal}"), &process.to_string()]).status().unwrap().success());
 }
 
 #[test]
@@ -215,6 +239,6 @@ fn a_second_runner_in_one_work_folder_is_refused() {
     desk.coordinator.wait_for(|_, log| String::from_utf8_lossy(log).contains("first"));
     let second = desk.command().output().unwrap();
     assert_eq!(second.status.code(), Some(2));
-    std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(143));
 }
