@@ -125,7 +125,10 @@ impl Driver {
             self.ec2.end(&id, is_over).await?;
             self.off.remove(&id);
         }
-        let records = self.ec2.instances().await?;
+        let records = {
+            let _made = self.plan.register.unread().await;
+            self.ec2.instances().await?
+        };
         let mut origins = None;
         for record in &records {
             let id = &record.id;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{MutexGuard, Notify};
 
 /// What is known of instances and is not in the emulator.
 #[derive(Debug, Default)]
@@ -13,6 +13,7 @@ pub struct Register {
     warned: Mutex<HashMap<String, Timestamp>>,
     targets: Mutex<HashMap<String, &'static str>>,
     changed: Notify,
+    reading: tokio::sync::Mutex<()>,
 }
 
 impl Register {
@@ -41,6 +42,11 @@ impl Register {
     #[must_use]
     pub fn warned(&self, instance: &str) -> Option<Timestamp> {
         self.warned.lock().unwrap_or_else(PoisonError::into_inner).get(instance).copied()
+    }
+
+    /// While this is held the driver reads no instances: it reads their tags once, and these are not yet what they are to be.
+    pub async fn unread(&self) -> MutexGuard<'_, ()> {
+        self.reading.lock().await
     }
 
     /// A group has its member on the way to this state.

@@ -97,6 +97,7 @@ impl Lacking {
             }
             return Response::from_parts(given.parts.clone(), whole(given.body.clone()));
         }
+        let unread = if expires.is_some() { Some(self.register.unread().await) } else { None };
         let (parts, body) = sent.await.into_parts();
         let body = match body.collect().await {
             Ok(body) => body.to_bytes(),
@@ -107,7 +108,7 @@ impl Lacking {
         {
             return answers::plain(StatusCode::BAD_GATEWAY, &crate::demo::said(&error));
         }
-        // After that: the driver reads an instance's tags once.
+        drop(unread);
         self.register.nudge();
         if parts.status.is_success() {
             let given = Given { request: form.clone(), parts: parts.clone(), body: body.clone() };
